@@ -1,0 +1,1 @@
+"""Distil diffusion models into few-step, causal students: from a laptop to a Kubernetes cluster."""

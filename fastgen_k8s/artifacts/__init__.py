@@ -1,0 +1,17 @@
+"""Artifacts: files under a URI that are whole, with a manifest, or not there."""
+
+from fastgen_k8s.artifacts.artifact import Artifact, Writer, begin, find_artifact, open_artifact
+from fastgen_k8s.artifacts.manifest import FileEntry, Manifest
+from fastgen_k8s.artifacts.store import Store, store_at
+
+__all__ = [
+    "Artifact",
+    "FileEntry",
+    "Manifest",
+    "Store",
+    "Writer",
+    "begin",
+    "find_artifact",
+    "open_artifact",
+    "store_at",
+]

@@ -1,0 +1,123 @@
+"""Begin, commit and open artifacts: data first, the manifest last."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from fastgen_k8s.artifacts.manifest import CLAIM, MANIFEST, Claim, FileEntry, Manifest, from_json, to_json
+from fastgen_k8s.artifacts.store import Store, store_at
+from fastgen_k8s.errors import BadInput
+
+
+class Writer:
+    """An artifact in the making. Files put here are garbage until `commit`."""
+
+    def __init__(self, store: Store, claim: Claim, inputs: Mapping[str, str]) -> None:
+        self.store, self.claim, self.inputs = store, claim, dict(inputs)
+        self.files: dict[str, FileEntry] = {}
+
+    def put(self, name: str, data: bytes) -> FileEntry:
+        """Write one file and remember it for the manifest."""
+        self.store.put(name, data)
+        self.files[name] = FileEntry.of(data)
+        return self.files[name]
+
+    def add(self, files: Mapping[str, FileEntry]) -> None:
+        """Name files that somebody else wrote here."""
+        self.files.update(files)
+
+    def commit(self, facts: Mapping[str, JsonValue]) -> Manifest:
+        """Put the manifest unless another writer's is there; either way, return the one that counts."""
+        manifest = Manifest(
+            kind=self.claim.kind, digest=self.claim.digest, inputs=self.inputs, facts=facts, files=self.files
+        )
+        if self.store.put_new(MANIFEST, manifest.to_json()):
+            return manifest
+        return open_artifact(self.store.uri, self.claim.kind).manifest
+
+
+class Artifact:
+    """A whole artifact, read with verification."""
+
+    def __init__(self, store: Store, manifest: Manifest) -> None:
+        self.store, self.manifest = store, manifest
+        self._verified: set[str] = set()
+
+    @property
+    def uri(self) -> str:
+        """Where it is."""
+        return self.store.uri
+
+    def read(self, name: str) -> bytes:
+        """A file's content, checked against the manifest (BadInput)."""
+        data = self.store.read(name)
+        self._entry(name).check(data, f"{self.uri}/{name}")
+        self._verified.add(name)
+        return data
+
+    def local(self, name: str) -> Path:
+        """A local file with a file's content, checked once (BadInput)."""
+        path = self.store.local(name)
+        if name not in self._verified:
+            self._entry(name).check(path.read_bytes(), f"{self.uri}/{name}")
+            self._verified.add(name)
+        return path
+
+    def folder(self, prefix: str = "") -> Path:
+        """A local folder with every file under `prefix` ("" or "transformer/"), each checked (BadInput)."""
+        names = [name for name in self.manifest.files if name.startswith(prefix)]
+        if not names:
+            raise BadInput(f"{self.uri}: wanted files under {prefix!r}, found none in its manifest")
+        roots = {_above(self.local(name), name) for name in names}
+        return roots.pop() / prefix
+
+    def fact(self, name: str) -> JsonValue:
+        """A recorded fact (BadInput when it was not recorded)."""
+        if name not in self.manifest.facts:
+            raise BadInput(f"{self.uri}/{MANIFEST}: wanted the fact {name!r}, found {sorted(self.manifest.facts)}")
+        return self.manifest.facts[name]
+
+    def _entry(self, name: str) -> FileEntry:
+        if name not in self.manifest.files:
+            raise BadInput(f"{self.uri}: wanted the file {name!r}, its manifest names none of that name")
+        return self.manifest.files[name]
+
+
+def begin(uri: str, kind: str, digest: str, inputs: Mapping[str, str]) -> Writer:
+    """Claim a place for an artifact; BadInput when it belongs to another digest or holds foreign files."""
+    store, claim = store_at(uri), Claim(kind=kind, digest=digest)
+    foreign = next(iter(store.keys()), None)  # before the look at the claim: every writer claims first
+    if foreign and store.find(CLAIM) is None:
+        raise BadInput(f"{uri}: wanted an empty place or one of {kind} {digest[:16]}, found {foreign}")
+    if not store.put_new(CLAIM, to_json(claim)):
+        found = from_json(Claim, store.read(CLAIM), f"{uri}/{CLAIM}")
+        if found != claim:
+            raise BadInput(
+                f"{uri}: wanted the place of {kind} {digest[:16]}, found that of {found.kind} {found.digest[:16]}"
+            )
+    return Writer(store, claim, inputs)
+
+
+def find_artifact(uri: str) -> Artifact | None:
+    """The artifact at a URI, or None while it is not whole."""
+    store = store_at(uri)
+    data = store.find(MANIFEST)
+    return None if data is None else Artifact(store, from_json(Manifest, data, f"{uri}/{MANIFEST}"))
+
+
+def open_artifact(uri: str, kinds: str | Iterable[str]) -> Artifact:
+    """The whole artifact at a URI, of one of the wanted kinds; BadInput otherwise."""
+    wanted = (kinds,) if isinstance(kinds, str) else tuple(kinds)
+    artifact = find_artifact(uri)
+    if artifact is None:
+        raise BadInput(f"{uri}: wanted an artifact of kind {' or '.join(wanted)}, found no {MANIFEST}")
+    if artifact.manifest.kind not in wanted:
+        raise BadInput(f"{uri}: wanted an artifact of kind {' or '.join(wanted)}, found {artifact.manifest.kind}")
+    return artifact
+
+
+def _above(path: Path, name: str) -> Path:
+    for _ in Path(name).parts:
+        path = path.parent
+    return path

@@ -1,0 +1,110 @@
+"""A folder as a store: writes go to a temporary name and are renamed or linked when whole."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from fastgen_k8s.errors import BadInput, StoreFailed
+
+_TEMPORARY = ".tmp-"
+
+
+class Directory:
+    """Files under a local folder; the folder is made with the first write."""
+
+    def __init__(self, path: str) -> None:
+        self.uri = path
+        self.root = Path(path)
+
+    def read(self, key: str) -> bytes:
+        """The whole content of a key."""
+        data = self.find(key)
+        if data is None:
+            raise BadInput(f"{self.root / key}: wanted a file, found none")
+        return data
+
+    def find(self, key: str) -> bytes | None:
+        """The content of a key, or None when it is absent."""
+        with _io(self.root / key):
+            try:
+                return (self.root / key).read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write a key whole, replacing what was there."""
+        with self._whole(key) as temporary:
+            _write(temporary, data)
+            temporary.replace(self.root / key)
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        """Write a key whole unless it exists; whether this call wrote it."""
+        with self._whole(key) as temporary:
+            _write(temporary, data)
+            try:
+                os.link(temporary, self.root / key)  # fails where a rename would replace
+            except FileExistsError:
+                return False
+            return True
+
+    def upload(self, key: str, source: Path) -> None:
+        """Write a key from a local file."""
+        with self._whole(key) as temporary:
+            shutil.copyfile(source, temporary)
+            _sync(temporary)
+            temporary.replace(self.root / key)
+
+    def local(self, key: str) -> Path:
+        """The file itself."""
+        path = self.root / key
+        if not path.is_file():
+            raise BadInput(f"{path}: wanted a file, found none")
+        return path
+
+    def keys(self, prefix: str = "") -> Sequence[str]:
+        """All keys that begin with `prefix`, sorted; unfinished writes are not keys."""
+        with _io(self.root):
+            top = self.root / prefix.rpartition("/")[0]
+            files = (path for path in top.rglob("*") if path.is_file() and not path.name.startswith(_TEMPORARY))
+            names = (path.relative_to(self.root).as_posix() for path in files)
+            return sorted(name for name in names if name.startswith(prefix))
+
+    def delete(self, key: str) -> None:
+        """Remove a key; an absent one is fine."""
+        with _io(self.root / key):
+            (self.root / key).unlink(missing_ok=True)
+
+    @contextmanager
+    def _whole(self, key: str) -> Generator[Path]:
+        target = self.root / key
+        with _io(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=target.parent)
+            os.close(handle)
+            temporary = Path(name)
+            temporary.chmod(0o644)
+            try:
+                yield temporary
+            finally:
+                temporary.unlink(missing_ok=True)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+    _sync(path)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _io(where: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreFailed(f"{where}: {error.strerror or error}") from error

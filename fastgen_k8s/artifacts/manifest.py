@@ -1,0 +1,75 @@
+"""What an artifact says of itself: kind, digest, inputs, facts, and every file with size and sha256."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import TypeVar
+
+from pydantic import JsonValue
+
+from fastgen_k8s.config import Config
+from fastgen_k8s.errors import BadInput, Misdescribed
+
+MANIFEST = "artifact.json"
+CLAIM = "work.json"  # put before the first data: whose place this is
+
+
+class FileEntry(Config):
+    """Size and content of one file."""
+
+    size: int  # bytes
+    sha256: str
+
+    @classmethod
+    def of(cls, data: bytes) -> "FileEntry":
+        """The entry of a file that holds `data`."""
+        return cls(size=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+    def check(self, data: bytes, where: str) -> None:
+        """Raise BadInput when `data` is not what was recorded."""
+        if len(data) != self.size:
+            raise BadInput(f"{where}: wanted {self.size} bytes, found {len(data)}")
+        found = hashlib.sha256(data).hexdigest()
+        if found != self.sha256:
+            raise BadInput(f"{where}: wanted sha256 {self.sha256[:16]}, found {found[:16]}")
+
+
+class Claim(Config):
+    """Who writes, or wrote, an artifact here."""
+
+    kind: str
+    digest: str
+
+
+class Manifest(Config):
+    """The last file of an artifact; its presence makes the artifact whole."""
+
+    kind: str
+    digest: str  # of the work that made it, or of its content where no work did
+    inputs: Mapping[str, str] = {}  # name -> digest
+    facts: Mapping[str, JsonValue] = {}  # what later stages rely on and compare
+    files: Mapping[str, FileEntry]
+
+    def to_json(self) -> bytes:
+        """The manifest as written: sorted, so that equal manifests are equal bytes."""
+        return to_json(self)
+
+
+def to_json(value: Config) -> bytes:
+    """Canonical, readable JSON of a manifest, claim or index."""
+    return (json.dumps(value.model_dump(mode="json"), indent=1, sort_keys=True) + "\n").encode()
+
+
+C = TypeVar("C", bound=Config)
+
+
+def from_json(model: type[C], data: bytes, where: str) -> C:
+    """A manifest or claim from its bytes; BadInput when it is not one."""
+    try:
+        value = json.loads(data)
+    except ValueError as error:
+        raise BadInput(f"{where}: wanted JSON, found {data[:40]!r}") from error
+    try:
+        return model.parse(value, where)
+    except Misdescribed as error:
+        raise BadInput(str(error)) from error

@@ -1,0 +1,102 @@
+"""Closed, frozen, typed configuration: overrides by `key=value`, a canonical form, and digests of it."""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Self, cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fastgen_k8s.errors import Misdescribed
+
+
+class Config(BaseModel):
+    """A frozen value with named, typed fields and no others."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+    def override(self, *settings: str) -> Self:
+        """A copy with each `dotted.key=value` set; values are YAML, and checked like the file's own.
+
+        Raises Misdescribed with the nearest known name for an unknown key, and with the wanted type for a bad value.
+        """
+        data = self.model_dump(mode="json")
+        for setting in settings:
+            key, separator, text = setting.partition("=")
+            if not separator:
+                raise Misdescribed(f"an override is key=value, found {setting!r}")
+            _assign(data, key.strip(), _value(setting, text))
+        return self.parse(data, "overrides " + " ".join(settings))
+
+    @classmethod
+    def parse(cls, data: object, where: str) -> Self:
+        """The value that plain data describe; Misdescribed names field, wanted and found in one line."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise Misdescribed(f"{where}: {_first_problem(cls, error)}") from error
+
+    def canonical(self) -> dict[str, Any]:
+        """Plain data with defaults left out, so that a field added later with a default changes no digest."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+
+def digest(value: object) -> str:
+    """sha256 of plain data in canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for an unknown name: the nearest known one, or all when few are known."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"known are {', '.join(names)}" if names else "none is known"
+
+
+def _value(setting: str, text: str) -> object:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise Misdescribed(f"the value of {setting!r} is not YAML: {error.__class__.__name__}") from error
+
+
+def _assign(data: dict[str, Any], key: str, value: object) -> None:
+    *sections, leaf = key.split(".")
+    here: dict[str, Any] = data
+    for depth, part in enumerate([*sections, leaf]):
+        if part not in here:
+            where = ".".join([*sections[:depth], part])
+            raise Misdescribed(f"unknown setting {where!r}: {nearest(part, here)}")
+        if depth == len(sections):
+            here[leaf] = value
+        elif isinstance(here[part], dict):
+            here = cast("dict[str, Any]", here[part])
+        else:
+            raise Misdescribed(f"{'.'.join(sections[: depth + 1])!r} holds no settings of its own, found {key!r}")
+
+
+def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
+    problem = error.errors()[0]
+    path = [str(part) for part in problem["loc"]]
+    where = ".".join(path) or model.__name__
+    if problem["type"] == "extra_forbidden":
+        return f"unknown setting {where!r}: {nearest(path[-1], _siblings(model, path[:-1]))}"
+    found = problem.get("input")
+    shown = "" if isinstance(found, Mapping) or problem["type"] == "missing" else f", found {found!r}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: {message[0].lower()}{message[1:]}{shown}"
+
+
+def _siblings(model: type[BaseModel], path: list[str]) -> list[str]:
+    here: Any = model
+    for part in path:
+        fields = here.model_fields if isinstance(here, type) and issubclass(here, BaseModel) else {}
+        if part not in fields:
+            break
+        here = fields[part].annotation
+    return list(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else []

@@ -1,0 +1,310 @@
+"""What an experiment can say: model, pairs, method, optimisation, length. Everything here is hashed."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
+
+from fastgen_k8s.config import Config
+
+Time = Annotated[float, Field(ge=0, le=1)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Precision = Literal["float32", "bfloat16"]
+
+
+# --- model: a family's facts, shared by all of its runs -------------------------------------------------------------
+
+
+class Wan(Config):
+    """The architecture of a `WanTransformer3DModel` that has no weights yet; unused where weights are given."""
+
+    kind: Literal["wan"]
+    num_layers: PositiveInt = 30
+    num_attention_heads: PositiveInt = 12
+    attention_head_dim: PositiveInt = 128
+    ffn_dim: PositiveInt = 8960
+    text_dim: PositiveInt = 4096
+    freq_dim: PositiveInt = 256
+    patch_size: tuple[Literal[1], PositiveInt, PositiveInt] = (
+        1,
+        2,
+        2,
+    )  # frames stay apart: a patch never mixes them
+    cross_attn_norm: bool = True
+    rope_max_seq_len: PositiveInt = 1024
+
+
+class GaussianRotation(Config):
+    """Clips x_{k+1} = a R(angle) x_k + sqrt(1 - a^2) n with a plane rotation per prompt: all in closed form."""
+
+    kind: Literal["gaussian_rotation"]
+    a: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    angles: tuple[float, ...] = (0.6, -0.6)  # radians a frame, one per label
+
+
+class RingBlobs(Config):
+    """A bump moving on a ring: the exact posterior mean over all videos of one prompt, or of all for no prompt."""
+
+    kind: Literal["ring_blobs"]
+    speeds: tuple[PositiveInt, ...] = (1, 2)  # pixels a frame; label 0 moves right, label 1 left
+    width: PositiveFloat = 1.5  # of the bump, pixels
+    noise: PositiveFloat = 0.05  # standard deviation around each video
+
+
+ClosedForm = Annotated[GaussianRotation | RingBlobs, Field(discriminator="kind")]
+
+
+class Labels(Config):
+    """Prompts from a closed list, as one-hot vectors [1, len(labels)]; the empty prompt is zeros."""
+
+    kind: Literal["labels"]
+    labels: tuple[str, ...]
+
+
+class Umt5(Config):
+    """The teacher folder's UMT5 `text_encoder/` and `tokenizer/`, padded with zeros to a fixed length."""
+
+    kind: Literal["umt5"]
+    length: PositiveInt = 512  # tokens
+
+
+TextEncoder = Annotated[Labels | Umt5, Field(discriminator="kind")]
+
+
+class AutoencoderWan(Config):
+    """The teacher folder's `vae/`: diffusers' `AutoencoderKLWan`."""
+
+    kind: Literal["autoencoder_kl_wan"]
+
+
+class PatchPca(Config):
+    """The teacher folder's `codec/`: a fixed linear map between blocks of pixels and channels."""
+
+    kind: Literal["patch_pca"]
+
+
+class NoCodec(Config):
+    """Latents are the data; there is no video."""
+
+    kind: Literal["none"]
+
+
+Codec = Annotated[AutoencoderWan | PatchPca | NoCodec, Field(discriminator="kind")]
+
+
+class Model(Config):
+    """A family's facts in one value, so that its teacher, pairs and students cannot disagree about them."""
+
+    network: Wan  # the architecture of student, fake score, and of a teacher with weights
+    teacher: ClosedForm | None = None  # None: a network with the weights of the input `teacher`
+    text: TextEncoder
+    codec: Codec
+    latent: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]  # C, T, H, W
+    fps: PositiveInt = 16  # of decoded videos
+    shift: PositiveFloat = 5.0  # of the teacher's schedule
+    max_t: Annotated[float, Field(gt=0, lt=1)] = 0.999
+    t_list: tuple[Time, ...] = (0.999, 0.937, 0.833, 0.624, 0.0)  # the student's times, ending at 0
+    chunk_size: PositiveInt | None = 3  # latent frames; None: a bidirectional student
+    window: PositiveInt | None = None  # latent frames of the past that a chunk sees; None: all
+    sink: NonNegativeInt = 0  # first latent frames that it sees besides the window
+
+    @field_validator("t_list")
+    @classmethod
+    def _descends_to_zero(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if len(value) < 2 or value[-1] != 0 or any(a <= b for a, b in zip(value, value[1:], strict=False)):
+            raise ValueError("wanted at least two times that descend strictly and end at 0")
+        return value
+
+    @model_validator(mode="after")
+    def _starts_at_max_t(self) -> Self:
+        if self.t_list[0] != self.max_t:
+            raise ValueError(f"t_list must start at max_t {self.max_t:g}, found {self.t_list[0]:g}")
+        return self
+
+
+# --- data ------------------------------------------------------------------------------------------------------------
+
+
+class Conditions(Config):
+    """What the encode stage makes besides the prompts' own encodings."""
+
+    negative_prompt: str = ""
+
+
+class Pairs(Config):
+    """How the teacher's trajectories are made."""
+
+    teacher: Literal["bidirectional", "autoregressive"] = "bidirectional"
+    solver: Literal["unipc", "heun", "euler"] = "unipc"
+    solver_steps: PositiveInt = 35
+    guidance: PositiveFloat = 3.0  # uncond + g (cond - uncond)
+    samples_per_prompt: PositiveInt = 1
+    block_size: PositiveInt = 8  # samples computed together; hashed, for batch composition changes bits
+    seed: int = 0
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"  # of the stored states
+    video: bool = True  # decode `video.mp4` where the model has a codec
+
+
+# --- method ----------------------------------------------------------------------------------------------------------
+
+
+class Regression(Config):
+    """KD (`start`), KD along a path (`path`) and CausalKD (`chunks`): regress the teacher's x0 from its states."""
+
+    kind: Literal["regression"]
+    pick: Literal["start", "path", "chunks"]
+    clean_chunks: Literal["mask", "count"] = "mask"
+    context: Literal["noised", "clean"] = "noised"  # what a chunk sees: the clip at its own times, or the clean past
+    as_published: bool = False  # KD from a set that holds raw noise: keep the unscaled input
+
+
+class FlowMatching(Config):
+    """Train a teacher from clips: v(x_t, t, c) -> eps - x0."""
+
+    kind: Literal["flow_matching"]
+    drop_prompt: Probability = 0.1
+    teacher_forcing: bool = False  # per chunk, noised at its own time on a clean past
+
+
+class Gan(Config):
+    """The adversarial term: heads on the frozen teacher's features."""
+
+    weight: PositiveFloat = 0.003
+    blocks: tuple[NonNegativeInt, ...]  # of the teacher, whose outputs the heads read
+    real: Literal["pairs", "videos"] = "pairs"
+    same_noise: bool = True  # real samples are noised with the fake ones' (t, eps), or with their own
+    r1_weight: Annotated[float, Field(ge=0)] = 0.0
+    r1_alpha: PositiveFloat = 0.1
+
+
+class Health(Config):
+    """Bounds that stop a run with a diagnosis instead of letting it waste a cluster."""
+
+    critic_lag: PositiveFloat | None = None  # largest ratio of the critic's loss to its first; None: not watched
+    variance: tuple[PositiveFloat, PositiveFloat] | None = None  # of a generated chunk to the real one
+    patience: PositiveInt = 50  # updates in a row outside before the run stops
+
+
+class DistributionMatching(Config):
+    """DMD2 on a bidirectional student, Self-Forcing on a causal one: they differ in the rollout only."""
+
+    kind: Literal["distribution_matching"]
+    guidance: PositiveFloat = 5.0
+    student_update_freq: PositiveInt = 5  # step k updates the student when k is a multiple of it
+    critic_warmup: NonNegativeInt = 0  # critic steps before step 1
+    critic_init: Literal["teacher", "random"] = "teacher"
+    renoise: Literal["sde", "ode"] = "sde"
+    exit_sampling: Literal["random", "last", "weighted"] = "random"
+    exit_weights: tuple[PositiveFloat, ...] | None = None  # for `weighted`, one per step
+    same_step_across_blocks: bool = True
+    start_gradient_frame: NonNegativeInt = 0
+    context_noise: Time = 0.0  # time to which a finished chunk is noised before it is cached
+    times: tuple[Time, Time] = (0.001, 0.999)  # range of t for matching and denoising
+    critic_loss: Literal["flow", "x0"] = "flow"
+    gan: Gan | None = None
+    health: Health = Health()
+
+    @model_validator(mode="after")
+    def _weights_for_weighted(self) -> Self:
+        if (self.exit_sampling == "weighted") != (self.exit_weights is not None):
+            raise ValueError("exit_weights go with exit_sampling: weighted, and only with it")
+        return self
+
+
+Method = Annotated[Regression | FlowMatching | DistributionMatching, Field(discriminator="kind")]
+
+
+# --- optimisation ----------------------------------------------------------------------------------------------------
+
+
+class Optimiser(Config):
+    """AdamW for one role, its schedule over that role's own updates, and its clip."""
+
+    lr: PositiveFloat = 1e-5
+    betas: tuple[Probability, Probability] = (0.9, 0.999)
+    eps: PositiveFloat = 1e-8
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    clip: PositiveFloat = 10.0  # gradient norm
+    warmup: NonNegativeInt = 0  # updates
+    decay: Literal["constant", "cosine"] = "constant"
+    hold: Probability = 0.0  # share of the updates after warm-up before the cosine begins
+
+
+class Optimisation(Config):
+    """One optimiser per role; a method trains the roles that it has."""
+
+    student: Optimiser = Optimiser()
+    fake_score: Optimiser = Optimiser()
+    discriminator: Optimiser = Optimiser()
+
+
+class Ema(Config):
+    """Averaged student weights: decay at student update n is min(decay, (n + 1) / (n + ramp)) from `start` on."""
+
+    decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    start: NonNegativeInt = 200  # student updates before it; until then the average is the student itself
+    ramp: NonNegativeInt = 0  # 0: the decay is constant
+
+
+class Validation(Config):
+    """Samples from fixed draws while training; 0 makes none."""
+
+    every: NonNegativeInt = 0  # steps
+    samples: PositiveInt = 4
+
+
+class Train(Config):
+    """Length, batch and precision of a training run."""
+
+    steps: PositiveInt = 1000  # exactly so many
+    global_batch: PositiveInt = 8
+    seed: int = 0
+    precision: Precision = "float32"  # of computation; master weights and optimiser state are float32
+    checkpointing: bool = False  # recompute activations in the backward pass
+    skip_batch: bool = False  # go on after a non-finite loss by leaving that step out
+    ema: Ema | None = None
+    validation: Validation = Validation()
+
+
+# --- after training --------------------------------------------------------------------------------------------------
+
+
+class Bridge(Config):
+    """What the bridge takes out of a checkpoint and how it writes it."""
+
+    role: Literal["student", "fake_score"] = "student"
+    weights: Literal["raw", "ema"] = "raw"
+    format: Literal["pt", "safetensors", "diffusers"] = "pt"
+
+
+class Sample(Config):
+    """How samples are drawn from a student."""
+
+    samples_per_prompt: PositiveInt = 1
+    batch: PositiveInt = 8  # samples computed together; hashed, as for pairs
+    seed: int = 1
+    renoise: Literal["sde", "ode"] = "sde"
+    context_noise: Time = 0.0
+    weights: Literal["raw", "ema"] = "ema"  # of a training artifact that has both
+    video: bool = True
+
+
+class Report(Config):
+    """What the report measures and shows."""
+
+    metric: str | None = None  # "package.module:function", called with (experiment, samples)
+    videos: NonNegativeInt = 8  # prompts shown side by side
+
+
+class Experiment(Config):
+    """What the science is. Where and how it runs is Placement and Execution."""
+
+    name: str
+    model: Model
+    conditions: Conditions = Conditions()
+    pairs: Pairs = Pairs()
+    method: Method
+    optimisation: Optimisation = Optimisation()
+    train: Train = Train()
+    bridge: Bridge = Bridge()
+    sample: Sample = Sample()
+    report: Report = Report()

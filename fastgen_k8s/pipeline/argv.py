@@ -1,0 +1,47 @@
+"""The one command line of a stage, read back: what `Work.argv` and `Execution.argv` wrote."""
+
+import argparse
+from collections.abc import Sequence
+from typing import NoReturn
+
+from fastgen_k8s.errors import Misdescribed
+from fastgen_k8s.pipeline.work import Execution, Work, parse_inputs
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise Misdescribed(message)
+
+
+def parse(argv: Sequence[str]) -> tuple[Work, int | None, Execution]:
+    """Work, micro-batch and execution from a stage's command line; Misdescribed when it does not fit."""
+    parser = _Parser(prog="fastgen_k8s.agent", allow_abbrev=False)
+    parser.add_argument("--kind", required=True)
+    parser.add_argument("--experiment", required=True)
+    parser.add_argument("--set", action="append", default=[], dest="overrides")
+    parser.add_argument("--input", action="append", default=[], dest="inputs")
+    parser.add_argument("--output", required=True)
+    parser.add_argument("--expect-digest")
+    parser.add_argument("--micro-batch", type=int)
+    for name in Execution.model_fields:
+        parser.add_argument("--" + name.replace("_", "-"), dest="execution." + name)
+    found = vars(parser.parse_args(argv))
+    habits = {
+        name.removeprefix("execution."): value
+        for name, value in found.items()
+        if name.startswith("execution.") and value is not None
+    }
+    if "trackers" in habits:
+        habits["trackers"] = [word for word in habits["trackers"].split(",") if word]
+    work = Work.parse(
+        {
+            "kind": found["kind"],
+            "experiment": found["experiment"],
+            "overrides": found["overrides"],
+            "inputs": parse_inputs(found["inputs"]),
+            "output": found["output"],
+            "expect_digest": found["expect_digest"],
+        },
+        "command line",
+    )
+    return work, found["micro_batch"], Execution.parse(habits, "command line")

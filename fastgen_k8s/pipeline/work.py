@@ -1,0 +1,174 @@
+"""One stage's work: what is computed from what, its digest, and how it is written as a command line."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
+
+from fastgen_k8s.artifacts import find_artifact
+from fastgen_k8s.config import Config, digest
+from fastgen_k8s.errors import BadInput, Misdescribed
+from fastgen_k8s.experiments import get_experiment
+from fastgen_k8s.experiments.schema import Experiment
+
+Kind = Literal["encode", "pairs", "train", "bridge", "sample", "report"]
+
+
+class StageKind(Config):
+    """What a kind of stage reads, so that its digest depends on that and on nothing else."""
+
+    reads: tuple[str, ...]  # dotted sections of the experiment
+    inputs: tuple[str, ...]  # names that it understands; report takes any
+    recipe: PositiveInt = 1  # raised when the meaning of the stage changes
+    elastic: bool = False  # its workers meet in one process group
+
+
+KINDS: Mapping[Kind, StageKind] = {
+    "encode": StageKind(reads=("model.text", "conditions"), inputs=("prompts", "teacher")),
+    "pairs": StageKind(reads=("model", "pairs"), inputs=("conditions", "teacher")),
+    "train": StageKind(
+        reads=("model", "method", "optimisation", "train"),
+        inputs=("conditions", "pairs", "videos", "teacher", "student"),
+        elastic=True,
+    ),
+    "bridge": StageKind(reads=("model", "bridge"), inputs=("checkpoint",)),
+    "sample": StageKind(reads=("model", "sample"), inputs=("conditions", "teacher", "student")),
+    "report": StageKind(reads=("model", "report"), inputs=()),
+}
+
+
+class Work(Config):
+    """One stage: kind, experiment, overrides, inputs {name: uri}, output uri."""
+
+    kind: Kind
+    experiment: str
+    overrides: tuple[str, ...] = ()
+    inputs: Mapping[str, str] = {}
+    output: str
+    expect_digest: str | None = None  # what the planner resolved it to
+
+    def resolve(self) -> Experiment:
+        """The experiment with its overrides; Misdescribed when one does not fit."""
+        return get_experiment(self.experiment).override(*self.overrides)
+
+    def argv(self) -> list[str]:
+        """The work as the command line that every scheduler runs."""
+        words = ["--kind", self.kind, "--experiment", self.experiment]
+        words += [word for setting in self.overrides for word in ("--set", setting)]
+        words += [word for name, uri in sorted(self.inputs.items()) for word in ("--input", f"{name}={uri}")]
+        words += ["--output", self.output]
+        return words + (["--expect-digest", self.expect_digest] if self.expect_digest else [])
+
+
+class Placement(Config):
+    """Where a stage runs and how big; never hashed."""
+
+    nodes: Annotated[str, Field(pattern=r"^[1-9]\d*(:[1-9]\d*)?$")] = "1"  # count, or min:max
+    processes: PositiveInt = 1  # per node
+    micro_batch: PositiveInt | None = None  # per process; None: the whole share of the global batch
+    resource: str | None = None
+    pool: str | None = None
+    grace: PositiveInt = 60  # seconds for a step and a checkpoint after SIGTERM
+
+    @field_validator("nodes")
+    @classmethod
+    def _ascends(cls, value: str) -> str:
+        low, _, high = value.partition(":")
+        if high and int(low) > int(high):
+            raise ValueError(f"wanted min:max nodes, found min {low} above max {high}")
+        return value
+
+    @property
+    def min_nodes(self) -> int:
+        """The smallest number of nodes that a job may run on."""
+        return int(self.nodes.partition(":")[0])
+
+    @property
+    def max_nodes(self) -> int:
+        """The largest number of nodes that a job may run on."""
+        return int(self.nodes.rpartition(":")[2])
+
+
+class Execution(Config):
+    """Habits of a run; never hashed."""
+
+    log_every: PositiveInt = 10  # steps
+    save_every: NonNegativeInt = 100  # steps; 0: at the end only
+    keep: PositiveInt = 2  # newest checkpoints
+    trackers: tuple[Literal["tensorboard", "wandb"], ...] = ("tensorboard",)
+    collective_timeout: PositiveInt = 60  # seconds after which a peer counts as lost
+
+    def argv(self) -> list[str]:
+        """The flags that differ from the defaults."""
+        words: list[str] = []
+        for name, value in self.canonical().items():
+            text = ",".join(self.trackers) if name == "trackers" else str(value)
+            words += [f"--{name.replace('_', '-')}", text]
+        return words
+
+
+def sections(kind: Kind, experiment: Experiment) -> dict[str, object]:
+    """The canonical form of what a stage of this kind reads from the experiment."""
+    whole = experiment.canonical()
+    return {section: _at(whole, section) for section in KINDS[kind].reads}
+
+
+def work_digest(kind: Kind, experiment: Experiment, inputs: Mapping[str, str]) -> str:
+    """Digest of a work from its resolved experiment and its inputs' digests."""
+    return digest(
+        {
+            "kind": kind,
+            "recipe": KINDS[kind].recipe,
+            "sections": sections(kind, experiment),
+            "inputs": dict(inputs),
+        }
+    )
+
+
+def input_digest(uri: str) -> str:
+    """The digest of an input: an artifact's own, or the content of one file. BadInput when there is neither."""
+    path = Path(uri.removeprefix("file://"))
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    artifact = find_artifact(uri)
+    if artifact is None:
+        found = "a folder without artifact.json" if path.is_dir() else "nothing"
+        raise BadInput(f"{uri}: wanted an artifact or a file, found {found}")
+    return artifact.manifest.digest
+
+
+def resolve_inputs(work: Work) -> dict[str, str]:
+    """The digest of every input of a work; Misdescribed for a name that its kind does not know."""
+    known = KINDS[work.kind].inputs
+    for name in work.inputs:
+        if known and name not in known:
+            raise Misdescribed(f"a {work.kind} stage has no input {name!r}: it knows {', '.join(known)}")
+    return {name: input_digest(uri) for name, uri in sorted(work.inputs.items())}
+
+
+def _at(data: Mapping[str, object], dotted: str) -> object:
+    section, _, rest = dotted.partition(".")
+    value = data.get(section)
+    return _at(cast("Mapping[str, object]", value), rest) if rest and isinstance(value, dict) else value
+
+
+def checked_digest(work: Work, experiment: Experiment, inputs: Mapping[str, str]) -> str:
+    """The work's digest; Misdescribed when it is not the one that the planner expects."""
+    found = work_digest(work.kind, experiment, inputs)
+    if work.expect_digest not in (None, found):
+        raise Misdescribed(
+            f"{work.kind} of {work.experiment}: wanted digest {work.expect_digest}, "
+            f"this code and these inputs give {found}"
+        )
+    return found
+
+
+def parse_inputs(words: Sequence[str]) -> dict[str, str]:
+    """Inputs written as name=uri."""
+    pairs = [word.partition("=") for word in words]
+    for name, separator, uri in pairs:
+        if not (name and separator and uri):
+            raise Misdescribed(f"an input is name=uri, found {name + separator + uri!r}")
+    return {name: uri for name, _, uri in pairs}

@@ -1,0 +1,59 @@
+"""A stage's work, resolved: what every stage is given."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from fastgen_k8s.artifacts import Artifact, Manifest, Writer, begin, open_artifact
+from fastgen_k8s.errors import BadInput
+from fastgen_k8s.experiments.schema import Experiment
+from fastgen_k8s.pipeline.argv import parse
+from fastgen_k8s.pipeline.work import Execution, Work, checked_digest, resolve_inputs
+
+
+@dataclass(frozen=True)
+class Job:
+    """One stage's work with everything resolved."""
+
+    work: Work
+    experiment: Experiment
+    digest: str
+    inputs: dict[str, str]  # name -> digest
+    micro_batch: int | None
+    execution: Execution
+
+    def input(self, name: str, kinds: str | Sequence[str]) -> Artifact:
+        """The input artifact of that name; BadInput when it is not given, not whole, or of another kind."""
+        found = self.optional(name, kinds)
+        if found is None:
+            given = ", ".join(self.work.inputs) or "none"
+            raise BadInput(f"a {self.work.kind} stage wants the input {name!r}, found {given}")
+        return found
+
+    def optional(self, name: str, kinds: str | Sequence[str]) -> Artifact | None:
+        """The input artifact of that name, or None when it is not given."""
+        uri = self.work.inputs.get(name)
+        return None if uri is None else open_artifact(uri, kinds)
+
+    def begin(self) -> Writer:
+        """Claim the output; BadInput when it belongs to another digest."""
+        return begin(self.work.output, self.work.kind, self.digest, self.inputs)
+
+
+class Stage(Protocol):
+    """What each module of this package offers."""
+
+    def check(self, job: Job) -> None:
+        """Raise what is wrong with the work and its inputs, before any worker starts; writes nothing."""
+        ...
+
+    def run(self, job: Job) -> Manifest:
+        """Do the work to the end; return the committed manifest."""
+        ...
+
+
+def resolve(argv: Sequence[str]) -> Job:
+    """The job that a stage's command line describes."""
+    work, micro_batch, execution = parse(argv)
+    experiment, inputs = work.resolve(), resolve_inputs(work)
+    return Job(work, experiment, checked_digest(work, experiment, inputs), inputs, micro_batch, execution)
