@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree: every error says what was wanted, what was found and where, and knows its exit code."""
+"""What can go wrong, as one tree: every error says wanted, found and where, and knows its exit code."""
 
 from typing import ClassVar
 

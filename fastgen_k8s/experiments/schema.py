@@ -1,5 +1,6 @@
 """What an experiment can say: model, pairs, method, optimisation, length. Everything here is hashed."""
 
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
@@ -110,7 +111,7 @@ class Model(Config):
     @field_validator("t_list")
     @classmethod
     def _descends_to_zero(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if len(value) < 2 or value[-1] != 0 or any(a <= b for a, b in zip(value, value[1:], strict=False)):
+        if len(value) < 2 or value[-1] != 0 or any(a <= b for a, b in pairwise(value)):
             raise ValueError("wanted at least two times that descend strictly and end at 0")
         return value
 

@@ -19,6 +19,7 @@ Kind = Literal["encode", "pairs", "train", "bridge", "sample", "report"]
 class StageKind(Config):
     """What a kind of stage reads, so that its digest depends on that and on nothing else."""
 
+    makes: str  # kind of artifact
     reads: tuple[str, ...]  # dotted sections of the experiment
     inputs: tuple[str, ...]  # names that it understands; report takes any
     recipe: PositiveInt = 1  # raised when the meaning of the stage changes
@@ -26,16 +27,17 @@ class StageKind(Config):
 
 
 KINDS: Mapping[Kind, StageKind] = {
-    "encode": StageKind(reads=("model.text", "conditions"), inputs=("prompts", "teacher")),
-    "pairs": StageKind(reads=("model", "pairs"), inputs=("conditions", "teacher")),
+    "encode": StageKind(makes="conditions", reads=("model.text", "conditions"), inputs=("prompts", "teacher")),
+    "pairs": StageKind(makes="pairs", reads=("model", "pairs"), inputs=("conditions", "teacher")),
     "train": StageKind(
+        makes="training",
         reads=("model", "method", "optimisation", "train"),
         inputs=("conditions", "pairs", "videos", "teacher", "student"),
         elastic=True,
     ),
-    "bridge": StageKind(reads=("model", "bridge"), inputs=("checkpoint",)),
-    "sample": StageKind(reads=("model", "sample"), inputs=("conditions", "teacher", "student")),
-    "report": StageKind(reads=("model", "report"), inputs=()),
+    "bridge": StageKind(makes="weights", reads=("model", "bridge"), inputs=("checkpoint",)),
+    "sample": StageKind(makes="samples", reads=("model", "sample"), inputs=("conditions", "teacher", "student")),
+    "report": StageKind(makes="report", reads=("model", "report"), inputs=()),
 }
 
 

@@ -8,7 +8,7 @@ from fastgen_k8s.artifacts import Artifact, Manifest, Writer, begin, open_artifa
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments.schema import Experiment
 from fastgen_k8s.pipeline.argv import parse
-from fastgen_k8s.pipeline.work import Execution, Work, checked_digest, resolve_inputs
+from fastgen_k8s.pipeline.work import KINDS, Execution, Work, checked_digest, resolve_inputs
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Job:
 
     def begin(self) -> Writer:
         """Claim the output; BadInput when it belongs to another digest."""
-        return begin(self.work.output, self.work.kind, self.digest, self.inputs)
+        return begin(self.work.output, KINDS[self.work.kind].makes, self.digest, self.inputs)
 
 
 class Stage(Protocol):
