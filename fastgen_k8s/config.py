@@ -3,7 +3,7 @@
 import difflib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, cast
 
 import yaml
@@ -29,6 +29,10 @@ class Config(BaseModel):
                 raise Misdescribed(f"an override is key=value, found {setting!r}")
             _assign(data, key.strip(), _value(setting, text))
         return self.parse(data, "overrides " + " ".join(settings))
+
+    def settings(self) -> frozenset[str]:
+        """Every dotted key that an override of this value can name."""
+        return frozenset(_keys(self.model_dump(mode="json")))
 
     @classmethod
     def parse(cls, data: object, where: str) -> Self:
@@ -63,6 +67,13 @@ def _value(setting: str, text: str) -> object:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise Misdescribed(f"the value of {setting!r} is not YAML: {error.__class__.__name__}") from error
+
+
+def _keys(data: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in data.items():
+        yield prefix + name
+        if isinstance(value, dict):
+            yield from _keys(cast("dict[str, Any]", value), f"{prefix}{name}.")
 
 
 def _assign(data: dict[str, Any], key: str, value: object) -> None:

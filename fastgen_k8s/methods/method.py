@@ -45,3 +45,8 @@ class Method(Protocol):
     def check(self, step: int, logged: Mapping[str, float]) -> None:
         """Raise Unhealthy, with a diagnosis, when the global means of a step's terms break a bound."""
         ...
+
+
+def for_batch(condition: Condition, size: int) -> Condition:
+    """A condition of batch axis 1, such as the negative prompt's, repeated without a copy for a batch."""
+    return {name: value.expand(size, *value.shape[1:]) for name, value in condition.items()}

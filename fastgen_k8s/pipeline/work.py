@@ -11,6 +11,7 @@ from fastgen_k8s.artifacts import find_artifact
 from fastgen_k8s.config import Config, digest
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.experiments import get_experiment
+from fastgen_k8s.experiments.keymap import refuse_seed_names
 from fastgen_k8s.experiments.schema import Experiment
 
 Kind = Literal["encode", "pairs", "train", "bridge", "sample", "report"]
@@ -53,7 +54,9 @@ class Work(Config):
 
     def resolve(self) -> Experiment:
         """The experiment with its overrides; Misdescribed when one does not fit."""
-        return get_experiment(self.experiment).override(*self.overrides)
+        experiment = get_experiment(self.experiment)
+        refuse_seed_names(self.overrides, experiment.settings())
+        return experiment.override(*self.overrides)
 
     def argv(self) -> list[str]:
         """The work as the command line that every scheduler runs."""
@@ -141,12 +144,17 @@ def input_digest(uri: str) -> str:
     return artifact.manifest.digest
 
 
+def known_input(kind: Kind, name: str) -> None:
+    """Raise Misdescribed when a stage of this kind has no input of that name."""
+    known = KINDS[kind].inputs
+    if known and name not in known:
+        raise Misdescribed(f"a {kind} stage has no input {name!r}: it knows {', '.join(known)}")
+
+
 def resolve_inputs(work: Work) -> dict[str, str]:
     """The digest of every input of a work; Misdescribed for a name that its kind does not know."""
-    known = KINDS[work.kind].inputs
     for name in work.inputs:
-        if known and name not in known:
-            raise Misdescribed(f"a {work.kind} stage has no input {name!r}: it knows {', '.join(known)}")
+        known_input(work.kind, name)
     return {name: input_digest(uri) for name, uri in sorted(work.inputs.items())}
 
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from fastgen_k8s.artifacts import Artifact, Manifest, Writer, begin, open_artifact
+from fastgen_k8s.config import digest
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments.schema import Experiment
 from fastgen_k8s.pipeline.argv import parse
@@ -38,6 +40,21 @@ class Job:
     def begin(self) -> Writer:
         """Claim the output; BadInput when it belongs to another digest."""
         return begin(self.work.output, KINDS[self.work.kind].makes, self.digest, self.inputs)
+
+
+def teacher_folder(job: Job) -> Path | None:
+    """The diffusers folder of the input `teacher`; None where the experiment's teacher is a closed form."""
+    if job.experiment.model.teacher is not None:
+        return None
+    return job.input("teacher", "model").folder()
+
+
+def teacher_digest(job: Job) -> str:
+    """What tells one teacher from another: the digest of its artifact, or of its closed form."""
+    closed_form = job.experiment.model.teacher
+    if closed_form is not None:
+        return digest(closed_form.canonical())
+    return job.input("teacher", "model").manifest.digest
 
 
 class Stage(Protocol):

@@ -1,0 +1,50 @@
+# Every target sets itself up: it needs python3 (3.11 or newer) and a package index, nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+READY := $(VENV)/.ready
+DEMO ?= demo
+# One thread per process: OpenMP barriers of several busy processes spin against each other.
+export OMP_NUM_THREADS := 1
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: setup demo check test bench soak format constraints clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@begun=$$(date +%s); \
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
+	test -x $(UV) || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; \
+	$(UV) pip install --quiet -c constraints.txt -e '.[train,cluster,dev]' && touch $@ && \
+	echo "installed in $$(( $$(date +%s) - begun )) s: $$(du -sh $(VENV) | cut -f1) in $(VENV) (not part of any time below)"
+
+demo: $(READY)
+	@$(BIN)/fastgen-k8s run manifests/pipelines/moving-shapes.yaml --root $(DEMO)
+
+format: $(READY)
+	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q -n 2 -m "not slow and not processes and not soak"
+
+test: check
+	$(BIN)/pytest -n 2 -m "(slow or processes) and not soak"
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+soak: $(READY)
+	$(BIN)/pytest -m soak
+
+constraints: $(READY)
+	@(sed -n '/^#/p' constraints.txt; $(UV) pip compile pyproject.toml --all-extras --upgrade --python-version 3.11 \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet) > constraints.new && mv constraints.new constraints.txt
+
+clean:
+	rm -rf $(VENV) $(DEMO)

@@ -1,0 +1,51 @@
+"""Samples made in fixed blocks by workers that come and go: a block made twice has the same bytes.
+
+A block is always computed whole, padded at the tail, because batch composition changes bits; its own file is written
+last, so that its presence makes it whole.
+"""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+
+import structlog
+
+from fastgen_k8s.artifacts import FileEntry, Store, Writer
+from fastgen_k8s.artifacts.manifest import from_json, to_json
+from fastgen_k8s.config import Config
+
+log = structlog.get_logger()
+
+
+class Block(Config):
+    """What a finished block holds."""
+
+    files: dict[str, FileEntry]
+
+
+def make_blocks(writer: Writer, samples: int, size: int, make: Callable[[Sequence[int]], Mapping[str, bytes]]) -> None:
+    """Make the blocks that are missing, then name every block's files in the manifest to be.
+
+    `make` is given the samples of a block, always `size` of them: the last sample is repeated at the tail, and what is
+    made for a repetition must be the same file.
+    """
+    blocks = [list(range(start, min(start + size, samples))) for start in range(0, samples, size)]
+    first = random.randrange(len(blocks))  # an order of its own for each worker: they rarely meet
+    for number in [*range(first, len(blocks)), *range(first)]:
+        if writer.store.find(_name(number)) is None:
+            block = blocks[number]
+            _write(writer.store, number, make([*block, *[block[-1]] * (size - len(block))]))
+            log.info("block written", block=number, blocks=len(blocks))
+    for number in range(len(blocks)):
+        data = writer.store.read(_name(number))
+        writer.add(from_json(Block, data, f"{writer.store.uri}/{_name(number)}").files)
+        writer.add({_name(number): FileEntry.of(data)})
+
+
+def _write(store: Store, number: int, files: Mapping[str, bytes]) -> None:
+    for name, data in files.items():
+        store.put(name, data)
+    store.put(_name(number), to_json(Block(files={name: FileEntry.of(data) for name, data in files.items()})))
+
+
+def _name(number: int) -> str:
+    return f"blocks/{number:06d}.json"

@@ -1,0 +1,157 @@
+"""ODE pairs as an artifact: the teacher's clean clip and its states on the way there, with the exact time of each."""
+
+import io
+import json
+import pickle
+from collections.abc import Sequence
+
+import torch
+from pydantic import NonNegativeInt, PositiveInt
+from torch import Tensor
+
+from fastgen_k8s.artifacts import Artifact
+from fastgen_k8s.config import Config
+from fastgen_k8s.diffusion.draws import generator
+from fastgen_k8s.errors import BadInput, Misdescribed
+from fastgen_k8s.experiments.schema import Model
+
+INDEX = "index.json"
+_RESIDENT_BYTES = 2 << 30  # sets up to this size stay in memory once read
+
+
+class PairIndex(Config):
+    """What a set of pairs is: facts that training compares before its first step."""
+
+    samples: PositiveInt
+    samples_per_prompt: PositiveInt  # sample n belongs to prompt n // samples_per_prompt
+    block_size: PositiveInt
+    latent: tuple[int, int, int, int]  # C, T, H, W
+    times: tuple[float, ...]  # of the states of `path`, exactly
+    grid: tuple[float, ...]  # of the solver, from max_t to 0
+    solver: str
+    solver_steps: PositiveInt
+    shift: float
+    guidance: float
+    dtype: str  # of the stored states
+    compute_dtype: str = "float32"
+    seed: int
+    seed_rule: str = "noise of sample n: float32 stream of (seed, 'pair', n)"
+    teacher: str  # bidirectional or autoregressive
+    chunk_size: NonNegativeInt  # of an autoregressive teacher; 0 for a bidirectional one
+    teacher_digest: str
+    conditions_digest: str
+
+
+class PairSet:
+    """The pairs of an artifact, read and verified as they are asked for."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        self._artifact = artifact
+        data: object = json.loads(artifact.read(INDEX))
+        try:
+            self.index = PairIndex.parse(data, f"{artifact.uri}/{INDEX}")
+        except Misdescribed as error:
+            raise BadInput(str(error)) from error
+        states = len(self.index.times)
+        numel = self.index.samples * (states + 1) * torch.Size(self.index.latent).numel()
+        self._resident = (
+            _Resident(self.index.samples, states, self.index.latent) if numel * 4 <= _RESIDENT_BYTES else None
+        )
+
+    def __len__(self) -> int:
+        return self.index.samples
+
+    @property
+    def times(self) -> tuple[float, ...]:
+        """The exact times of the states, descending."""
+        return self.index.times
+
+    def columns(self, t_list: Sequence[float]) -> list[int]:
+        """Where the states at the non-zero times of `t_list` are, by recorded time; BadInput for one that is absent."""
+        for t in t_list:
+            if t != 0 and t not in self.times:
+                held = ", ".join(f"{time:g}" for time in self.times)
+                raise BadInput(
+                    f"t_list time {t:g} is not in the pairs: they hold {held} ({self._artifact.uri}/{INDEX})"
+                )
+        return [self.times.index(t) for t in t_list if t != 0]
+
+    def prompts(self, indices: Sequence[int]) -> list[int]:
+        """The prompt of each sample, as its place in the conditions."""
+        return [index // self.index.samples_per_prompt for index in indices]
+
+    def batch(self, indices: Sequence[int], t_list: Sequence[float]) -> tuple[Tensor, Tensor]:
+        """x0 [B, C, T, H, W] and the path [B, S, C, T, H, W] at the non-zero times of `t_list`, both float32."""
+        columns = self.columns(t_list)
+        if self._resident is None:
+            rows = [self._read(index) for index in indices]
+            x0, path = torch.stack([row[0] for row in rows]), torch.stack([row[1] for row in rows])
+        else:
+            for index in set(indices) - self._resident.held:
+                self._resident.put(index, *self._read(index))
+            x0, path = self._resident.x0[list(indices)], self._resident.path[list(indices)]
+        return x0, path[:, columns]
+
+    def check(self, model: Model, *, teacher: str | None, conditions: str) -> None:
+        """Refuse pairs that do not fit the model, the teacher (digest) or the conditions (digest) of a training run."""
+        where = f"{self._artifact.uri}/{INDEX}"
+        self.columns(model.t_list)
+        _same(where, "latents of shape", list(model.latent), list(self.index.latent))
+        _same(where, "pairs of the conditions", conditions[:16], self.index.conditions_digest[:16])
+        if teacher is not None:
+            _same(where, "pairs of the teacher", teacher[:16], self.index.teacher_digest[:16])
+        if self.index.teacher == "autoregressive":
+            _same(where, "an autoregressive teacher's chunk of", model.chunk_size, self.index.chunk_size)
+
+    def _read(self, index: int) -> tuple[Tensor, Tensor]:
+        states, shape = len(self.times), self.index.latent
+        folder = f"samples/{index:06d}"
+        latent = self._tensor(f"{folder}/latent.pth", shape)
+        return latent, self._tensor(f"{folder}/path.pth", (states, *shape))
+
+    def _tensor(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        value = tensor_from(self._artifact.read(name), f"{self._artifact.uri}/{name}")
+        if tuple(value.shape) != shape:
+            raise BadInput(f"{self._artifact.uri}/{name}: wanted a tensor {list(shape)}, found {list(value.shape)}")
+        return value.float()
+
+
+def noise(seed: int, sample: int, latent: Sequence[int]) -> Tensor:
+    """The noise [C, T, H, W] of a sample: a function of (seed, sample), never of rank, world or order."""
+    return torch.randn(*latent, generator=generator(seed, "pair", sample))
+
+
+class _Resident:
+    """Pairs that stay in memory once read."""
+
+    def __init__(self, samples: int, states: int, latent: Sequence[int]) -> None:
+        self.held: set[int] = set()
+        self.x0 = torch.empty(samples, *latent)
+        self.path = torch.empty(samples, states, *latent)
+
+    def put(self, index: int, x0: Tensor, path: Tensor) -> None:
+        self.x0[index], self.path[index] = x0, path
+        self.held.add(index)
+
+
+def tensor_to(value: Tensor) -> bytes:
+    """A tensor as a file that `torch.load(weights_only=True)` reads; equal tensors give equal bytes."""
+    buffer = io.BytesIO()
+    torch.save(value.detach().cpu().contiguous().clone(), buffer)
+    return buffer.getvalue()
+
+
+def tensor_from(data: bytes, where: str) -> Tensor:
+    """The tensor in a `.pth` file, loaded without running any code of it; BadInput when there is none."""
+    try:
+        value: object = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise BadInput(f"{where}: wanted one tensor, found {str(error).splitlines()[0][:120]}") from error
+    if not isinstance(value, Tensor):
+        raise BadInput(f"{where}: wanted one tensor, found {type(value).__name__}")
+    return value
+
+
+def _same(where: str, what: str, wanted: object, found: object) -> None:
+    if wanted != found:
+        raise BadInput(f"{where}: wanted {what} {wanted}, found {found}")

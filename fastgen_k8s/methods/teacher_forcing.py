@@ -1,0 +1,27 @@
+"""Chunk by chunk on a clean past: how an autoregressive teacher is trained and its trajectories are regressed."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from fastgen_k8s.networks.network import Cache, Condition, Network, flow
+
+
+def flow_on_clean_past(
+    network: Network, x_t: Tensor, t: Tensor, clean: Tensor, condition: Condition, sizes: Sequence[int]
+) -> Tensor:
+    """The flow [B, C, T, H, W] of every chunk at x_t and times t [B, T], given the clean frames before that chunk.
+
+    The past is written to a cache at t = 0, as a rollout does it, but with gradient: the loss of a chunk reaches what
+    the network makes of its past.
+    """
+    cache, flows, begin = Cache(), list[Tensor](), 0
+    for size in sizes:
+        frames = slice(begin, begin + size)
+        begin += size
+        flows.append(flow(network, x_t[:, :, frames], t[:, frames], condition, cache=cache))
+        if begin < x_t.shape[2]:
+            zero = torch.zeros_like(t[:, frames])
+            flow(network, clean[:, :, frames], zero, condition, cache=cache, write=True)
+    return torch.cat(flows, dim=2)

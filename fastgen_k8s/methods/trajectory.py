@@ -1,0 +1,63 @@
+"""The teacher's trajectories: what an ODE pair holds, for a teacher of whole clips or of one chunk after another."""
+
+import torch
+from torch import Tensor
+
+from fastgen_k8s.diffusion.chunks import chunk_sizes
+from fastgen_k8s.diffusion.solvers import Velocity, snapped_grid, solve
+from fastgen_k8s.errors import Misdescribed
+from fastgen_k8s.experiments.schema import Model, Pairs
+from fastgen_k8s.methods.method import for_batch
+from fastgen_k8s.networks.network import Cache, Condition, Network, flow
+
+
+@torch.no_grad()
+def trajectory(
+    teacher: Network, eps: Tensor, condition: Condition, negative: Condition, model: Model, pairs: Pairs
+) -> tuple[Tensor, Tensor]:
+    """States [B, S, C, T, H, W] at the S non-zero times of t_list, and the clean latent [B, C, T, H, W].
+
+    Entry 0 is the initial noise `eps` [B, C, T, H, W] scaled to t_list[0]. An autoregressive teacher solves each chunk
+    on the clean chunks before it, which it sees through its cache.
+    """
+    keep = model.t_list[:-1]
+    grid = snapped_grid(pairs.solver_steps, model.shift, model.t_list)
+    start, negative = keep[0] * eps, for_batch(negative, len(eps))
+    if pairs.teacher == "bidirectional":
+        velocity = guided_velocity(teacher, condition, negative, pairs.guidance)
+        return solve(velocity, start, grid, pairs.solver, keep)
+    if model.chunk_size is None:
+        raise Misdescribed("pairs.teacher 'autoregressive' wants model.chunk_size, found null")
+    past, negative_past = Cache(), Cache()
+    velocity = guided_velocity(teacher, condition, negative, pairs.guidance, past, negative_past)
+    paths, latents = list[Tensor](), list[Tensor]()
+    for chunk in start.split(chunk_sizes(eps.shape[2], model.chunk_size), dim=2):
+        path, latent = solve(velocity, chunk, grid, pairs.solver, keep)
+        zero = torch.zeros(len(eps), dtype=torch.float64, device=eps.device)
+        flow(teacher, latent, zero, condition, cache=past, write=True)
+        if pairs.guidance != 1.0:
+            flow(teacher, latent, zero, negative, cache=negative_past, write=True)
+        paths.append(path)
+        latents.append(latent)
+    return torch.cat(paths, dim=3), torch.cat(latents, dim=2)
+
+
+def guided_velocity(
+    teacher: Network,
+    condition: Condition,
+    negative: Condition,
+    guidance: float,
+    past: Cache | None = None,
+    negative_past: Cache | None = None,
+) -> Velocity:
+    """uncond + g (cond - uncond) (Ho & Salimans 2022, arXiv 2207.12598, eq. 6) at one time, on the cached past."""
+
+    def velocity(x_t: Tensor, t: float) -> Tensor:
+        times = torch.full((len(x_t),), t, dtype=torch.float64, device=x_t.device)
+        conditional = flow(teacher, x_t, times, condition, cache=past)
+        if guidance == 1.0:
+            return conditional
+        unconditional = flow(teacher, x_t, times, negative, cache=negative_past)
+        return unconditional + guidance * (conditional - unconditional)
+
+    return velocity

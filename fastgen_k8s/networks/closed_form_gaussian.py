@@ -1,0 +1,160 @@
+"""The exact teacher of clips x_{k+1} = a R(angle) x_k + sqrt(1 - a^2) n of unit variance: all Gaussian.
+
+A clip of T frames of D numbers is a vector [T * D], frame by frame. Its flow at (x_t, t) is the posterior mean of
+eps - x0; a chunk after others has the conditional law of its frames given the clean past.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+
+from fastgen_k8s.errors import Misdescribed
+from fastgen_k8s.networks.network import Cache, Condition, Network, Output
+
+
+@dataclass(frozen=True)
+class Law:
+    """N(gain @ past, basis diag(variances) basis') of some frames, given the frames before them."""
+
+    gain: Tensor  # [n, m]
+    basis: Tensor  # [n, n]
+    variances: Tensor  # [n]
+
+
+def rotation(angle: float, channels: int) -> Tensor:
+    """R(angle) [D, D], which turns each plane of two channels."""
+    cos, sin = math.cos(angle), math.sin(angle)
+    plane = torch.tensor([[cos, -sin], [sin, cos]], dtype=torch.float64)
+    return torch.block_diag(*[plane] * (channels // 2))
+
+
+def covariance(a: float, angle: float, channels: int, frames: int) -> Tensor:
+    """Cov(x_i, x_j) = a^|i-j| R((i - j) angle), as one matrix [T * D, T * D]."""
+    rows = [
+        torch.cat([a ** abs(i - j) * rotation((i - j) * angle, channels) for j in range(frames)], dim=1)
+        for i in range(frames)
+    ]
+    return torch.cat(rows)
+
+
+@lru_cache(maxsize=256)
+def law(a: float, angle: float, channels: int, begin: int, end: int) -> Law:
+    """The law of the frames begin..end-1 given the frames before: S_qo S_oo^-1 and S_qq - S_qo S_oo^-1 S_oq."""
+    whole, past = covariance(a, angle, channels, end), begin * channels
+    gain = torch.linalg.solve(whole[:past, :past], whole[:past, past:]).T  # [n, m]
+    variances, basis = torch.linalg.eigh(whole[past:, past:] - gain @ whole[:past, past:])
+    return Law(gain, basis, variances)
+
+
+def as_vectors(x: Tensor) -> Tensor:
+    """Clips [B, D, T, 1, 1] as vectors [B, T * D] in float64."""
+    return x.double().flatten(2).transpose(1, 2).flatten(1)
+
+
+def as_clips(vectors: Tensor, channels: int) -> Tensor:
+    """Vectors [B, T * D] as clips [B, D, T, 1, 1]."""
+    return vectors.unflatten(1, (-1, channels)).transpose(1, 2)[..., None, None]
+
+
+def noised_variances(variances: Tensor, t: Tensor) -> Tensor:
+    """(1 - t)^2 lam + t^2: the variances [B, n] of x_t along the basis, at times [B]."""
+    return (1 - t)[:, None] ** 2 * variances + t[:, None] ** 2
+
+
+def exact_path(start: Tensor, angle: float, a: float, times: Sequence[float]) -> Tensor:
+    """The ODE's states [B, S, D, T, 1, 1] at `times` from `start` [B, D, T, 1, 1] at times[0].
+
+    x_t = U diag(sqrt(((1 - t)^2 lam + t^2) / ((1 - s)^2 lam + s^2))) U' x_s.
+    """
+    its = law(a, angle, start.shape[1], 0, start.shape[2])
+    spread = noised_variances(its.variances, torch.tensor(times, dtype=torch.float64)).sqrt()  # [S, n]
+    along = as_vectors(start) @ its.basis  # [B, n]
+    return torch.stack([as_clips(along * ratio @ its.basis.T, start.shape[1]) for ratio in spread / spread[0]], dim=1)
+
+
+class GaussianTeacher(Network):
+    """The exact flow; without a prompt, that of the even mixture over all prompts."""
+
+    def __init__(self, a: float, angles: Sequence[float], channels: int) -> None:
+        super().__init__()
+        self.a, self.angles, self.channels = a, tuple(angles), channels
+        self.blocks = nn.ModuleList()
+
+    def forward(
+        self,
+        x_t: Tensor,
+        t: Tensor,
+        condition: Condition,
+        *,
+        cache: Cache | None = None,
+        write: bool = False,
+        blocks: Sequence[int] = (),
+    ) -> Output:
+        """The posterior mean of eps - x0, given the clean frames in the cache."""
+        if len(blocks) > 0:
+            raise Misdescribed("a Gaussian teacher has no blocks, found the wish for features of some")
+        time, past = one_time(t), clean_past(cache, x_t)
+        x, z = as_vectors(x_t), as_vectors(past)
+        flows, evidence = zip(*[self._given(angle, x, z, time) for angle in self.angles], strict=True)
+        weights = posterior(prompt_prior(condition) + torch.stack(evidence, dim=1))  # [B, P]
+        mean = (weights[:, :, None] * torch.stack(flows, dim=1)).sum(1)
+        remember(cache, x_t, time, write)
+        return Output(as_clips(mean, self.channels).to(x_t.dtype))
+
+    def _given(self, angle: float, x: Tensor, past: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """For one prompt: the flow [B, n] at x [B, n], and log p(past, x_t) [B]."""
+        begin = past.shape[1] // self.channels
+        its = law(self.a, angle, self.channels, begin, begin + x.shape[1] // self.channels)
+        mean = past @ its.gain.T  # [B, n], of x0
+        along = (x - (1 - t)[:, None] * mean) @ its.basis
+        variance = noised_variances(its.variances, t)
+        slope = (t[:, None] - (1 - t)[:, None] * its.variances) / variance  # E[eps - x0 | x_t] along the basis
+        before = law(self.a, angle, self.channels, 0, begin)
+        evidence = log_normal(along, variance) + log_normal(past @ before.basis, before.variances)
+        return along * slope @ its.basis.T - mean, evidence
+
+
+def log_normal(z: Tensor, variance: Tensor) -> Tensor:
+    """log N(z; 0, diag variance) [B] up to a constant."""
+    return -0.5 * (z**2 / variance + variance.log()).sum(-1)
+
+
+def one_time(t: Tensor) -> Tensor:
+    """Times [B] or equal ones [B, T] as [B] in float64: a closed form knows one time a sample."""
+    if t.dim() == 2 and not bool((t == t[:, :1]).all()):
+        raise Misdescribed("a closed-form teacher wants one time a sample, found times that differ between frames")
+    return (t[:, 0] if t.dim() == 2 else t).double()
+
+
+def prompt_prior(condition: Condition) -> Tensor:
+    """Log weights [B, P] of the prompts: a one-hot label is certain, zeros (no prompt) make all equal."""
+    text = condition["text"].double().sum(1)  # [B, P]
+    absent = text.sum(1, keepdim=True) == 0
+    return torch.where(absent, torch.ones_like(text), text).log()
+
+
+def posterior(log_weights: Tensor) -> Tensor:
+    """Weights [B, K] that sum to 1."""
+    return log_weights.softmax(dim=1)
+
+
+def clean_past(cache: Cache | None, x_t: Tensor) -> Tensor:
+    """The frames [B, C, past, H, W] that a cache holds; none without one."""
+    if cache is None or cache.frames == 0:
+        return x_t[:, :, :0]
+    frames = cache.layers[0][0]  # [B, past, C, H * W]
+    return frames.transpose(1, 2).reshape(len(x_t), x_t.shape[1], cache.frames, *x_t.shape[3:])
+
+
+def remember(cache: Cache | None, x_t: Tensor, t: Tensor, write: bool) -> None:
+    """Append the frames of x_t, which must be clean, to the cache."""
+    if not write or cache is None:
+        return
+    if bool(t.any()):
+        raise Misdescribed("a closed-form teacher wants a clean past, found frames written at a time above 0")
+    frames = x_t.flatten(3).transpose(1, 2)  # [B, T, C, H * W]
+    cache.append({0: (frames, frames)}, x_t.shape[2])

@@ -1,0 +1,164 @@
+"""Reading a network's weights out of any checkpoint that people have: FastGen's, CausVid's, DCP folders, flat files."""
+
+# pyright: basic
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.filesystem import FileSystemReader
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+from torch.distributed.checkpoint.state_dict_loader import load
+
+from fastgen_k8s.errors import BadInput
+
+# A training loop's iteration is often a numpy scalar, which weights_only refuses unless it is named.
+_NUMPY = [np.float64(0).__reduce__()[0], np.dtype, *{type(np.dtype(kind)) for kind in "?bhilqBHILQefd"}]
+_WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
+_ROOTS = ("model", "net", "generator", "generator_ema", "student", "transformer", "state_dict")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A flat state dict with diffusers' keys, and what the file says of itself."""
+
+    state: Mapping[str, Tensor]
+    layout: str
+    step: int | None = None
+
+
+def read_weights(path: Path, *, ema: bool = False) -> Weights:
+    """The weights in a file or a DCP folder, loaded without running any code of it (BadInput otherwise)."""
+    if path.is_dir():
+        return Weights(_diffusers_keys(_dcp(path), path), "DCP folder", _number(path.name))
+    if not path.is_file():
+        raise BadInput(f"{path}: wanted a checkpoint, found none")
+    if path.suffix == ".safetensors":
+        return Weights(_diffusers_keys(_safetensors(path), path), "safetensors")
+    return _from_pickle(_unpickled(path), path, ema)
+
+
+def _from_pickle(data: object, path: Path, ema: bool) -> Weights:
+    if not isinstance(data, dict):
+        raise BadInput(f"{path}: wanted a state dict, found {type(data).__name__}")
+    if "generator" in data or "generator_ema" in data:
+        name = "generator_ema" if ema else "generator"
+        if name not in data:
+            raise BadInput(f"{path}: wanted {name!r}, found {', '.join(sorted(map(str, data)))}")
+        return Weights(_diffusers_keys(data[name], path), f"{{{name}: ...}}")
+    if isinstance(data.get("model"), dict):
+        step = data.get("iteration")
+        return Weights(
+            _diffusers_keys(data["model"].get("net", data["model"]), path),
+            "{model: {net: ...}}",
+            None if step is None else int(step),
+        )
+    return Weights(_diffusers_keys(data, path), "flat")
+
+
+def _unpickled(path: Path) -> object:
+    try:
+        with torch.serialization.safe_globals(_NUMPY):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
+        raise BadInput(f"{path}: wanted a checkpoint of tensors, found {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    for sentence in text.splitlines():
+        if "GLOBAL" in sentence or "Unsupported" in sentence:
+            return f"a pickle that wants more than tensors: {sentence.strip()[:100]}"
+    return f"something else ({text.splitlines()[0][:80] if text else type(error).__name__})"
+
+
+def _safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise BadInput(f"{path}: wanted a safetensors file, found {error}") from error
+
+
+def _dcp(path: Path) -> dict[str, Tensor]:
+    try:
+        with (path / ".metadata").open("rb") as file:
+            metadata = _MetadataUnpickler(file).load()
+        entries = metadata.state_dict_metadata
+    except FileNotFoundError as error:
+        raise BadInput(f"{path}: wanted a DCP folder with .metadata, found {_listing(path)}") from error
+    except (pickle.UnpicklingError, EOFError, AttributeError, ValueError) as error:
+        raise BadInput(f"{path}/.metadata: wanted DCP metadata, found {error}") from error
+    state = {
+        name: torch.empty(entry.size, dtype=entry.properties.dtype)
+        for name, entry in entries.items()
+        if isinstance(entry, TensorStorageMetadata) and not name.startswith(("optimizer", "optim."))
+    }
+    try:
+        load(state, storage_reader=FileSystemReader(path), no_dist=True)
+    except (CheckpointException, OSError) as error:
+        raise BadInput(
+            f"{path}: wanted every shard that .metadata names, found {str(error).splitlines()[0]}"
+        ) from error
+    return state
+
+
+class _MetadataUnpickler(pickle.Unpickler):
+    """DCP's metadata are a pickle: only torch's own plain classes may be built from it."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        plain = module.startswith("torch.distributed.checkpoint.") or module == "torch.distributed._shard.metadata"
+        if plain or (module, name) in _PLAIN:
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"a pickle that wants {module}.{name}")
+
+
+_PLAIN = {
+    ("torch", "Size"),
+    ("torch.serialization", "_get_layout"),
+    ("torch._utils", "_rebuild_tensor_v2"),
+    ("collections", "OrderedDict"),
+    ("collections", "defaultdict"),
+    ("builtins", "set"),
+    ("builtins", "dict"),
+    *(
+        (("torch", str(dtype).removeprefix("torch.")))
+        for dtype in vars(torch).values()
+        if isinstance(dtype, torch.dtype)
+    ),
+}
+
+
+def _diffusers_keys(state: object, path: Path) -> dict[str, Tensor]:
+    if not isinstance(state, Mapping):
+        raise BadInput(f"{path}: wanted tensors by name, found {type(state).__name__}")
+    flat = {_unwrapped(str(name)): value for name, value in state.items()}
+    while flat and (root := next((r for r in _ROOTS if all(n.startswith(f"{r}.") for n in flat)), None)):
+        flat = {name.removeprefix(f"{root}."): value for name, value in flat.items()}
+    for name, value in flat.items():
+        if not isinstance(value, Tensor):
+            raise BadInput(f"{path}: wanted a tensor under {name!r}, found {type(value).__name__}")
+    if any(".self_attn." in name for name in flat):  # the original Wan release's names
+        flat = convert_wan_transformer_to_diffusers(dict(flat))
+    return flat
+
+
+def _unwrapped(name: str) -> str:
+    return ".".join(part for part in name.split(".") if part not in _WRAPPERS)
+
+
+def _number(name: str) -> int | None:
+    digits = name.split(".")[0].removeprefix("step-")
+    return int(digits) if digits.isdigit() else None
+
+
+def _listing(path: Path) -> str:
+    names = sorted(child.name for child in path.iterdir())
+    return ", ".join(names[:5]) or "an empty folder"

@@ -1,0 +1,167 @@
+"""A pipeline as data: the spec of a `DistillationPipeline` object, checked as a whole before anything starts."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+
+from fastgen_k8s.config import Config, nearest
+from fastgen_k8s.errors import Misdescribed
+from fastgen_k8s.experiments.schema import Experiment
+from fastgen_k8s.pipeline.work import KINDS, Execution, Kind, Placement, Work, known_input
+
+API_VERSION = "fastgen-k8s.github.io/v1alpha1"
+OBJECT_KIND = "DistillationPipeline"
+
+Name = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", max_length=40)]
+
+MADE_BY: Mapping[str, tuple[Kind, ...]] = {
+    "conditions": ("encode",),
+    "pairs": ("pairs",),
+    "checkpoint": ("train",),
+    "student": ("train", "bridge"),
+}
+"""Kinds of stage whose artifact an input can be; an input that is not listed takes any."""
+
+
+class Bound(Config):
+    """What a number that a stage's artifact records must lie within."""
+
+    min: float | None = None
+    max: float | None = None
+
+    def holds(self, value: float) -> bool:
+        """Whether the value lies within; no number at all (nan) does not."""
+        return (self.min is None or value >= self.min) and (self.max is None or value <= self.max) and value == value
+
+
+class Stage(Config):
+    """One stage: its work without URIs, where it runs, its habits, and what it waits for."""
+
+    name: Name
+    kind: Kind
+    experiment: str
+    overrides: tuple[str, ...] = ()
+    inputs: Mapping[str, str] = {}  # name -> an earlier stage, or a URI
+    needs: tuple[str, ...] = ()  # earlier stages to wait for besides the inputs
+    image: str | None = None  # None: the pipeline's
+    placement: Placement = Placement()
+    execution: Execution = Execution()
+    gate: Mapping[str, Bound] = {}  # facts of the artifact that must hold before anything follows
+    retries: NonNegativeInt = 1  # new jobs after a crash or an I/O failure
+    deadline: PositiveInt | None = None  # seconds that one job may take
+
+    def work(self, output: str, inputs: Mapping[str, str]) -> Work:
+        """The work of this stage, with real places."""
+        return Work(
+            kind=self.kind, experiment=self.experiment, overrides=self.overrides, inputs=inputs, output=output
+        )
+
+    def resolve(self) -> Experiment:
+        """The experiment with this stage's overrides; Misdescribed when one does not fit."""
+        return self.work(output="", inputs={}).resolve()
+
+
+class Pipeline(Config):
+    """What is distilled, from start to end; the stages stand in an order in which they can run."""
+
+    image: str = "fastgen-k8s:latest"
+    root: str | None = None  # where the stages' outputs go; `--root` replaces it
+    backend: Literal["local", "jobset", "volcano"] = "local"
+    queue: str | None = None
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=64)]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        for index, stage in enumerate(self.stages):
+            try:
+                _check(stage, self.stages[:index], self.stages[index + 1 :])
+            except Misdescribed as error:
+                raise ValueError(f"stage {stage.name}: {error}") from error
+        return self
+
+    def stage(self, name: str) -> Stage:
+        """The stage of that name; Misdescribed with the nearest name otherwise."""
+        found = next((stage for stage in self.stages if stage.name == name), None)
+        if found is None:
+            raise Misdescribed(f"unknown stage {name!r}: {nearest(name, [stage.name for stage in self.stages])}")
+        return found
+
+    def inputs_of(self, stage: Stage) -> dict[str, str]:
+        """Those inputs of a stage that are stages: input name -> stage name."""
+        names = {other.name for other in self.stages}
+        return {name: source for name, source in stage.inputs.items() if source in names}
+
+    def before(self, stage: Stage) -> tuple[str, ...]:
+        """Every stage that must be done before this one begins, once each."""
+        return tuple(dict.fromkeys([*self.inputs_of(stage).values(), *stage.needs]))
+
+
+class Metadata(Config):
+    """Those parts of Kubernetes' metadata that a pipeline file may give."""
+
+    name: Name
+    namespace: str | None = None
+    labels: Mapping[str, str] = {}
+    annotations: Mapping[str, str] = {}
+
+
+class DistillationPipeline(Config):
+    """A pipeline file: always a whole object, the same for a laptop and for a cluster."""
+
+    apiVersion: Literal["fastgen-k8s.github.io/v1alpha1"]
+    kind: Literal["DistillationPipeline"]
+    metadata: Metadata
+    spec: Pipeline
+
+
+def read_pipeline(path: Path) -> DistillationPipeline:
+    """The pipeline of a YAML file; Misdescribed says in one line what is wrong with it."""
+    try:
+        data: object = yaml.safe_load(path.read_bytes().decode())
+    except OSError as error:
+        raise Misdescribed(f"{path}: wanted a pipeline file, found none ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise Misdescribed(f"{path}: wanted a pipeline in UTF-8, found byte {error.object[error.start]:#04x}") from error
+    except yaml.YAMLError as error:
+        raise Misdescribed(f"{path}: wanted YAML, found {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise Misdescribed(f"{path}: wanted an object of kind {OBJECT_KIND}, found {type(data).__name__}")
+    return DistillationPipeline.parse(data, str(path))
+
+
+def _check(stage: Stage, earlier: tuple[Stage, ...], later: tuple[Stage, ...]) -> None:
+    kinds = {other.name: other.kind for other in earlier}
+    if stage.name in kinds:
+        raise Misdescribed("wanted a name of its own, found an earlier stage of that name")
+    stage.resolve()
+    for name in stage.needs:
+        _check_earlier(f"needs {name!r}", name, kinds, later, stage.name)
+    for name, source in stage.inputs.items():
+        known_input(stage.kind, name)
+        if not source:
+            raise Misdescribed(f"input {name}: wanted an earlier stage or a URI, found nothing")
+        if is_uri(source):
+            continue
+        _check_earlier(f"input {name}: {source!r}", source, kinds, later, stage.name)
+        wanted = MADE_BY.get(name, tuple(KINDS))
+        if kinds[source] not in wanted:
+            raise Misdescribed(
+                f"input {name}: wanted a stage of kind {' or '.join(wanted)}, found {source!r} of kind {kinds[source]}"
+            )
+
+
+def _check_earlier(what: str, name: str, kinds: Mapping[str, Kind], later: tuple[Stage, ...], own: str) -> None:
+    if name == own:
+        raise Misdescribed(f"{what}: wanted an earlier stage, found itself")
+    if name in {other.name for other in later}:
+        raise Misdescribed(f"{what}: wanted an earlier stage, found a later one; move it up, or break the circle")
+    if name not in kinds:
+        raise Misdescribed(f"{what}: wanted an earlier stage (a URI has a slash or a dot): {nearest(name, kinds)}")
+
+
+def is_uri(source: str) -> bool:
+    """Whether an input names a place (it has a slash or a dot) and not a stage."""
+    return "/" in source or "." in source

@@ -1,0 +1,86 @@
+"""The bridge from stage 2 to stage 3: a network's weights out of a training checkpoint, all of them or none."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from pydantic import JsonValue
+from safetensors.torch import save
+
+from fastgen_k8s.artifacts import Artifact, Manifest, Writer, find_artifact, open_artifact
+from fastgen_k8s.data.pairs import state_to
+from fastgen_k8s.errors import BadInput
+from fastgen_k8s.networks.foreign import read_weights
+from fastgen_k8s.networks.load import check_weights, save_transformer
+from fastgen_k8s.stages.stage import Job
+from fastgen_k8s.stages.student import DIFFUSERS, PT, SAFETENSORS, check_student
+from fastgen_k8s.training.checkpoint import load_role
+
+
+def check(job: Job) -> None:
+    """Refuse a missing checkpoint, or a training of other times, chunks or latents."""
+    artifact = _artifact(job)
+    if artifact is None:
+        _path(job)
+        return
+    check_student(artifact, job.experiment.model)
+    if job.experiment.bridge.weights == "ema" and not artifact.fact("ema"):
+        raise BadInput(f"{artifact.uri}: wanted averaged weights, found a training without train.ema")
+
+
+def run(job: Job) -> Manifest:
+    """Account for every key, shape and value, then write the weights in the wanted format."""
+    settings, model = job.experiment.bridge, job.experiment.model
+    state, facts = _read(job)
+    check_weights(model.network, model.latent[0], state, job.work.inputs["checkpoint"])
+    writer = job.begin()
+    _write(writer, state, job)
+    return writer.commit(
+        {
+            "t_list": list(model.t_list),
+            "chunk_size": model.chunk_size,
+            "latent": list(model.latent),
+            "role": settings.role,
+            "weights": settings.weights,
+            **facts,
+        }
+    )
+
+
+def _read(job: Job) -> tuple[Mapping[str, Tensor], Mapping[str, JsonValue]]:
+    settings, artifact = job.experiment.bridge, _artifact(job)
+    if artifact is not None:
+        state, step = load_role(artifact, settings.role, settings.weights)
+        return state, {"origin": artifact.manifest.digest, "layout": "training", "step": step}
+    found = read_weights(_path(job), ema=settings.weights == "ema")
+    return found.state, {"origin": job.inputs["checkpoint"], "layout": found.layout, "step": found.step}
+
+
+def _write(writer: Writer, state: Mapping[str, Tensor], job: Job) -> None:
+    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    match job.experiment.bridge.format:
+        case "pt":
+            writer.put(PT, state_to(tensors))
+        case "safetensors":
+            writer.put(SAFETENSORS, save(tensors, {"format": "pt"}))
+        case "diffusers":
+            with tempfile.TemporaryDirectory() as folder:
+                save_transformer(job.experiment.model.network, job.experiment.model.latent[0], tensors, Path(folder))
+                for path in sorted(Path(folder).iterdir()):
+                    writer.put(DIFFUSERS + path.name, path.read_bytes())
+
+
+def _artifact(job: Job) -> Artifact | None:
+    uri = job.work.inputs.get("checkpoint")
+    if uri is None:
+        raise BadInput("a bridge stage wants the input 'checkpoint', found none")
+    return None if find_artifact(uri) is None else open_artifact(uri, "training")
+
+
+def _path(job: Job) -> Path:
+    path = Path(job.work.inputs["checkpoint"].removeprefix("file://"))
+    if not path.exists():
+        raise BadInput(f"{path}: wanted a training artifact or a checkpoint, found none")
+    return path

@@ -1,0 +1,41 @@
+"""Encode: prompts, the negative prompt and the empty prompt become a conditions artifact."""
+
+from pathlib import Path
+
+import torch
+
+from fastgen_k8s.artifacts import Manifest
+from fastgen_k8s.data.conditions import write_conditions
+from fastgen_k8s.data.prompts import read_prompts
+from fastgen_k8s.errors import BadInput
+from fastgen_k8s.networks.text import load_text_encoder
+from fastgen_k8s.stages.stage import Job, teacher_folder
+
+_BATCH = 32  # prompts encoded together
+
+
+def check(job: Job) -> None:
+    """Refuse missing or malformed prompts, and prompts that the encoder cannot take."""
+    read_prompts(_prompts_file(job))
+    teacher_folder(job)
+
+
+def run(job: Job) -> Manifest:
+    """Encode every prompt; the only user of a text encoder."""
+    prompts = read_prompts(_prompts_file(job))
+    model, negative = job.experiment.model, job.experiment.conditions.negative_prompt
+    encode = load_text_encoder(model.text, teacher_folder(job))
+    with torch.inference_mode():
+        batches = [encode(prompts[start : start + _BATCH]) for start in range(0, len(prompts), _BATCH)]
+        encoded = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
+        negative_encoded, empty_encoded = encode([negative]), encode([""])
+    writer = job.begin()
+    write_conditions(writer, prompts, encoded, negative_encoded, empty_encoded)
+    return writer.commit({"prompts": len(prompts), "negative_prompt": negative})
+
+
+def _prompts_file(job: Job) -> Path:
+    uri = job.work.inputs.get("prompts")
+    if uri is None:
+        raise BadInput("an encode stage wants the input 'prompts', a text file or JSON lines, found none")
+    return Path(uri.removeprefix("file://"))
