@@ -1,8 +1,6 @@
 """ODE pairs as an artifact: the teacher's clean clip and its states on the way there, with the exact time of each."""
 
-import io
 import json
-import pickle
 from collections.abc import Sequence
 
 import torch
@@ -11,6 +9,7 @@ from torch import Tensor
 
 from fastgen_k8s.artifacts import Artifact
 from fastgen_k8s.config import Config
+from fastgen_k8s.data.pth import tensor_from_pth
 from fastgen_k8s.diffusion.draws import generator
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.experiments.schema import Model
@@ -110,7 +109,7 @@ class PairSet:
         return latent, self._tensor(f"{folder}/path.pth", (states, *shape))
 
     def _tensor(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        value = tensor_from(self._artifact.read(name), f"{self._artifact.uri}/{name}")
+        value = tensor_from_pth(self._artifact.read(name), f"{self._artifact.uri}/{name}")
         if tuple(value.shape) != shape:
             raise BadInput(f"{self._artifact.uri}/{name}: wanted a tensor {list(shape)}, found {list(value.shape)}")
         return value.float()
@@ -132,24 +131,6 @@ class _Resident:
     def put(self, index: int, x0: Tensor, path: Tensor) -> None:
         self.x0[index], self.path[index] = x0, path
         self.held.add(index)
-
-
-def tensor_to(value: Tensor) -> bytes:
-    """A tensor as a file that `torch.load(weights_only=True)` reads; equal tensors give equal bytes."""
-    buffer = io.BytesIO()
-    torch.save(value.detach().cpu().contiguous().clone(), buffer)
-    return buffer.getvalue()
-
-
-def tensor_from(data: bytes, where: str) -> Tensor:
-    """The tensor in a `.pth` file, loaded without running any code of it; BadInput when there is none."""
-    try:
-        value: object = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise BadInput(f"{where}: wanted one tensor, found {str(error).splitlines()[0][:120]}") from error
-    if not isinstance(value, Tensor):
-        raise BadInput(f"{where}: wanted one tensor, found {type(value).__name__}")
-    return value
 
 
 def _same(where: str, what: str, wanted: object, found: object) -> None:

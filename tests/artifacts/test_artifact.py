@@ -1,0 +1,110 @@
+"""Artifacts are whole, or they are not there."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fastgen_k8s.artifacts import Artifact, begin, find_artifact, open_artifact
+from fastgen_k8s.errors import BadInput
+
+
+def write(place: Path, digest: str = "d" * 64, kind: str = "pairs") -> Artifact:
+    writer = begin(str(place), kind, digest, {"teacher": "t"})
+    writer.put("a.txt", b"alpha")
+    writer.put("sub/b.txt", b"beta")
+    writer.commit({"samples": 2})
+    return open_artifact(str(place), kind)
+
+
+def test_a_committed_artifact_reads_back_with_its_facts(tmp_path: Path) -> None:
+    artifact = write(tmp_path / "a")
+    assert artifact.read("sub/b.txt") == b"beta"
+    assert artifact.fact("samples") == 2
+    assert artifact.manifest.inputs == {"teacher": "t"}
+
+
+def test_without_a_manifest_there_is_no_artifact(tmp_path: Path) -> None:
+    begin(str(tmp_path / "a"), "pairs", "d", {}).put("a.txt", b"alpha")
+    assert find_artifact(str(tmp_path / "a")) is None
+
+
+def test_the_second_writer_gets_the_first_ones_manifest(tmp_path: Path) -> None:
+    place = str(tmp_path / "a")
+    first, second = begin(place, "pairs", "d", {}), begin(place, "pairs", "d", {})
+    assert first.commit({"by": 1}) == second.commit({"by": 2})
+
+
+def test_equal_artifacts_have_equal_manifests(tmp_path: Path) -> None:
+    write(tmp_path / "a")
+    write(tmp_path / "b")
+    assert (tmp_path / "a/artifact.json").read_bytes() == (tmp_path / "b/artifact.json").read_bytes()
+
+
+def test_a_place_of_another_digest_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "a", "1" * 64)
+    with pytest.raises(
+        BadInput, match="wanted the place of pairs 2222222222222222, found that of pairs 1111111111111111"
+    ):
+        begin(str(tmp_path / "a"), "pairs", "2" * 64, {})
+
+
+def test_a_place_with_foreign_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(BadInput, match=r"wanted an empty place or one of pairs .*, found thesis\.tex"):
+        begin(str(tmp_path), "pairs", "d", {})
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a shorter file": (lambda a: (a / "a.txt").write_bytes(b"alp"), r"a\.txt: wanted 5 bytes, found 3"),
+    "another content": (lambda a: (a / "a.txt").write_bytes(b"aleph"), r"a\.txt: wanted sha256 .*, found"),
+    "no file": (lambda a: (a / "a.txt").unlink(), r"a\.txt: wanted a file, found none"),
+}
+
+
+READS: dict[str, Callable[[Artifact], object]] = {
+    "a file": lambda artifact: artifact.read("a.txt"),
+    "a local file": lambda artifact: artifact.local("a.txt"),
+    "a folder": lambda artifact: artifact.folder(),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+@pytest.mark.parametrize("read", READS)
+def test_damage_is_seen_on_reading(tmp_path: Path, how: str, read: str) -> None:
+    damage, message = DAMAGE[how]
+    artifact = write(tmp_path / "a")
+    damage(tmp_path / "a")
+    with pytest.raises(BadInput, match=message):
+        READS[read](artifact)
+
+
+@pytest.mark.parametrize("text", ["", "not json", "[]", '{"kind": "pairs"}', '{"kind": 1, "digest": 2, "files": 3}'])
+def test_a_manifest_that_is_none_is_bad_input(tmp_path: Path, text: str) -> None:
+    (tmp_path / "artifact.json").write_text(text)
+    with pytest.raises(BadInput, match=r"artifact\.json: "):
+        open_artifact(str(tmp_path), "pairs")
+
+
+def test_another_kind_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "a")
+    with pytest.raises(BadInput, match="wanted an artifact of kind weights or training, found pairs"):
+        open_artifact(str(tmp_path / "a"), ("weights", "training"))
+
+
+def test_a_folder_of_an_artifact_holds_its_files(tmp_path: Path) -> None:
+    assert (write(tmp_path / "a").folder("sub/") / "b.txt").read_bytes() == b"beta"
+
+
+def test_a_file_that_the_manifest_does_not_name_is_not_read(tmp_path: Path) -> None:
+    artifact = write(tmp_path / "a")
+    (tmp_path / "a/extra.txt").write_text("x")
+    with pytest.raises(BadInput, match=r"wanted the file 'extra\.txt'"):
+        artifact.read("extra.txt")
+
+
+def test_the_manifest_is_json_that_people_can_read(tmp_path: Path) -> None:
+    write(tmp_path / "a")
+    assert json.loads((tmp_path / "a/artifact.json").read_text())["files"]["a.txt"]["size"] == 5
