@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, cast
 
@@ -10,6 +11,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fastgen_k8s.errors import Misdescribed
+
+_INT, _FLOAT = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
 
 
 class Config(BaseModel):
@@ -47,6 +50,29 @@ class Config(BaseModel):
         return self.model_dump(mode="json", exclude_defaults=True)
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML with the numbers of version 1.2: `1:2` is a range of nodes and not 62, `1e-4` is a number."""
+
+    yaml_implicit_resolvers = {  # pyright: ignore[reportIncompatibleVariableOverride]  # noqa: RUF012
+        letter: [(tag, pattern) for tag, pattern in resolvers if tag not in (_INT, _FLOAT)]
+        for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+for _tag, _number in {
+    _INT: r"[-+]?(?:0|[1-9][0-9]*)",
+    _FLOAT: r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan",
+}.items():
+    _Loader.add_implicit_resolver(  # pyright: ignore[reportUnknownMemberType]
+        _tag, re.compile(f"^(?:{_number})$"), list("-+.0123456789")
+    )
+
+
+def read_yaml(text: str) -> object:
+    """Plain data from YAML; raises yaml.YAMLError."""
+    return yaml.load(text, _Loader)
+
+
 def digest(value: object) -> str:
     """sha256 of plain data in canonical JSON."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
@@ -64,7 +90,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def _value(setting: str, text: str) -> object:
     try:
-        return yaml.safe_load(text)
+        return read_yaml(text)
     except yaml.YAMLError as error:
         raise Misdescribed(f"the value of {setting!r} is not YAML: {error.__class__.__name__}") from error
 

@@ -1,12 +1,13 @@
 """Fit the demo's codec: a linear map between blocks of 8x8 pixels and 24 channels, in a VAE's place."""
 
 from pathlib import Path
+from typing import cast
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
-from examples.moving_shapes.shapes import KINDS, draw, kinds, PROMPTS
+from examples.moving_shapes.shapes import KINDS, PROMPTS, draw, kinds
 from fastgen_k8s.diffusion.draws import generator
 
 BLOCK = 8  # pixels, both ways
@@ -27,7 +28,8 @@ def fit(rows: Tensor, channels: int = CHANNELS) -> dict[str, Tensor]:
     """
     rows = rows.double()
     mean = rows.mean(0)
-    _, deviations, directions = torch.linalg.svd(rows - mean, full_matrices=False)
+    split = torch.linalg.svd(rows - mean, full_matrices=False)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    _, deviations, directions = cast("tuple[Tensor, Tensor, Tensor]", split)
     basis, deviation = directions[:channels], deviations[:channels] / len(rows) ** 0.5
     scale = deviation.sqrt() * deviation.mean().sqrt()  # mean of (deviation / scale)^2 over channels is 1
     return {"basis": basis.float(), "mean": mean.float(), "scale": scale.float()}
@@ -43,4 +45,5 @@ def fit_to_clips(clips_per_prompt: int = 8) -> dict[str, Tensor]:
 def write(folder: Path) -> None:
     """Write `codec/codec.safetensors` under the teacher's folder."""
     (folder / "codec").mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.contiguous() for name, tensor in fit_to_clips().items()}, folder / "codec/codec.safetensors")
+    tensors = {name: tensor.contiguous() for name, tensor in fit_to_clips().items()}
+    (folder / "codec/codec.safetensors").write_bytes(save(tensors))

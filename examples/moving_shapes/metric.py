@@ -1,6 +1,5 @@
 """What a clip shows, without a learned classifier: the nearest clip that could have been drawn."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ from examples.moving_shapes.shapes import (
     ACROSS,
     ALONG,
     BACKGROUND,
-    COLOURS,
     DIRECTIONS,
     MIDDLE,
     SHAPES,
@@ -46,17 +44,18 @@ def measure(experiment: Experiment, latents: Tensor, prompts: Sequence[str]) -> 
     """The demo's numbers for latents [N, 24, 9, 3, 3] that were made for N prompts."""
     codec = load_codec(experiment.model.codec, TEACHER)
     assert codec is not None  # moving shapes are pixels
-    parts = [codec.decode(part) for part in latents.float().split(64)]
+    parts = [codec.decode(part) for part in torch.split(latents.float(), 64)]
     return measure_videos(torch.cat(parts), prompts)
 
 
 def measure_videos(videos: Tensor, prompts: Sequence[str], batch: int = 64) -> dict[str, float]:
     """Accuracies, mean squared error x 100, sharpness and spread of videos [N, 3, F, H, W]."""
-    fits = [nearest(part) for part in videos.split(batch)]
+    parts = torch.split(videos, batch)
+    fits = [nearest(part) for part in parts]
     kind, centre = torch.cat([fit.kind for fit in fits]), torch.cat([fit.centre for fit in fits])
     wanted = kinds(prompts)
     right = kind == wanted  # [N, 3]
-    edges = torch.cat([sharpness(part, fit.clip) for part, fit in zip(videos.split(batch), fits, strict=True)])
+    edges = torch.cat([sharpness(part, fit.clip) for part, fit in zip(parts, fits, strict=True)])
     return {
         "colour": share(right[:, 0]),
         "shape": share(right[:, 1]),
@@ -65,7 +64,7 @@ def measure_videos(videos: Tensor, prompts: Sequence[str], batch: int = 64) -> d
         **{name: share(right[wanted[:, 2] == index, 2]) for index, name in enumerate(DIRECTIONS)},
         "mse x 100": 100 * float(torch.cat([fit.error for fit in fits]).mean()),
         "edge": float(edges.mean()),
-        "spread": spread(centre, wanted),
+        **spread(centre, wanted),
     }
 
 
@@ -94,25 +93,26 @@ def differences(videos: Tensor) -> Tensor:
     return torch.cat([videos.diff(dim=3).flatten(1), videos.diff(dim=4).flatten(1)], dim=1)
 
 
-def spread(centre: Tensor, kind: Tensor) -> float:
+def spread(centre: Tensor, kind: Tensor) -> dict[str, float]:
     """Deviation of centres [N, 2] around their prompt's mean, along and across, relative to drawn clips' (1).
 
-    Clips of one prompt differ by nothing but their centre. Prompts with a single clip say nothing and are left out.
+    Clips of one prompt differ by nothing but their centre. Where every prompt has a single clip there is no spread.
     """
-    rows: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for row, key in enumerate(kind.tolist()):
-        rows[tuple(key)].append(row)
-    around = [centre[r] - centre[r].mean(0) for r in rows.values()]  # each [n, 2] in (x, y)
-    turned = [c.flip(1) if headings()[key[2]][1] else c for key, c in zip(rows, around, strict=True)]
-    freedom = len(centre) - len(rows)
+    prompt = kind @ torch.tensor([len(SHAPES) * len(DIRECTIONS), len(DIRECTIONS), 1])  # [N]
+    counts = torch.bincount(prompt)  # [P]
+    freedom = len(centre) - int((counts > 0).sum())
     if freedom == 0:
-        return 0.0
-    variance = torch.cat(turned).square().sum(0) / freedom  # [2]
+        return {}
+    means = torch.zeros(len(counts), 2).index_add(0, prompt, centre) / counts.clamp(min=1)[:, None]  # [P, 2]
+    around = centre - means[prompt]  # [N, 2], in (x, y)
+    moves_in_y = headings()[kind[:, 2], 1] != 0
+    along_across = torch.where(moves_in_y[:, None], around.flip(1), around)
+    variance = along_across.square().sum(0) / freedom  # [2]
     drawn = torch.tensor([(high - low) / 12**0.5 for low, high in (ALONG, ACROSS)])
-    return float((variance.sqrt() / drawn).mean())
+    return {"spread": float((variance.sqrt() / drawn).mean())}
 
 
-# --- the nearest true clip ---------------------------------------------------------------------------------------------
+# --- the nearest true clip --------------------------------------------------------------------------------------------
 
 
 def nearest(videos: Tensor) -> Fit:
@@ -184,5 +184,12 @@ def _refined(videos: Tensor, shape: Tensor, direction: Tensor, centre: Tensor) -
     behind = [masks(shape, direction, centre - STEP * axis) for axis in torch.eye(2)]
     slopes = torch.stack([(a - b) / (2 * STEP) for a, b in zip(ahead, behind, strict=True)], 1).flatten(2)  # [N, 2, M]
     normal = strength[:, None, None] * slopes @ slopes.transpose(1, 2) + 1e-3 * torch.eye(2)
-    step = torch.linalg.solve(normal, (slopes @ residual.flatten(1)[..., None])).squeeze(2)
+    step = solved(normal, (slopes @ residual.flatten(1)[..., None]).squeeze(2))
     return (centre + step.clamp(-1, 1)).clamp(MIDDLE - 10, MIDDLE + 10)
+
+
+def solved(matrix: Tensor, right: Tensor) -> Tensor:
+    """Solutions [N, 2] of 2 x 2 equations by Cramer's rule."""
+    (a, b), (c, d) = (row.unbind(1) for row in matrix.unbind(1))
+    u, v = right.unbind(1)
+    return torch.stack([d * u - b * v, a * v - c * u], 1) / (a * d - b * c)[:, None]

@@ -76,7 +76,7 @@ def headings() -> Tensor:
 
 
 def masks(shape: Tensor, direction: Tensor, centre: Tensor) -> Tensor:
-    """How much of each pixel the shape covers, in [0, 1]: [N, FRAMES, SIZE, SIZE] for indices [N] and centres [N, 2]."""
+    """How much of each pixel the shape covers, in [0, 1] [N, F, H, W], for indices [N] and centres [N, 2]."""
     steps = torch.arange(FRAMES) - FRAMES // 2  # [F]
     place = centre[:, None] + SPEED * steps[:, None] * headings()[direction][:, None]  # [N, F, 2]
     pixels = torch.arange(SIZE) + 0.5

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from fastgen_k8s.artifacts import Artifact
 from fastgen_k8s.config import Config
-from fastgen_k8s.data.pth import tensor_from_pth
 from fastgen_k8s.diffusion.draws import generator
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.experiments.schema import Model
+from fastgen_k8s.networks.pth import tensor_from_pth
 
 INDEX = "index.json"
 _RESIDENT_BYTES = 2 << 30  # sets up to this size stay in memory once read

@@ -24,6 +24,12 @@ def chunk_ends(frames: int, chunk_size: int) -> tuple[int, ...]:
     return tuple(accumulate(chunk_sizes(frames, chunk_size)))
 
 
+def chunk_slices(sizes: Sequence[int]) -> tuple[slice, ...]:
+    """The frames of each chunk."""
+    ends = tuple(accumulate(sizes))
+    return tuple(slice(end - size, end) for size, end in zip(sizes, ends, strict=True))
+
+
 def per_frame(values: Tensor, sizes: Sequence[int]) -> Tensor:
     """Repeat one value per chunk [..., K] for every frame of its chunk [..., T]."""
     return values.repeat_interleave(torch.tensor(sizes, device=values.device), dim=-1)

@@ -49,12 +49,14 @@ class KeyedDraws:
 
     def normal(self, purpose: str, shape: Sequence[int]) -> Tensor:
         """Standard normal [B, *shape], float32."""
-        rows = [torch.randn(*shape, generator=self._stream(slot, purpose)) for slot in self.slots]
+        rows = [torch.randn(tuple(shape), generator=self._stream(slot, purpose)) for slot in self.slots]
         return torch.stack(rows).to(self.device)
 
     def uniform(self, purpose: str, shape: Sequence[int] = ()) -> Tensor:
         """Uniform on [0, 1) [B, *shape], float64."""
-        rows = [torch.rand(*shape, generator=self._stream(slot, purpose), dtype=torch.float64) for slot in self.slots]
+        rows = [
+            torch.rand(tuple(shape), generator=self._stream(slot, purpose), dtype=torch.float64) for slot in self.slots
+        ]
         return torch.stack(rows).to(self.device)
 
     def integer(self, purpose: str, below: int, shape: Sequence[int] = ()) -> Tensor:

@@ -5,10 +5,10 @@ from itertools import pairwise
 from typing import Literal
 
 import torch
-from diffusers import UniPCMultistepScheduler
 from torch import Tensor
 
 from fastgen_k8s.diffusion.schedule import uniform_grid
+from fastgen_k8s.diffusion.unipc import unipc
 from fastgen_k8s.errors import Misdescribed
 
 Velocity = Callable[[Tensor, float], Tensor]
@@ -42,7 +42,7 @@ def solve(velocity: Velocity, x: Tensor, grid: Tensor, solver: Solver, keep: Seq
     Returns the states [B, S, ...] at the `keep` times, each of which is a node, and the end [B, ...].
     """
     x = x.to(torch.promote_types(x.dtype, torch.float32))
-    times: list[float] = grid.tolist()
+    times = [float(t) for t in grid]
     states = dict(zip(times, STEPS[solver](velocity, x, times), strict=True))
     return torch.stack([states[time] for time in keep], dim=1), states[times[-1]]
 
@@ -64,24 +64,6 @@ def heun(velocity: Velocity, x: Tensor, times: Sequence[float]) -> Iterator[Tens
         predicted = x + (s - t) * v
         x = predicted if s == 0 else x + (s - t) * (v + velocity(predicted, s)) / 2
         yield x
-
-
-def unipc(velocity: Velocity, x: Tensor, times: Sequence[float]) -> Iterator[Tensor]:
-    """UniPC of order 2 (Zhao et al. 2023, arXiv 2302.04867) by diffusers' scheduler.
-
-    The scheduler's integer timesteps would merge close times, so the time is the node's own. A state is the *corrected*
-    one, which the scheduler knows after the network's evaluation at that node.
-    """
-    scheduler = UniPCMultistepScheduler(
-        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=1.0, solver_order=2
-    )
-    scheduler.set_timesteps(sigmas=list(times[:-1]))
-    scheduler.set_begin_index(0)
-    for index, t in enumerate(times[:-1]):
-        after = scheduler.step(velocity(x, t), scheduler.timesteps[index], x, return_dict=False)[0]
-        yield scheduler.last_sample
-        x = after
-    yield x
 
 
 STEPS: dict[Solver, Callable[[Velocity, Tensor, Sequence[float]], Iterator[Tensor]]] = {

@@ -292,7 +292,11 @@ class Sample(Config):
 class Report(Config):
     """What the report measures and shows."""
 
-    metric: str | None = None  # "package.module:function", called with (experiment, samples)
+    metric: str | None = None  # "package.module:function", called with (experiment, latents, prompts)
+    shares: tuple[str, ...] = ()  # those of its numbers that are shares of the clips: shown with their binomial error
+    titles: tuple[tuple[str, str], ...] = ()  # (input, title) in the order shown; others follow under their own names
+    title: str = ""  # of the page; the experiment's name where there is none
+    note: str = ""  # a few sentences for the page's reader
     videos: NonNegativeInt = 8  # prompts shown side by side
 
 

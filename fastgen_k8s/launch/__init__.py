@@ -1,0 +1,1 @@
+"""From a work and a placement to what a TorchX scheduler runs."""

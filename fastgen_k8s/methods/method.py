@@ -7,6 +7,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from fastgen_k8s.diffusion.draws import Draws
+from fastgen_k8s.errors import BadInput
 from fastgen_k8s.networks.network import Condition, Network
 
 
@@ -50,3 +51,10 @@ class Method(Protocol):
 def for_batch(condition: Condition, size: int) -> Condition:
     """A condition of batch axis 1, such as the negative prompt's, repeated without a copy for a batch."""
     return {name: value.expand(size, *value.shape[1:]) for name, value in condition.items()}
+
+
+def clean(batch: Batch) -> Tensor:
+    """The clean clips of a batch (BadInput)."""
+    if batch.x0 is None:
+        raise BadInput("the method wants clean latents, found a batch without them")
+    return batch.x0

@@ -11,7 +11,7 @@ from fastgen_k8s.diffusion.draws import Draws
 from fastgen_k8s.diffusion.schedule import flow_to_x0
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.experiments.schema import Model, Regression
-from fastgen_k8s.methods.method import Batch, Losses
+from fastgen_k8s.methods.method import Batch, Losses, clean
 from fastgen_k8s.methods.teacher_forcing import flow_on_clean_past
 from fastgen_k8s.networks.network import Network, flow
 
@@ -40,7 +40,7 @@ class TrajectoryRegression:
         """0.5 (x0_hat - x0)^2 at a picked state of each sample, or of each of its chunks."""
         x0, column = clean(batch), self.pick(draws)  # [B, C, T, H, W], [B, T]
         x_t, t = self.state(batch, column), self.times.to(x0.device)[column]
-        predicted = flow_to_x0(self._flow(batch, x_t, t), x_t, t)
+        predicted = flow_to_x0(self.predict(batch, x_t, t), x_t, t)
         total = self._loss(predicted, x0, column)
         return Losses(total, {"regression": total.detach()})
 
@@ -62,7 +62,8 @@ class TrajectoryRegression:
         x_t = all_states.gather(1, index).squeeze(1)
         return x_t / self.times[0] if self.settings.as_published else x_t
 
-    def _flow(self, batch: Batch, x_t: Tensor, t: Tensor) -> Tensor:
+    def predict(self, batch: Batch, x_t: Tensor, t: Tensor) -> Tensor:
+        """The student's flow at its states, each chunk on the clip at its own times or on the clean past."""
         if self.settings.context == "clean":
             return flow_on_clean_past(self.student, x_t, t, clean(batch), batch.condition, self.sizes)
         return flow(self.student, x_t, t, batch.condition)
@@ -72,13 +73,6 @@ class TrajectoryRegression:
         if may_be_clean and self.settings.clean_chunks == "mask":
             return losses.masked_regression(predicted, x0, column < self.states, self.states)
         return losses.regression(predicted, x0)
-
-
-def clean(batch: Batch) -> Tensor:
-    """The clean clips of a batch (BadInput)."""
-    if batch.x0 is None:
-        raise BadInput("the method wants clean latents, found a batch without them")
-    return batch.x0
 
 
 def path(batch: Batch, states: int) -> Tensor:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from fastgen_k8s.diffusion.chunks import chunk_slices
 from fastgen_k8s.networks.network import Cache, Condition, Network, flow
 
 
@@ -16,12 +17,10 @@ def flow_on_clean_past(
     The past is written to a cache at t = 0, as a rollout does it, but with gradient: the loss of a chunk reaches what
     the network makes of its past.
     """
-    cache, flows, begin = Cache(), list[Tensor](), 0
-    for size in sizes:
-        frames = slice(begin, begin + size)
-        begin += size
+    cache, flows = Cache(), list[Tensor]()
+    for frames in chunk_slices(sizes):
         flows.append(flow(network, x_t[:, :, frames], t[:, frames], condition, cache=cache))
-        if begin < x_t.shape[2]:
+        if frames.stop < x_t.shape[2]:
             zero = torch.zeros_like(t[:, frames])
             flow(network, clean[:, :, frames], zero, condition, cache=cache, write=True)
     return torch.cat(flows, dim=2)

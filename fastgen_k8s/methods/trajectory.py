@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from fastgen_k8s.diffusion.chunks import chunk_sizes
+from fastgen_k8s.diffusion.chunks import chunk_sizes, chunk_slices
 from fastgen_k8s.diffusion.solvers import Velocity, snapped_grid, solve
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments.schema import Model, Pairs
@@ -31,8 +31,8 @@ def trajectory(
     past, negative_past = Cache(), Cache()
     velocity = guided_velocity(teacher, condition, negative, pairs.guidance, past, negative_past)
     paths, latents = list[Tensor](), list[Tensor]()
-    for chunk in start.split(chunk_sizes(eps.shape[2], model.chunk_size), dim=2):
-        path, latent = solve(velocity, chunk, grid, pairs.solver, keep)
+    for frames in chunk_slices(chunk_sizes(eps.shape[2], model.chunk_size)):
+        path, latent = solve(velocity, start[:, :, frames], grid, pairs.solver, keep)
         zero = torch.zeros(len(eps), dtype=torch.float64, device=eps.device)
         flow(teacher, latent, zero, condition, cache=past, write=True)
         if pairs.guidance != 1.0:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -24,30 +25,34 @@ class Law:
     basis: Tensor  # [n, n]
     variances: Tensor  # [n]
 
+    def to(self, device: torch.device) -> "Law":
+        """The same law on another device."""
+        return Law(self.gain.to(device), self.basis.to(device), self.variances.to(device))
+
 
 def rotation(angle: float, channels: int) -> Tensor:
     """R(angle) [D, D], which turns each plane of two channels."""
     cos, sin = math.cos(angle), math.sin(angle)
     plane = torch.tensor([[cos, -sin], [sin, cos]], dtype=torch.float64)
-    return torch.block_diag(*[plane] * (channels // 2))
+    return torch.kron(torch.eye(channels // 2, dtype=torch.float64), plane)
 
 
 def covariance(a: float, angle: float, channels: int, frames: int) -> Tensor:
     """Cov(x_i, x_j) = a^|i-j| R((i - j) angle), as one matrix [T * D, T * D]."""
-    rows = [
-        torch.cat([a ** abs(i - j) * rotation((i - j) * angle, channels) for j in range(frames)], dim=1)
-        for i in range(frames)
-    ]
-    return torch.cat(rows)
+    whole = torch.zeros(frames, channels, frames, channels, dtype=torch.float64)
+    for i in range(frames):
+        for j in range(frames):
+            whole[i, :, j] = a ** abs(i - j) * rotation((i - j) * angle, channels)
+    return whole.reshape(frames * channels, frames * channels)
 
 
 @lru_cache(maxsize=256)
 def law(a: float, angle: float, channels: int, begin: int, end: int) -> Law:
     """The law of the frames begin..end-1 given the frames before: S_qo S_oo^-1 and S_qq - S_qo S_oo^-1 S_oq."""
-    whole, past = covariance(a, angle, channels, end), begin * channels
-    gain = torch.linalg.solve(whole[:past, :past], whole[:past, past:]).T  # [n, m]
-    variances, basis = torch.linalg.eigh(whole[past:, past:] - gain @ whole[:past, past:])
-    return Law(gain, basis, variances)
+    whole, past = covariance(a, angle, channels, end).numpy(), begin * channels
+    gain = np.linalg.solve(whole[:past, :past], whole[:past, past:]).T  # [n, m]
+    variances, basis = np.linalg.eigh(whole[past:, past:] - gain @ whole[:past, past:])
+    return Law(torch.tensor(gain), torch.tensor(basis), torch.tensor(variances))
 
 
 def as_vectors(x: Tensor) -> Tensor:
@@ -57,7 +62,7 @@ def as_vectors(x: Tensor) -> Tensor:
 
 def as_clips(vectors: Tensor, channels: int) -> Tensor:
     """Vectors [B, T * D] as clips [B, D, T, 1, 1]."""
-    return vectors.unflatten(1, (-1, channels)).transpose(1, 2)[..., None, None]
+    return vectors.reshape(len(vectors), -1, channels).transpose(1, 2)[..., None, None]
 
 
 def noised_variances(variances: Tensor, t: Tensor) -> Tensor:
@@ -108,12 +113,12 @@ class GaussianTeacher(Network):
     def _given(self, angle: float, x: Tensor, past: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """For one prompt: the flow [B, n] at x [B, n], and log p(past, x_t) [B]."""
         begin = past.shape[1] // self.channels
-        its = law(self.a, angle, self.channels, begin, begin + x.shape[1] // self.channels)
+        its = law(self.a, angle, self.channels, begin, begin + x.shape[1] // self.channels).to(x.device)
         mean = past @ its.gain.T  # [B, n], of x0
         along = (x - (1 - t)[:, None] * mean) @ its.basis
         variance = noised_variances(its.variances, t)
         slope = (t[:, None] - (1 - t)[:, None] * its.variances) / variance  # E[eps - x0 | x_t] along the basis
-        before = law(self.a, angle, self.channels, 0, begin)
+        before = law(self.a, angle, self.channels, 0, begin).to(x.device)
         evidence = log_normal(along, variance) + log_normal(past @ before.basis, before.variances)
         return along * slope @ its.basis.T - mean, evidence
 

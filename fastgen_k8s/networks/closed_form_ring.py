@@ -1,6 +1,5 @@
 """The exact teacher of bumps that move on a ring: p0 is the mean of N(V_i, noise^2) over a prompt's videos."""
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -56,7 +55,7 @@ class RingTeacher(Network):
         """The posterior mean of eps - x0, given the clean frames in the cache."""
         time, past = one_time(t), clean_past(cache, x_t)
         begin = past.shape[2]
-        prompts, each = self.videos.shape[:2]
+        each = self.videos.shape[1]
         videos = self.videos.double().flatten(0, 1)  # [P * V, C, T, 1, 1]
         before, here = videos[:, :, :begin].flatten(1), videos[:, :, begin : begin + x_t.shape[2]].flatten(1)
         x, scale = x_t.double().flatten(1), (1 - time)[:, None]

@@ -1,6 +1,6 @@
 """Features: the outputs of chosen blocks of a network that runs no further than the last of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +10,7 @@ from fastgen_k8s.errors import Misdescribed
 
 
 @contextmanager
-def only_blocks(owner: nn.Module, wanted: Sequence[int]) -> Iterator[dict[int, Tensor]]:
+def only_blocks(owner: nn.Module, wanted: Sequence[int]) -> Generator[dict[int, Tensor]]:
     """While open, `owner.blocks` ends with the last wanted block, and the outputs of the wanted ones are collected."""
     every: Any = owner.blocks
     if not wanted or min(wanted) < 0 or max(wanted) >= len(every):

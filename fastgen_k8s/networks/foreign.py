@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.filesystem import FileSystemReader
@@ -19,9 +16,9 @@ from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict_loader import load
 
 from fastgen_k8s.errors import BadInput
+from fastgen_k8s.networks.folder import read_safetensors
+from fastgen_k8s.networks.pth import from_pth
 
-# A training loop's iteration is often a numpy scalar, which weights_only refuses unless it is named.
-_NUMPY = [np.float64(0).__reduce__()[0], np.dtype, *{type(np.dtype(kind)) for kind in "?bhilqBHILQefd"}]
 _WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 _ROOTS = ("model", "net", "generator", "generator_ema", "student", "transformer", "state_dict")
 
@@ -42,8 +39,8 @@ def read_weights(path: Path, *, ema: bool = False) -> Weights:
     if not path.is_file():
         raise BadInput(f"{path}: wanted a checkpoint, found none")
     if path.suffix == ".safetensors":
-        return Weights(_diffusers_keys(_safetensors(path), path), "safetensors")
-    return _from_pickle(_unpickled(path), path, ema)
+        return Weights(_diffusers_keys(read_safetensors(path), path), "safetensors")
+    return _from_pickle(from_pth(path, str(path)), path, ema)
 
 
 def _from_pickle(data: object, path: Path, ema: bool) -> Weights:
@@ -62,29 +59,6 @@ def _from_pickle(data: object, path: Path, ema: bool) -> Weights:
             None if step is None else int(step),
         )
     return Weights(_diffusers_keys(data, path), "flat")
-
-
-def _unpickled(path: Path) -> object:
-    try:
-        with torch.serialization.safe_globals(_NUMPY):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
-        raise BadInput(f"{path}: wanted a checkpoint of tensors, found {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    text = str(error)
-    for sentence in text.splitlines():
-        if "GLOBAL" in sentence or "Unsupported" in sentence:
-            return f"a pickle that wants more than tensors: {sentence.strip()[:100]}"
-    return f"something else ({text.splitlines()[0][:80] if text else type(error).__name__})"
-
-
-def _safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise BadInput(f"{path}: wanted a safetensors file, found {error}") from error
 
 
 def _dcp(path: Path) -> dict[str, Tensor]:

@@ -2,9 +2,10 @@
 """Wan2.1's transformer, diffusers' own class, as a network of this package: bidirectional or block-causal."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from diffusers import WanTransformer3DModel
+from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 from torch import Tensor, nn
 
 from fastgen_k8s.diffusion.chunks import chunk_sizes
@@ -34,13 +35,14 @@ class WanNetwork(Network):
     ) -> None:
         super().__init__()
         config = transformer.config
-        if config.patch_size[0] != 1:
-            raise BadInput(f"wanted patches of one frame, found patch_size {tuple(config.patch_size)}")
-        if config.added_kv_proj_dim is not None or config.image_dim is not None:
+        if config["patch_size"][0] != 1:
+            raise BadInput(f"wanted patches of one frame, found patch_size {tuple(config['patch_size'])}")
+        if config["added_kv_proj_dim"] is not None or config["image_dim"] is not None:
             raise BadInput("wanted a text-to-video transformer, found one with image conditions")
         for layer, block in enumerate(transformer.blocks):
-            block.attn1.set_processor(SelfAttention(layer))
-            block.attn2.set_processor(CrossAttention())
+            attentions: Any = block
+            attentions.attn1.set_processor(SelfAttention(layer))
+            attentions.attn2.set_processor(CrossAttention())
         self.transformer = transformer
         self.chunk_size, self.window, self.sink = chunk_size, window, sink
 
@@ -60,6 +62,8 @@ class WanNetwork(Network):
         blocks: Sequence[int] = (),
     ) -> Output:
         """One evaluation, as `Network` says; `condition` is {"text": [B, L, D]}."""
+        if blocks and write:
+            raise ValueError("features-only calls write no cache: their later blocks never run")
         batch, _, frames, height, width = x_t.shape
         sight = self._sight(frames, cache, write)
         dtype = self.transformer.patch_embedding.weight.dtype  # under FSDP2 this is the dtype of computation
@@ -80,10 +84,15 @@ class WanNetwork(Network):
 
     def _sight(self, frames: int, cache: Cache | None, write: bool) -> Sight:
         if cache is not None:
-            return look_back(cache, frames, self.window, self.sink, write)
-        if self.chunk_size is None:
-            return look_at_clip([frames], None, 0)
-        return look_at_clip(chunk_sizes(frames, self.chunk_size), self.window, self.sink)
+            sight = look_back(cache, frames, self.window, self.sink, write)
+        elif self.chunk_size is None:
+            sight = look_at_clip([frames], None, 0)
+        else:
+            sight = look_at_clip(chunk_sizes(frames, self.chunk_size), self.window, self.sink)
+        longest, found = self.transformer.config["rope_max_seq_len"], sight.positions[-1][1]
+        if found > longest:
+            raise BadInput(f"wanted at most {longest} frames in sight (rope_max_seq_len), found {found}")
+        return sight
 
 
 def frame_times(t: Tensor, batch: int, frames: int) -> Tensor:

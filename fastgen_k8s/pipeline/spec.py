@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, cast
 
 import yaml
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from fastgen_k8s.config import Config, nearest
+from fastgen_k8s.config import Config, nearest, read_yaml
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments.schema import Experiment
-from fastgen_k8s.pipeline.work import KINDS, Execution, Kind, Placement, Work, known_input
+from fastgen_k8s.pipeline.work import KINDS, Execution, Kind, Placement, Work, known_input, reads
 
 API_VERSION = "fastgen-k8s.github.io/v1alpha1"
 OBJECT_KIND = "DistillationPipeline"
@@ -31,6 +31,10 @@ class Bound(Config):
 
     min: float | None = None
     max: float | None = None
+
+    def __str__(self) -> str:
+        low = [] if self.min is None else [f"at least {self.min:g}"]
+        return " and ".join(low + ([] if self.max is None else [f"at most {self.max:g}"]))
 
     def holds(self, value: float) -> bool:
         """Whether the value lies within; no number at all (nan) does not."""
@@ -55,9 +59,7 @@ class Stage(Config):
 
     def work(self, output: str, inputs: Mapping[str, str]) -> Work:
         """The work of this stage, with real places."""
-        return Work(
-            kind=self.kind, experiment=self.experiment, overrides=self.overrides, inputs=inputs, output=output
-        )
+        return Work(kind=self.kind, experiment=self.experiment, overrides=self.overrides, inputs=inputs, output=output)
 
     def resolve(self) -> Experiment:
         """The experiment with this stage's overrides; Misdescribed when one does not fit."""
@@ -120,23 +122,30 @@ class DistillationPipeline(Config):
 def read_pipeline(path: Path) -> DistillationPipeline:
     """The pipeline of a YAML file; Misdescribed says in one line what is wrong with it."""
     try:
-        data: object = yaml.safe_load(path.read_bytes().decode())
+        data = read_yaml(path.read_bytes().decode())
     except OSError as error:
         raise Misdescribed(f"{path}: wanted a pipeline file, found none ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise Misdescribed(f"{path}: wanted a pipeline in UTF-8, found byte {error.object[error.start]:#04x}") from error
+        raise Misdescribed(
+            f"{path}: wanted a pipeline in UTF-8, found byte {error.object[error.start]:#04x}"
+        ) from error
     except yaml.YAMLError as error:
         raise Misdescribed(f"{path}: wanted YAML, found {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
         raise Misdescribed(f"{path}: wanted an object of kind {OBJECT_KIND}, found {type(data).__name__}")
-    return DistillationPipeline.parse(data, str(path))
+    return DistillationPipeline.parse(cast("dict[str, object]", data), str(path))
 
 
 def _check(stage: Stage, earlier: tuple[Stage, ...], later: tuple[Stage, ...]) -> None:
-    kinds = {other.name: other.kind for other in earlier}
+    kinds: dict[str, Kind] = {other.name: other.kind for other in earlier}
     if stage.name in kinds:
         raise Misdescribed("wanted a name of its own, found an earlier stage of that name")
     stage.resolve()
+    for setting in stage.overrides:
+        key = setting.partition("=")[0].strip()
+        if not reads(stage.kind, key):
+            known = ", ".join(KINDS[stage.kind].reads)
+            raise Misdescribed(f"override {setting!r}: a {stage.kind} stage reads {known}, and nothing else")
     for name in stage.needs:
         _check_earlier(f"needs {name!r}", name, kinds, later, stage.name)
     for name, source in stage.inputs.items():

@@ -77,6 +77,11 @@ class Placement(Config):
     pool: str | None = None
     grace: PositiveInt = 60  # seconds for a step and a checkpoint after SIGTERM
 
+    @field_validator("nodes", mode="before")
+    @classmethod
+    def _counts(cls, value: object) -> object:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
     @field_validator("nodes")
     @classmethod
     def _ascends(cls, value: str) -> str:
@@ -118,6 +123,11 @@ def sections(kind: Kind, experiment: Experiment) -> dict[str, object]:
     """The canonical form of what a stage of this kind reads from the experiment."""
     whole = experiment.canonical()
     return {section: _at(whole, section) for section in KINDS[kind].reads}
+
+
+def reads(kind: Kind, key: str) -> bool:
+    """Whether a stage of this kind reads a dotted key of the experiment, or part of it."""
+    return any(f"{key}.".startswith(f"{section}.") or section.startswith(f"{key}.") for section in KINDS[kind].reads)
 
 
 def work_digest(kind: Kind, experiment: Experiment, inputs: Mapping[str, str]) -> str:

@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from pydantic import JsonValue
 from safetensors.torch import save
+from torch import Tensor
 
 from fastgen_k8s.artifacts import Artifact, Manifest, Writer, find_artifact, open_artifact
-from fastgen_k8s.data.pairs import state_to
+from fastgen_k8s.networks.pth import to_pth
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.networks.foreign import read_weights
-from fastgen_k8s.networks.load import check_weights, save_transformer
+from fastgen_k8s.networks.load import build_student, load_weights, save_transformer
 from fastgen_k8s.stages.stage import Job
 from fastgen_k8s.stages.student import DIFFUSERS, PT, SAFETENSORS, check_student
 from fastgen_k8s.training.checkpoint import load_role
@@ -34,7 +34,9 @@ def run(job: Job) -> Manifest:
     """Account for every key, shape and value, then write the weights in the wanted format."""
     settings, model = job.experiment.bridge, job.experiment.model
     state, facts = _read(job)
-    check_weights(model.network, model.latent[0], state, job.work.inputs["checkpoint"])
+    with torch.device("meta"):
+        expected = build_student(model, None)  # every key and shape, and no memory
+    load_weights(expected, state, job.work.inputs["checkpoint"])
     writer = job.begin()
     _write(writer, state, job)
     return writer.commit(
@@ -62,12 +64,14 @@ def _write(writer: Writer, state: Mapping[str, Tensor], job: Job) -> None:
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     match job.experiment.bridge.format:
         case "pt":
-            writer.put(PT, state_to(tensors))
+            writer.put(PT, to_pth(tensors))
         case "safetensors":
             writer.put(SAFETENSORS, save(tensors, {"format": "pt"}))
         case "diffusers":
             with tempfile.TemporaryDirectory() as folder:
-                save_transformer(job.experiment.model.network, job.experiment.model.latent[0], tensors, Path(folder))
+                network = build_student(job.experiment.model, None)
+                load_weights(network, tensors, "the bridge's own weights")
+                save_transformer(network, Path(folder))
                 for path in sorted(Path(folder).iterdir()):
                     writer.put(DIFFUSERS + path.name, path.read_bytes())
 

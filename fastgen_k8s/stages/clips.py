@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fastgen_k8s.data.pairs import tensor_to
+from fastgen_k8s.networks.pth import to_pth
 from fastgen_k8s.data.videos import to_mp4
 from fastgen_k8s.networks.vae import Codec
 
@@ -19,7 +19,7 @@ def clip_files(
     files: dict[str, bytes] = {}
     for row, sample in enumerate(samples):
         folder = f"samples/{sample:06d}"
-        files[f"{folder}/latent.pth"] = tensor_to(latent[row])
+        files[f"{folder}/latent.pth"] = to_pth(latent[row])
         files[f"{folder}/prompt.txt"] = (prompts[row] + "\n").encode()
         if videos is not None:
             files[f"{folder}/video.mp4"] = to_mp4(videos[row].cpu(), fps)

@@ -8,7 +8,8 @@ from fastgen_k8s.artifacts import Manifest
 from fastgen_k8s.artifacts.manifest import to_json
 from fastgen_k8s.data.blocks import make_blocks
 from fastgen_k8s.data.conditions import Conditions, repeat, to_device
-from fastgen_k8s.data.pairs import INDEX, PairIndex, noise, tensor_to
+from fastgen_k8s.data.pairs import INDEX, PairIndex, noise
+from fastgen_k8s.networks.pth import to_pth
 from fastgen_k8s.diffusion.solvers import snapped_grid
 from fastgen_k8s.experiments.schema import Experiment
 from fastgen_k8s.methods.trajectory import trajectory
@@ -74,7 +75,7 @@ class _Maker:
         texts = [self.conditions.prompts[prompt] for prompt in prompts]
         files = clip_files(samples, latent.to(dtype), texts, self.codec, self.model.fps)
         for row, sample in enumerate(samples):
-            files[f"samples/{sample:06d}/path.pth"] = tensor_to(path[row].to(dtype))
+            files[f"samples/{sample:06d}/path.pth"] = to_pth(path[row].to(dtype))
         return files
 
 

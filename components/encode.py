@@ -1,0 +1,31 @@
+"""Encode: prompts become a conditions artifact.
+
+torchx run -s local_cwd components/encode.py --prompts prompts.txt --output runs/encode
+"""
+# pyright: reportMissingTypeStubs=false
+
+from torchx import specs
+
+from fastgen_k8s.launch.component import default, made, stage_app
+
+
+def encode(
+    *overrides: str,
+    prompts: str = default("encode", "prompts", "examples/moving_shapes/prompts.txt"),
+    teacher: str = default("encode", "teacher", "examples/moving_shapes/teacher"),
+    experiment: str = default("encode", "experiment", "moving_shapes/kd_causal"),
+    output: str = default("encode", "output", made("encode")),
+    resource: str = default("encode", "resource", "cpu_small"),
+) -> specs.AppDef:
+    """Encode prompts, the negative prompt and the empty prompt.
+
+    Args:
+        overrides: settings of the experiment, key=value
+        prompts: a text file with a prompt a line, or JSON lines
+        teacher: the model artifact whose text encoder is used
+        experiment: a name from `fastgen-k8s experiments`
+        output: where the artifact goes
+        resource: what the node offers
+    """
+    inputs = {"prompts": prompts, "teacher": teacher}
+    return stage_app("encode", experiment, overrides, inputs, output, {"resource": resource})

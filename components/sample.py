@@ -1,0 +1,33 @@
+"""Sample: draw clips from a student, chunk by chunk.
+
+torchx run -s local_cwd components/sample.py --student runs/stage3 --output runs/sample
+"""
+# pyright: reportMissingTypeStubs=false
+
+from torchx import specs
+
+from fastgen_k8s.launch.component import default, made, stage_app
+
+
+def sample(
+    *overrides: str,
+    student: str = default("sample", "student", made("stage3")),
+    conditions: str = default("sample", "conditions", made("encode")),
+    teacher: str = default("sample", "teacher", "examples/moving_shapes/teacher"),
+    experiment: str = default("sample", "experiment", "moving_shapes/sf"),
+    output: str = default("sample", "output", made("sample")),
+    resource: str = default("sample", "resource", "cpu_small"),
+) -> specs.AppDef:
+    """Draw clips from a student and decode them.
+
+    Args:
+        overrides: settings of the experiment, key=value
+        student: the artifact of stage 2, of stage 3 or of the bridge
+        conditions: the artifact of encode
+        teacher: the model artifact whose codec decodes
+        experiment: a name from `fastgen-k8s experiments`
+        output: where the artifact goes
+        resource: what the node offers
+    """
+    inputs = {"student": student, "conditions": conditions, "teacher": teacher}
+    return stage_app("sample", experiment, overrides, inputs, output, {"resource": resource})

@@ -1,0 +1,42 @@
+"""Stage 2: KD and CausalKD, a student learns from the teacher's trajectories.
+
+torchx run -s local_cwd components/stage2.py --pairs runs/stage1 --output runs/stage2
+"""
+# pyright: reportMissingTypeStubs=false
+
+from torchx import specs
+
+from fastgen_k8s.launch.component import default, made, stage_app
+
+
+def stage2(
+    *overrides: str,
+    pairs: str = default("stage2", "pairs", made("stage1")),
+    conditions: str = default("stage2", "conditions", made("encode")),
+    teacher: str = default("stage2", "teacher", "examples/moving_shapes/teacher"),
+    experiment: str = default("stage2", "experiment", "moving_shapes/kd_causal"),
+    output: str = default("stage2", "output", made("stage2")),
+    nodes: str = default("stage2", "nodes", "1"),
+    processes: int = int(default("stage2", "processes", "1")),
+    micro_batch: int = int(default("stage2", "micro_batch", "0")),
+    save_every: int = int(default("stage2", "save_every", "100")),
+    resource: str = default("stage2", "resource", "cpu_small"),
+) -> specs.AppDef:
+    """Regress the teacher's clips from the states of its trajectories.
+
+    Args:
+        overrides: settings of the experiment, key=value
+        pairs: the artifact of stage 1
+        conditions: the artifact of encode
+        teacher: the model artifact that the student starts from
+        experiment: a name from `fastgen-k8s experiments`
+        output: where the artifact goes
+        nodes: how many agents work together, a number or min:max
+        processes: worker processes of each agent
+        micro_batch: samples a process computes at once; 0 is its whole share
+        save_every: steps between two checkpoints; 0 is at the end only
+        resource: what a node offers
+    """
+    inputs = {"pairs": pairs, "conditions": conditions, "teacher": teacher}
+    placement = {"nodes": nodes, "processes": processes, "micro_batch": micro_batch or None, "resource": resource}
+    return stage_app("train", experiment, overrides, inputs, output, placement, {"save_every": save_every})

@@ -1,0 +1,44 @@
+"""Stage 3: Self-Forcing, the student learns on its own rollouts.
+
+torchx run -s local_cwd components/stage3.py --student runs/bridge --output runs/stage3
+"""
+# pyright: reportMissingTypeStubs=false
+
+from torchx import specs
+
+from fastgen_k8s.launch.component import default, made, stage_app
+
+
+def stage3(
+    *overrides: str,
+    student: str = default("stage3", "student", made("bridge")),
+    conditions: str = default("stage3", "conditions", made("encode")),
+    teacher: str = default("stage3", "teacher", "examples/moving_shapes/teacher"),
+    pairs: str = default("stage3", "pairs", ""),
+    experiment: str = default("stage3", "experiment", "moving_shapes/sf"),
+    output: str = default("stage3", "output", made("stage3")),
+    nodes: str = default("stage3", "nodes", "1"),
+    processes: int = int(default("stage3", "processes", "1")),
+    micro_batch: int = int(default("stage3", "micro_batch", "0")),
+    save_every: int = int(default("stage3", "save_every", "100")),
+    resource: str = default("stage3", "resource", "cpu_small"),
+) -> specs.AppDef:
+    """Match the student's rollouts to the teacher's distribution.
+
+    Args:
+        overrides: settings of the experiment, key=value
+        student: the artifact of the bridge
+        conditions: the artifact of encode
+        teacher: the model artifact that is the real score, and that the fake score starts from
+        pairs: the artifact of stage 1, where a GAN term takes real samples from it
+        experiment: a name from `fastgen-k8s experiments`
+        output: where the artifact goes
+        nodes: how many agents work together, a number or min:max
+        processes: worker processes of each agent
+        micro_batch: samples a process computes at once; 0 is its whole share
+        save_every: steps between two checkpoints; 0 is at the end only
+        resource: what a node offers
+    """
+    inputs = {"student": student, "conditions": conditions, "teacher": teacher} | ({"pairs": pairs} if pairs else {})
+    placement = {"nodes": nodes, "processes": processes, "micro_batch": micro_batch or None, "resource": resource}
+    return stage_app("train", experiment, overrides, inputs, output, placement, {"save_every": save_every})

@@ -1,0 +1,48 @@
+"""A teacher's folder as a `model` artifact: every file hashed, the digest that of the whole content."""
+
+import hashlib
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from fastgen_k8s.artifacts.artifact import begin
+from fastgen_k8s.artifacts.manifest import CLAIM, MANIFEST, FileEntry, Manifest
+from fastgen_k8s.config import digest
+from fastgen_k8s.errors import BadInput, StoreFailed
+
+PARTS = ("transformer", "text_encoder", "tokenizer", "vae", "codec")
+
+
+def add_model(folder: Path, uri: str) -> Manifest:
+    """Copy a diffusers folder to `uri` and commit it; BadInput when it holds no part that we read."""
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: wanted a diffusers folder, found {'a file' if folder.exists() else 'nothing'}")
+    parts = [part for part in PARTS if (folder / part).is_dir()]
+    if not parts:
+        raise BadInput(f"{folder}: wanted a diffusers folder with {', '.join(PARTS)}, found none of them")
+    files = _files(folder)
+    entries = {name: _entry(path) for name, path in files.items()}
+    content = digest({name: entry.sha256 for name, entry in entries.items()})
+    writer = begin(uri, "model", content, {})
+    for name, path in files.items():
+        writer.store.upload(name, path)
+    writer.add(entries)
+    return writer.commit({"parts": list[JsonValue](parts)})
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Every file by its name below the folder, without hidden ones and an artifact's own."""
+    found = {path.relative_to(folder): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        name.as_posix(): path
+        for name, path in found.items()
+        if name.as_posix() not in (CLAIM, MANIFEST) and not any(part.startswith(".") for part in name.parts)
+    }
+
+
+def _entry(path: Path) -> FileEntry:
+    try:
+        with path.open("rb") as file:
+            return FileEntry(size=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
+    except OSError as error:
+        raise StoreFailed(f"{path}: {error.strerror}") from error

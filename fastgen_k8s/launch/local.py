@@ -1,0 +1,34 @@
+"""How an application of TorchX's `local_cwd` scheduler ended: its status hides the agents' exit codes."""
+# pyright: reportMissingTypeStubs=false
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+from urllib.parse import urlparse
+
+from torchx.specs import AppStatus
+
+from fastgen_k8s.errors import PERMANENT, Stopped
+from fastgen_k8s.launch.app import ROLE
+
+
+def exit_code(status: AppStatus) -> tuple[int, Path]:
+    """Exit code and log of a finished application; the scheduler writes both into a file beside its logs."""
+    folder = Path(urlparse(status.ui_url or "").path)
+    summary = cast("Mapping[str, Mapping[str, list[dict[str, object]]]]", json.loads((folder / "SUCCESS").read_text()))
+    replicas = summary["roles"][ROLE]
+    code, chosen = worst([cast("int", replica["exitcode"]) for replica in replicas])
+    return code, Path(str(replicas[chosen]["stderr"]))
+
+
+def worst(codes: list[int]) -> tuple[int, int]:
+    """The exit code that says most about a job of several agents, and whose it is; a signal counts 128 + number."""
+    plain = [128 - code if code < 0 else code for code in codes]
+
+    def weight(index: int) -> tuple[bool, bool, bool]:
+        code = plain[index]
+        return code in PERMANENT, code not in (0, Stopped.code), code == Stopped.code
+
+    chosen = max(range(len(plain)), key=weight)
+    return plain[chosen], chosen

@@ -1,0 +1,105 @@
+# pyright: basic
+"""Reading one component of a diffusers folder (`transformer/`, `vae/`, ...), strictly and with one-line errors.
+
+diffusers' own loader only logs when weights are missing or left over, and wants `accelerate` for some classes.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from fastgen_k8s.errors import BadInput
+
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+
+
+def component(folder: Path | None, name: str) -> Path:
+    """The folder of a component, which must exist."""
+    if folder is None:
+        raise BadInput(f"wanted a teacher folder with {name}/, found none given")
+    if not (folder / name).is_dir():
+        raise BadInput(f"{folder}: wanted a folder with {name}/, found {_listing(folder)}")
+    return folder / name
+
+
+def read_config(path: Path, wanted_class: str) -> dict[str, Any]:
+    """The config of a diffusers component, without its private entries; it must be of the wanted class."""
+    config = read_json(path / "config.json")
+    found = config.get("_class_name")
+    if found != wanted_class:
+        raise BadInput(f"{path / 'config.json'}: wanted a {wanted_class}, found {found}")
+    return {name: value for name, value in config.items() if not name.startswith("_")}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object in a file."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BadInput(f"{path}: wanted a file, found none") from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise BadInput(f"{path}: wanted JSON, found {error}") from error
+    if not isinstance(data, dict):
+        raise BadInput(f"{path}: wanted a JSON object, found {type(data).__name__}")
+    return cast("dict[str, Any]", data)
+
+
+def read_component(path: Path) -> dict[str, Tensor]:
+    """All weights of a component, from one file or from the files that its index names."""
+    index = path / f"{WEIGHTS}.index.json"
+    if not index.is_file():
+        return read_safetensors(path / WEIGHTS)
+    names = read_json(index).get("weight_map")
+    if not isinstance(names, dict):
+        raise BadInput(f"{index}: wanted a weight_map, found none")
+    state: dict[str, Tensor] = {}
+    for name in sorted(set(cast("dict[str, str]", names).values())):
+        state |= read_safetensors(path / Path(name).name)
+    return state
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file."""
+    try:
+        return load_file(path)
+    except FileNotFoundError as error:
+        raise BadInput(f"{path}: wanted a file, found none") from error
+    except SafetensorError as error:
+        raise BadInput(f"{path}: wanted a whole safetensors file, found {str(error).splitlines()[0]}") from error
+
+
+def fill(module: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
+    """Copy a state into a module's own tensors: every key and shape accounted for, every value finite."""
+    own = module.state_dict()
+    missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    if missing or unknown:
+        raise BadInput(f"{where}: wanted the weights of this architecture, found {_difference(missing, unknown)}")
+    for name, value in state.items():
+        if value.shape != own[name].shape:
+            raise BadInput(f"{where}: wanted {name} of shape {list(own[name].shape)}, found {list(value.shape)}")
+        if not torch.isfinite(value).all():
+            raise BadInput(f"{where}: wanted finite weights, found a non-finite value in {name}")
+    with torch.no_grad():
+        for name, value in state.items():
+            own[name].copy_(value)
+
+
+def _difference(missing: list[str], unknown: list[str]) -> str:
+    parts = [("missing", missing), ("unknown", unknown)]
+    return " and ".join(f"{len(names)} {word} ({_some(names)})" for word, names in parts if names)
+
+
+def _some(names: list[str], most: int = 4) -> str:
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
+def _listing(path: Path) -> str:
+    if not path.is_dir():
+        return "a file" if path.is_file() else "no such folder"
+    return _some(sorted(child.name for child in path.iterdir())) or "an empty folder"

@@ -1,0 +1,137 @@
+# pyright: basic
+"""Building the networks of an experiment: students, teachers, fake scores, and their weights in and out."""
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import torch
+from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
+from torch import Tensor, nn
+
+from fastgen_k8s.diffusion.draws import generator
+from fastgen_k8s.errors import BadInput, Misdescribed
+from fastgen_k8s.experiments.schema import Model
+from fastgen_k8s.networks.closed_form import ResidualScore, closed_form_teacher
+from fastgen_k8s.networks.discriminator import Discriminator
+from fastgen_k8s.networks.folder import component, fill, read_component, read_config
+from fastgen_k8s.networks.network import Network
+from fastgen_k8s.networks.wan import WanNetwork
+
+
+def build_student(model: Model, teacher: Path | None) -> Network:
+    """The student before training: causal where the model has a chunk size, with the teacher's weights if any."""
+    transformer = _transformer(model, teacher, "student")
+    return WanNetwork(transformer, model.chunk_size, model.window, model.sink)
+
+
+def build_teacher(model: Model, teacher: Path | None) -> Network:
+    """The frozen teacher: a closed form, or the bidirectional network in the teacher's folder."""
+    if model.teacher is not None:
+        return _frozen(closed_form_teacher(model))
+    return _frozen(WanNetwork(_from_folder(model, component(teacher, "transformer")), None))
+
+
+def build_fake_score(model: Model, teacher: Path | None, init: Literal["teacher", "random"]) -> Network:
+    """The network that follows the student's distribution: it starts as the teacher, or at random to show why not."""
+    if init == "random":
+        return WanNetwork(_at_random(model, "fake_score"), None)
+    if model.teacher is None:
+        return WanNetwork(_from_folder(model, component(teacher, "transformer")), None)
+    # A closed form has no weights to copy: it is corrected by a network that starts at zero.
+    return ResidualScore(_frozen(closed_form_teacher(model)), WanNetwork(_at_random(model, "fake_score"), None))
+
+
+def build_discriminator(teacher: Network, blocks: Sequence[int]) -> Discriminator:
+    """Heads on the outputs of the teacher's given blocks."""
+    if not isinstance(teacher, WanNetwork):
+        raise Misdescribed("method.gan wants a teacher with blocks, found a closed form")
+    if not blocks or max(blocks) >= len(teacher.blocks):
+        raise Misdescribed(f"method.gan.blocks: wanted some of {len(teacher.blocks)} blocks, found {list(blocks)}")
+    config = teacher.transformer.config
+    with seeded("discriminator"):
+        return Discriminator(len(blocks), config["num_attention_heads"] * config["attention_head_dim"])
+
+
+def load_weights(network: Network, state: Mapping[str, Tensor], where: str) -> None:
+    """Copy weights with diffusers' keys into a network; BadInput names what does not fit."""
+    fill(_weighted(network), state, where)
+
+
+def weights(network: Network) -> dict[str, Tensor]:
+    """A network's weights under diffusers' keys."""
+    return dict(_weighted(network).state_dict())
+
+
+def save_transformer(network: Network, folder: Path) -> None:
+    """Write a network as the `transformer/` of a diffusers folder."""
+    transformer = _weighted(network)
+    assert isinstance(transformer, WanTransformer3DModel)
+    transformer.save_pretrained(folder)
+
+
+@contextmanager
+def seeded(*key: int | str) -> Generator[None]:
+    """While open, modules initialise from a stream that is a function of the key; nothing is left behind."""
+    with torch.random.fork_rng(devices=[]):
+        # Not torch.manual_seed: that one also seeds the accelerators, which would stay seeded.
+        torch.default_generator.manual_seed(generator("initial weights", *key).initial_seed())
+        yield
+
+
+def _weighted(network: Network) -> nn.Module:
+    if isinstance(network, WanNetwork):
+        return network.transformer
+    if isinstance(network, ResidualScore):
+        return _weighted(network.network)
+    raise Misdescribed(f"wanted a network with weights, found {type(network).__name__}")
+
+
+def _frozen(network: Network) -> Network:
+    return network.requires_grad_(False).eval()
+
+
+def _transformer(model: Model, teacher: Path | None, role: str) -> WanTransformer3DModel:
+    if model.teacher is None and teacher is not None:
+        return _from_folder(model, component(teacher, "transformer"))
+    return _at_random(model, role)
+
+
+def _at_random(model: Model, role: str) -> WanTransformer3DModel:
+    settings = model.network.model_dump(exclude={"kind"})
+    channels = model.latent[0]
+    with seeded(role):
+        transformer = WanTransformer3DModel(**settings, in_channels=channels, out_channels=channels)
+    _check_fits(transformer, model, "model.network")
+    return transformer
+
+
+def _from_folder(model: Model, path: Path) -> WanTransformer3DModel:
+    settings = read_config(path, "WanTransformer3DModel")
+    try:
+        transformer = WanTransformer3DModel(**settings)
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadInput(f"{path / 'config.json'}: wanted a WanTransformer3DModel's settings, found {reason}") from error
+    _check_fits(transformer, model, str(path))
+    fill(transformer, read_component(path), str(path))
+    return transformer
+
+
+def _check_fits(transformer: WanTransformer3DModel, model: Model, where: str) -> None:
+    config = transformer.config
+    channels, frames, height, width = model.latent
+    if (config["in_channels"], config["out_channels"]) != (channels, channels):
+        found = f"{config['in_channels']} in and {config['out_channels']} out"
+        raise BadInput(f"{where}: wanted {channels} channels as in model.latent, found {found}")
+    _, patch_height, patch_width = config["patch_size"]
+    if height % patch_height or width % patch_width:
+        patch = f"{patch_height} x {patch_width}"
+        raise BadInput(f"{where}: wanted patches that divide a latent of {height} x {width}, found {patch}")
+    if max(frames, height // patch_height, width // patch_width) > config["rope_max_seq_len"]:
+        raise BadInput(
+            f"{where}: wanted positions for model.latent {model.latent}, found a table of {config['rope_max_seq_len']}"
+        )
+    if model.text.kind == "labels" and config["text_dim"] != len(model.text.labels):
+        raise BadInput(f"{where}: wanted text_dim {len(model.text.labels)}, one a label, found {config['text_dim']}")

@@ -1,0 +1,112 @@
+# pyright: basic
+"""Codecs between video [B, 3, F, H, W] in [-1, 1] and latents [B, C, T, h, w] of unit scale."""
+
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
+from torch import Tensor, nn
+
+from fastgen_k8s.errors import BadInput
+from fastgen_k8s.experiments import schema
+from fastgen_k8s.networks.device import local_device
+from fastgen_k8s.networks.folder import component, fill, read_component, read_config, read_safetensors
+
+BLOCK = 8  # pixels
+
+
+class Codec(Protocol):
+    """Video to latents and back."""
+
+    def encode(self, video: Tensor) -> Tensor:
+        """Latents [B, C, T, h, w] of video [B, 3, F, H, W] in [-1, 1]."""
+        ...
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Video [B, 3, F, H, W] in [-1, 1] of latents [B, C, T, h, w]."""
+        ...
+
+
+def load_codec(codec: schema.Codec, teacher: Path | None) -> Codec | None:
+    """The codec that the settings describe, from the teacher's folder; None where latents are the data."""
+    if codec.kind == "none":
+        return None
+    if codec.kind == "patch_pca":
+        return PatchPca.load(component(teacher, "codec") / "codec.safetensors")
+    return WanCodec(_autoencoder(component(teacher, "vae")))
+
+
+class PatchPca:
+    """Principal components of 8 x 8 blocks of RGB: one latent per block and frame, no compression of time."""
+
+    def __init__(self, basis: Tensor, mean: Tensor, scale: Tensor) -> None:
+        self.basis = basis.float()  # [C, 3 * 8 * 8]
+        self.mean = mean.float()  # [3 * 8 * 8]
+        self.scale = scale.float()  # [C]
+
+    @classmethod
+    def load(cls, path: Path) -> "PatchPca":
+        """Read a codec file."""
+        tensors = read_safetensors(path)
+        numbers = 3 * BLOCK * BLOCK
+        channels = tensors["scale"].numel() if "scale" in tensors else 0
+        wanted = {"basis": [channels, numbers], "mean": [numbers], "scale": [channels]}
+        found = {name: list(tensor.shape) for name, tensor in tensors.items()}
+        if found != wanted:
+            raise BadInput(f"{path}: wanted basis [C, {numbers}], mean [{numbers}] and scale [C], found {found}")
+        return cls(**tensors)
+
+    def encode(self, video: Tensor) -> Tensor:
+        """latent = (block - mean) basis^T / scale, [B, C, F, H / 8, W / 8]."""
+        if video.shape[-2] % BLOCK or video.shape[-1] % BLOCK:
+            raise BadInput(f"wanted a video of whole {BLOCK} x {BLOCK} blocks, found {list(video.shape[-2:])} pixels")
+        blocks = video.unflatten(4, (-1, BLOCK)).unflatten(3, (-1, BLOCK))  # [B, 3, F, h, 8, w, 8]
+        blocks = blocks.permute(0, 2, 3, 5, 1, 4, 6).flatten(4)  # [B, F, h, w, 3 * 8 * 8]
+        basis, mean, scale = self._on(video.device)
+        return ((blocks.float() - mean) @ basis.T / scale).permute(0, 4, 1, 2, 3)
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """block = (latent scale) basis + mean, within [-1, 1], [B, 3, F, 8 h, 8 w]."""
+        basis, mean, scale = self._on(latent.device)
+        if latent.shape[1] != len(scale):
+            raise BadInput(f"wanted latents of {len(scale)} channels, found {latent.shape[1]}")
+        blocks = (latent.float().permute(0, 2, 3, 4, 1) * scale) @ basis + mean  # [B, F, h, w, 3 * 8 * 8]
+        blocks = blocks.unflatten(4, (3, BLOCK, BLOCK)).permute(0, 4, 1, 2, 5, 3, 6)  # [B, 3, F, h, 8, w, 8]
+        return blocks.flatten(5).flatten(3, 4).clamp(-1, 1)
+
+    def _on(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        return self.basis.to(device), self.mean.to(device), self.scale.to(device)
+
+
+class WanCodec:
+    """diffusers' `AutoencoderKLWan`, with latents normalised per channel as Wan's transformer expects them."""
+
+    def __init__(self, vae: AutoencoderKLWan) -> None:
+        self.vae = vae
+        self.mean = torch.tensor(vae.config["latents_mean"]).view(1, -1, 1, 1, 1)
+        self.std = torch.tensor(vae.config["latents_std"]).view(1, -1, 1, 1, 1)
+
+    @torch.no_grad()
+    def encode(self, video: Tensor) -> Tensor:
+        """The posterior's mode, (mode - mean) / std; 1 + 4 k frames make 1 + k latent frames."""
+        (posterior,) = self.vae.encode(video.to(self.vae.dtype), return_dict=False)
+        latent = posterior.mode().float()
+        return (latent - self.mean.to(latent)) / self.std.to(latent)
+
+    @torch.no_grad()
+    def decode(self, latent: Tensor) -> Tensor:
+        """Decode latent * std + mean."""
+        raw = latent.float() * self.std.to(latent.device) + self.mean.to(latent.device)
+        return self.vae.decode(raw.to(self.vae.dtype), return_dict=False)[0].float().clamp(-1, 1)
+
+
+def _autoencoder(path: Path) -> AutoencoderKLWan:
+    try:
+        vae = AutoencoderKLWan(**read_config(path, "AutoencoderKLWan"))
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadInput(f"{path / 'config.json'}: wanted an AutoencoderKLWan's settings, found {reason}") from error
+    fill(vae, read_component(path), str(path))
+    nn.Module.to(vae, local_device())
+    return vae.requires_grad_(False).eval()

@@ -1,0 +1,86 @@
+"""`key=value` on the command line of a run: which stages it changes, and the pipeline that results."""
+
+from collections.abc import Iterable
+
+from fastgen_k8s.config import nearest
+from fastgen_k8s.errors import Misdescribed
+from fastgen_k8s.experiments.keymap import became
+from fastgen_k8s.pipeline.spec import Pipeline, Stage
+from fastgen_k8s.pipeline.work import Execution, Placement, reads
+
+_OWN = ("placement", "execution", "retries", "deadline")  # of the stage itself, not of its experiment
+_MANY_WORKERS = ("pairs", "train")  # kinds that a placement without a stage's name is for
+
+
+def apply(pipeline: Pipeline, settings: Iterable[str]) -> Pipeline:
+    """The pipeline with every `STAGE.key=value` and `key=value` set; Misdescribed when one fits nowhere."""
+    for setting in settings:
+        key, separator, _ = setting.partition("=")
+        if not separator:
+            raise Misdescribed(f"a setting is key=value or STAGE.key=value, found {setting!r}")
+        pipeline = _apply_one(pipeline, key.strip(), setting)
+    return pipeline
+
+
+def _apply_one(pipeline: Pipeline, key: str, setting: str) -> Pipeline:
+    head, _, rest = key.partition(".")
+    named = next((stage for stage in pipeline.stages if stage.name == head), None)
+    if named is not None and rest and knows(named, rest):
+        chosen, short = [named.name], setting.partition(".")[2]
+    else:
+        chosen, short = [stage.name for stage in pipeline.stages if _is_for(stage, key)], setting
+    if not chosen:
+        raise Misdescribed(_unknown(pipeline, named, key, rest))
+    stages = [_set(stage, short) if stage.name in chosen else stage for stage in pipeline.stages]
+    data = pipeline.model_dump(mode="json") | {"stages": [stage.model_dump(mode="json") for stage in stages]}
+    return Pipeline.parse(data, setting)
+
+
+def knows(stage: Stage, key: str) -> bool:
+    """Whether a setting of this name changes this stage."""
+    return key in _own_settings() or (key in stage.resolve().settings() and reads(stage.kind, key))
+
+
+def _is_for(stage: Stage, key: str) -> bool:
+    """Whether a setting without a stage's name is for this one."""
+    if key.partition(".")[0] == "placement":
+        return key in _own_settings() and stage.kind in _MANY_WORKERS
+    return knows(stage, key)
+
+
+def _set(stage: Stage, setting: str) -> Stage:
+    try:
+        if setting.partition("=")[0].strip() in _own_settings():
+            return stage.override(setting)
+        changed = stage.model_copy(update={"overrides": (*stage.overrides, setting)})
+        changed.resolve()
+    except Misdescribed as error:
+        raise Misdescribed(f"stage {stage.name}: {error}") from error
+    return changed
+
+
+def _own_settings() -> frozenset[str]:
+    sections = {"placement": Placement(), "execution": Execution()}
+    nested = {f"{name}.{key}" for name, section in sections.items() for key in section.settings()}
+    return frozenset(nested | (set(_OWN) - sections.keys()))
+
+
+def _unknown(pipeline: Pipeline, named: Stage | None, key: str, rest: str) -> str:
+    """Why a setting reaches nobody, with the nearest name that would."""
+    short, stages = (rest, [named]) if named else (key, list(pipeline.stages))
+    new = became(short)
+    if new is not None:
+        return f"unknown setting {key!r}: it became {new}"
+    if any(short in stage.resolve().settings() for stage in stages):
+        who = f"a {named.kind} stage does not read {rest!r}" if named else "no stage of this pipeline reads it"
+        return f"unknown setting {key!r}: {who}"
+    known = {stage.name: _known(stage) for stage in stages}
+    names = set[str]().union(*known.values())
+    if not named:
+        names |= {f"{name}.{setting}" for name, settings in known.items() for setting in settings}
+    return f"unknown setting {key!r}: {nearest(short, names)}"
+
+
+def _known(stage: Stage) -> frozenset[str]:
+    """Every setting that changes this stage."""
+    return frozenset(name for name in stage.resolve().settings() if reads(stage.kind, name)) | _own_settings()

@@ -1,0 +1,100 @@
+"""One self-contained page: everything inside the file, nothing loaded from elsewhere."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined
+from markupsafe import Markup
+
+from fastgen_k8s.report.history import StageTime
+from fastgen_k8s.report.metric import Row
+from fastgen_k8s.report.speed import Speed
+
+
+@dataclass(frozen=True)
+class Column:
+    """One set of clips as a column of videos."""
+
+    title: str
+    note: str
+    videos: Mapping[str, bytes]  # prompt -> MP4 of its first clip
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The loss curves of one training run."""
+
+    title: str
+    panels: Mapping[str, str]  # term -> `<svg>` element
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an input comes from."""
+
+    name: str
+    kind: str
+    digest: str
+    inputs: Mapping[str, str]  # name -> digest
+    facts: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the page says."""
+
+    title: str
+    note: str
+    titles: Mapping[str, str]  # input -> what the page calls it
+    prompts: Sequence[str]  # shown as videos
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+    speeds: Sequence[Speed]
+    curves: Sequence[Curve]
+    times: Sequence[StageTime]
+    sources: Sequence[Source]
+    versions: Mapping[str, str]
+
+    @property
+    def measures(self) -> list[str]:
+        """Every metric that some row has, in order."""
+        return list(dict.fromkeys(name for row in self.rows for name in row.values))
+
+
+def render(page: Page) -> str:
+    """The page as HTML."""
+    environment = Environment(
+        loader=PackageLoader("fastgen_k8s.report", "."),
+        autoescape=True,
+        undefined=cast("type[Undefined]", StrictUndefined),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=number, duration=duration, data_uri=data_uri, svg=Markup)
+    return environment.get_template("page.html.jinja").render(page=page)
+
+
+def number(value: float) -> str:
+    """A metric with three digits behind the point, fewer for large ones."""
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for a person.
+
+    >>> duration(0.0123), duration(8.25), duration(75), duration(3700)
+    ('12 ms', '8.2 s', '1 min 15 s', '1 h 2 min')
+    """
+    if seconds < 1:
+        return f"{1000 * seconds:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def data_uri(video: bytes) -> str:
+    """An MP4 inside the page."""
+    return "data:video/mp4;base64," + base64.b64encode(video).decode()

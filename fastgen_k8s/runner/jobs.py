@@ -1,0 +1,101 @@
+"""Jobs on this machine: started by TorchX's `local_cwd` scheduler, ended gently, or adopted from a killed runner."""
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from torchx.runner import Runner
+
+from fastgen_k8s.launch.app import app
+from fastgen_k8s.launch.local import exit_code
+from fastgen_k8s.pipeline.resolve import Resolved
+from fastgen_k8s.runner import processes
+
+SCHEDULER = "local_cwd"
+LOGS = "run.logs"  # a stage's name has no dot, so no stage is called so
+_GRACE_ON_TOP = 10  # seconds that an agent needs besides its workers' grace
+
+
+@dataclass
+class Job:
+    """A job of a stage that was alive when last looked at."""
+
+    stage: str
+    digest: str  # first 16 of its work's digest, the last part of its output
+    output: str
+    since: float  # seconds, monotonic
+    handle: str | None = None  # of TorchX; None: adopted from a killed runner
+    stopping: str | None = None  # why it was asked to stop
+    kill_at: float | None = None  # seconds, monotonic: when patience ends
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a job ended: the exit code of its agent, None for an adopted one, and what it said last."""
+
+    job: Job
+    code: int | None
+    log: Path | None = None
+
+
+class Jobs:
+    """The jobs of one root."""
+
+    def __init__(self, runner: Runner, root: Path) -> None:
+        self._runner, self._root = runner, root
+        self.alive: list[Job] = self._left_behind()
+
+    def start(self, stage: Resolved) -> None:
+        """Begin a job of a stage."""
+        application = app(stage.work, stage.stage.placement, stage.stage.execution)
+        logs = str(self._root / LOGS / stage.stage.name)
+        handle = self._runner.run(application, SCHEDULER, cfg={"log_dir": logs})
+        self.alive.append(Job(stage.stage.name, Path(stage.output).name, stage.output, time.monotonic(), handle=handle))
+
+    def stop(self, job: Job, why: str, grace: float) -> None:
+        """Ask a job to write its checkpoint and end; after its grace it is killed."""
+        job.stopping, job.kill_at = why, time.monotonic() + grace + _GRACE_ON_TOP
+        processes.send(self._agents(job), signal.SIGTERM)
+
+    def kill(self, job: Job) -> None:
+        """End a job at once."""
+        processes.send(self._agents(job), signal.SIGKILL)
+
+    def poll(self) -> list[Ended]:
+        """The jobs that have ended since the last look; kills those that were asked and did not go."""
+        ended: list[Ended] = []
+        for job in list(self.alive):
+            if job.kill_at is not None and time.monotonic() > job.kill_at:
+                self.kill(job)
+            result = self._adopted_end(job) if job.handle is None else self._own_end(job, job.handle)
+            if result is not None:
+                self.alive.remove(job)
+                ended.append(result)
+        return ended
+
+    def _own_end(self, job: Job, handle: str) -> Ended | None:
+        status = self._runner.status(handle)
+        if status is None or not status.is_terminal():
+            return None
+        code, log = exit_code(status)
+        return Ended(job, code, log)
+
+    def _adopted_end(self, job: Job) -> Ended | None:
+        return None if self._agents(job) else Ended(job, None)
+
+    def _left_behind(self) -> list[Job]:
+        """The jobs of a killed runner."""
+        outputs = dict.fromkeys(agent.output for agent in processes.find(str(self._root)))
+        now = time.monotonic()
+        return [Job(Path(output).parent.name, Path(output).name, output, now) for output in outputs]
+
+    def _agents(self, job: Job) -> list[processes.Agent]:
+        return [agent for agent in processes.find(str(self._root)) if agent.output == job.output]
+
+
+def path_of_this_python() -> list[str]:
+    """What the local scheduler has to find first, so that `python` is the one that runs us."""
+    return [str(Path(sys.executable).parent)]

@@ -1,0 +1,31 @@
+"""One runner at a time for a root: a lock that the system releases when its holder dies."""
+
+import fcntl
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fastgen_k8s.errors import Stopped, StoreFailed
+
+NAME = "run.lock"
+
+
+@contextmanager
+def only_runner(root: Path) -> Generator[None]:
+    """Hold the root; Stopped (75: try again later) when another runner does."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        file = (root / NAME).open("a+")  # closed on exec, so a stage that outlives its runner does not hold it
+    except OSError as error:
+        raise StoreFailed(f"{root}: wanted a folder to write to, found {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise Stopped(f"{root}: wanted no other runner, found process {file.read().strip() or '?'}") from error
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield

@@ -1,0 +1,130 @@
+"""What a training is made of, from its experiment and inputs: the method with its networks, and the batches."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fastgen_k8s.artifacts import find_artifact
+from fastgen_k8s.data.conditions import Conditions, to_device
+from fastgen_k8s.data.pairs import PairSet, noise
+from fastgen_k8s.data.sampler import indices
+from fastgen_k8s.diffusion.draws import KeyedDraws
+from fastgen_k8s.errors import BadInput, Misdescribed
+from fastgen_k8s.experiments.schema import DistributionMatching as Matching
+from fastgen_k8s.experiments.schema import Experiment, FlowMatching, Regression
+from fastgen_k8s.methods.distribution_matching import DistributionMatching
+from fastgen_k8s.methods.flow_matching import FlowMatching as FlowMatchingMethod
+from fastgen_k8s.methods.method import Batch, Method
+from fastgen_k8s.methods.regression import TrajectoryRegression
+from fastgen_k8s.methods.rollout import sample
+from fastgen_k8s.networks.foreign import read_weights
+from fastgen_k8s.networks.load import build_discriminator, build_fake_score, build_student, build_teacher, load_weights
+from fastgen_k8s.networks.network import Network
+from fastgen_k8s.stages.stage import Job, teacher_digest, teacher_folder
+from fastgen_k8s.stages.student import check_student, student_state
+
+
+class Data:
+    """The inputs that batches are drawn from, checked against the experiment (BadInput)."""
+
+    def __init__(self, job: Job) -> None:
+        self.experiment = job.experiment
+        self.conditions = Conditions(job.input("conditions", "conditions"))
+        wanted = _wants_pairs(job.experiment)
+        artifact = job.input("pairs", "pairs") if wanted else job.optional("pairs", "pairs")
+        self.pairs = None if artifact is None else PairSet(artifact)
+        if self.pairs is not None:
+            teacher = teacher_digest(job) if _knows_teacher(job) else None
+            self.pairs.check(job.experiment.model, teacher=teacher, conditions=self.conditions.digest)
+
+    def batch(self, step: int, slots: Sequence[int], device: torch.device) -> Batch:
+        """The items that the sampler gives to some slots of a step: pairs, or prompts where there are none."""
+        train, t_list = self.experiment.train, self.experiment.model.t_list
+        items = len(self.conditions if self.pairs is None else self.pairs)
+        drawn = indices(train.seed, step, slots, train.global_batch, items)
+        if self.pairs is None:
+            return Batch(to_device(self.conditions.batch(drawn), device))
+        x0, path = self.pairs.batch(drawn, t_list)
+        condition = self.conditions.batch(self.pairs.prompts(drawn))
+        return Batch(to_device(condition, device), x0.to(device), path.to(device))
+
+
+def check_inputs(job: Job) -> None:
+    """Refuse what is missing or does not fit the experiment, before any process starts."""
+    method = job.experiment.method
+    if isinstance(method, Matching) and method.gan is not None and method.gan.real == "videos":
+        raise Misdescribed("method.gan.real: wanted 'pairs', found 'videos', which no stage makes yet")
+    Data(job)
+    _teacher(job)
+    _student_weights(job)
+
+
+def build(job: Job, data: Data, device: torch.device) -> Method:
+    """The method with its networks on a device, not yet sharded."""
+    experiment, folder = job.experiment, _teacher(job)
+    student = build_student(experiment.model, folder)
+    if (given := _student_weights(job)) is not None:
+        load_weights(student, given, job.work.inputs["student"])
+    student = student.to(device)
+    match experiment.method:
+        case Regression() as settings:
+            return TrajectoryRegression(student, settings, experiment.model)
+        case FlowMatching() as settings:
+            return FlowMatchingMethod(student, to_device(data.conditions.empty, device), settings, experiment.model)
+        case Matching() as settings:
+            return _matching(student, settings, experiment, folder, data, device)
+
+
+def validation_samples(
+    experiment: Experiment, data: Data, method: Method, device: torch.device
+) -> Callable[[], Tensor]:
+    """Samples [N, C, T, H, W] of the student as it is, from the same prompts and draws each time."""
+    model, count, student = experiment.model, experiment.train.validation.samples, method.roles["student"]
+    assert isinstance(student, Network)
+    prompts = [index % len(data.conditions) for index in range(count)]
+    condition = to_device(data.conditions.batch(prompts), device)
+    eps = torch.stack([noise(experiment.sample.seed, index, model.latent) for index in range(count)]).to(device)
+    draws = KeyedDraws(experiment.sample.seed, 0, range(count), device)
+    return lambda: sample(student, eps, condition, model, draws)
+
+
+def _matching(
+    student: Network, settings: Matching, experiment: Experiment, folder: Path | None, data: Data, device: torch.device
+) -> DistributionMatching:
+    teacher = build_teacher(experiment.model, folder).to(device)
+    fake_score = build_fake_score(experiment.model, folder, settings.critic_init).to(device)
+    heads = None if settings.gan is None else build_discriminator(teacher, settings.gan.blocks).to(device)
+    negative = to_device(data.conditions.negative, device)
+    return DistributionMatching(student, teacher, fake_score, heads, negative, settings, experiment.model)
+
+
+def _wants_pairs(experiment: Experiment) -> bool:
+    method = experiment.method
+    return not isinstance(method, Matching) or (method.gan is not None and method.gan.real == "pairs")
+
+
+def _knows_teacher(job: Job) -> bool:
+    return job.experiment.model.teacher is not None or "teacher" in job.work.inputs
+
+
+def _teacher(job: Job) -> Path | None:
+    """The teacher's folder, which distribution matching needs and the others start from where it is given."""
+    wanted = isinstance(job.experiment.method, Matching) or "teacher" in job.work.inputs
+    return teacher_folder(job) if wanted else None
+
+
+def _student_weights(job: Job) -> Mapping[str, Tensor] | None:
+    """The initial weights of the input `student`: an artifact of the bridge or of a training, or a file."""
+    uri = job.work.inputs.get("student")
+    if uri is None:
+        return None
+    artifact = None if find_artifact(uri) is None else job.input("student", ("weights", "training"))
+    if artifact is None:
+        path = Path(uri.removeprefix("file://"))
+        if path.is_dir():
+            raise BadInput(f"{uri}: wanted a student's weights, found a folder without artifact.json")
+        return read_weights(path).state
+    check_student(artifact, job.experiment.model)
+    return student_state(artifact, "raw")

@@ -1,0 +1,138 @@
+"""The worker processes of one node: forked from a server that has imported the stage once, watched to their end."""
+
+import multiprocessing
+import multiprocessing.forkserver
+import signal
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from multiprocessing import connection
+from multiprocessing.connection import _ConnectionBase  # pyright: ignore[reportPrivateUsage]
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from fastgen_k8s.errors import PERMANENT, OutOfMemory, Stopped, StoreFailed
+from fastgen_k8s.stages.worker import LOST, End, process
+
+_LOOK_EVERY = 0.5  # seconds
+_PATIENCE = 5.0  # seconds for the peers of a failed worker to fail on their own
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+class Worker(NamedTuple):
+    """A process, and where its last words come from."""
+
+    process: ForkServerProcess
+    words: _ConnectionBase[Any, Any]
+
+
+class Crew:
+    """The workers of a stage on this node."""
+
+    def __init__(self, kind: str, argv: Sequence[str]) -> None:
+        self.argv = tuple(argv)
+        self.workers: list[Worker] = []
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload([f"fastgen_k8s.stages.{kind}", "fastgen_k8s.stages.worker"])
+        # The server is born with these signals blocked: one that is sent to the whole process group leaves it alone.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        multiprocessing.forkserver.ensure_running()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+    def check(self) -> End:
+        """Check the work in a process of its own."""
+        worker = self._start("check", {})
+        worker.process.join()
+        return _end(worker)
+
+    def start(self, environments: Iterable[Mapping[str, str]]) -> None:
+        """Start one worker for each environment."""
+        self.workers = []
+        for environment in environments:
+            self.workers.append(self._start("do", environment))
+
+    def tell(self) -> None:
+        """Ask all workers to stop at the end of their step."""
+        for worker in self._alive():
+            worker.process.terminate()
+
+    def wait(self, *, asked: Callable[[], bool], regroup: Callable[[], bool], grace: float, together: bool) -> End:
+        """How the crew ended, as its root worker did.
+
+        `regroup` says that other nodes want to join. Workers that work together cannot go on when one has ended: they
+        get some time to end on their own, and are killed then.
+        """
+        kills, deadline = oom_kills(), None
+        while alive := self._alive():
+            connection.wait([worker.process.sentinel for worker in alive], timeout=_LOOK_EVERY)
+            codes = [worker.process.exitcode for worker in self.workers if worker.process.exitcode is not None]
+            if deadline is None:
+                deadline = self._deadline(codes if together else [], asked(), regroup, grace)
+            elif time.monotonic() > deadline:
+                for worker in self._alive():
+                    worker.process.kill()
+        return root([_end(worker) for worker in self.workers], oom_kills() > kills)
+
+    def _deadline(self, codes: Sequence[int], asked: bool, regroup: Callable[[], bool], grace: float) -> float | None:
+        now = time.monotonic()
+        if any(code not in (0, Stopped.code) for code in codes):
+            return now + _PATIENCE
+        if asked or codes:
+            return now + grace
+        if regroup():
+            self.tell()
+            return now + grace
+        return None
+
+    def _start(self, task: Literal["check", "do"], environment: Mapping[str, str]) -> Worker:
+        hear, say = self._context.Pipe(duplex=False)
+        started = self._context.Process(target=process, args=(task, self.argv, environment, say), daemon=True)
+        started.start()
+        say.close()
+        return Worker(started, hear)
+
+    def _alive(self) -> list[Worker]:
+        return [worker for worker in self.workers if worker.process.exitcode is None]
+
+
+def root(ends: Sequence[End], out_of_memory: bool) -> End:
+    """The end that explains the others: a diagnosis before a crash, a crash before what followed from it."""
+    ends = [_killed_for_memory(end) if out_of_memory and end.code == -signal.SIGKILL else end for end in ends]
+    return min(ends, key=lambda end: _rank(end.code))
+
+
+def oom_kills(cgroups: Path = _CGROUPS) -> int:
+    """How many processes of this container were killed for its memory limit so far (cgroup v2 or v1)."""
+    for name in ("memory.events", "memory/memory.oom_control"):
+        file = cgroups / name
+        if file.is_file():
+            fields = dict(line.split(maxsplit=1) for line in file.read_text().splitlines() if " " in line)
+            return int(fields.get("oom_kill", 0))
+    return 0
+
+
+def _rank(code: int) -> int:
+    order = [code in PERMANENT, code == StoreFailed.code, code not in (0, Stopped.code, LOST), code == LOST, code != 0]
+    return order.index(True) if True in order else len(order)
+
+
+def _killed_for_memory(end: End) -> End:
+    return End(OutOfMemory.code, f"out of memory: a worker was killed at the container's limit of {_limit()}")
+
+
+def _limit(cgroups: Path = _CGROUPS) -> str:
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        file = cgroups / name
+        if file.is_file() and file.read_text().strip().isdigit():
+            return f"{int(file.read_text()) / 2**30:.1f} GiB"
+    return "unknown size"
+
+
+def _end(worker: Worker) -> End:
+    code = worker.process.exitcode
+    assert code is not None  # it has ended
+    with suppress(EOFError):  # it had no time for words
+        return End(code, str(worker.words.recv()))
+    return End(code, f"killed by {signal.Signals(-code).name}" if code < 0 else "crashed; its traceback is above")

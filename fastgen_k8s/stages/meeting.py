@@ -1,0 +1,151 @@
+"""How the agents of a stage find each other: not at all on one node, by torch's elastic rendezvous on several."""
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import structlog
+
+from fastgen_k8s.errors import Misdescribed, StoreFailed
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.rendezvous import RendezvousHandler
+
+log = structlog.get_logger()
+_HABITS = {"join_timeout": "600", "last_call_timeout": "10", "keep_alive_interval": "2", "keep_alive_max_attempt": "3"}
+
+
+class Group(NamedTuple):
+    """The processes that train together, as this node sees them."""
+
+    first_rank: int  # of this node's workers
+    world: int
+    address: str  # where rank 0 listens
+    port: int
+
+    def environment(self, local_rank: int) -> dict[str, str]:
+        """What a worker needs to meet the others."""
+        return {
+            "RANK": str(self.first_rank + local_rank),
+            "WORLD_SIZE": str(self.world),
+            "LOCAL_RANK": str(local_rank),
+            "MASTER_ADDR": self.address,
+            "MASTER_PORT": str(self.port),
+        }
+
+
+class Meeting(Protocol):
+    """Where agents agree on the next group."""
+
+    def next(self) -> Group | None:
+        """The next group, when enough nodes are there; None when there will be none any more."""
+        ...
+
+    def others_wait(self) -> bool:
+        """Whether nodes wait to be let in."""
+        ...
+
+    def close(self) -> None:
+        """Nobody needs to come any more."""
+        ...
+
+
+class Alone:
+    """The meeting of a single node."""
+
+    def __init__(self, processes: int) -> None:
+        self.processes = processes
+
+    def next(self) -> Group:
+        """All workers of this node, at a port that was free a moment ago."""
+        with socket.socket() as probe:
+            probe.bind(("localhost", 0))
+            return Group(0, self.processes, "localhost", probe.getsockname()[1])
+
+    def others_wait(self) -> bool:
+        """There are no others."""
+        return False
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+class Elastic:
+    """The meeting of several nodes, at an endpoint that one of them hosts."""
+
+    def __init__(self, min_nodes: int, max_nodes: int, processes: int, environment: Mapping[str, str]) -> None:
+        for name in ("PET_RDZV_ENDPOINT", "PET_RDZV_ID"):
+            if not environment.get(name):
+                raise Misdescribed(f"more than one node wants {name} in the environment, found none")
+        self.nodes, self.processes = (min_nodes, max_nodes), processes
+        self.endpoint, self.run = environment["PET_RDZV_ENDPOINT"], environment["PET_RDZV_ID"]
+        self.habits = _HABITS | _pairs(environment.get("PET_RDZV_CONF", ""))
+        host = self.endpoint.rpartition(":")[0]
+        self.address = environment.get("PET_LOCAL_ADDR") or ("localhost" if host == "localhost" else None)
+        self._handler: RendezvousHandler | None = None
+        # Each group gets a store of its own on a fresh port: one that agents share outlives the group it belongs to.
+        os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
+
+    def next(self) -> Group | None:
+        """Meet; where the endpoint's host is gone, wait for another or become it."""
+        from torch.distributed.elastic.rendezvous.api import (
+            RendezvousClosedError,
+            RendezvousConnectionError,
+            RendezvousTimeoutError,
+        )
+
+        until = time.monotonic() + float(self.habits["join_timeout"])
+        while True:
+            try:
+                self._handler = self._handler or self._open()
+                info = self._handler.next_rendezvous()
+            except RendezvousClosedError:
+                return None
+            except RendezvousTimeoutError as error:
+                raise StoreFailed(f"{self.endpoint}: wanted {self.nodes[0]} nodes to meet, found fewer") from error
+            except RendezvousConnectionError as error:
+                self._handler = None
+                if time.monotonic() > until:
+                    raise StoreFailed(f"{self.endpoint}: wanted the rendezvous of {self.run}, found none") from error
+                log.warning("the rendezvous cannot be reached; trying again", endpoint=self.endpoint)
+                time.sleep(1)
+            else:
+                where = info.bootstrap_store_info
+                assert where is not None  # the c10d rendezvous always says
+                return Group(
+                    info.rank * self.processes, info.world_size * self.processes, where.master_addr, where.master_port
+                )
+
+    def others_wait(self) -> bool:
+        """Whether nodes wait; a lost endpoint says nothing, and is no reason to disturb workers."""
+        from torch.distributed.elastic.rendezvous.api import RendezvousError
+
+        try:
+            return self._handler is not None and self._handler.num_nodes_waiting() > 0
+        except RendezvousError:
+            return False
+
+    def close(self) -> None:
+        """The work has ended, well or for good: nodes that come later need not wait."""
+        if self._handler is not None:
+            self._handler.shutdown()
+
+    def _open(self) -> "RendezvousHandler":
+        from torch.distributed.elastic.rendezvous.api import RendezvousParameters
+        from torch.distributed.elastic.rendezvous.registry import get_rendezvous_handler
+
+        low, high = self.nodes
+        return get_rendezvous_handler(
+            RendezvousParameters("c10d", self.endpoint, self.run, low, high, self.address, **self.habits)
+        )
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """torchrun's key=value,... (Misdescribed)."""
+    words = [word.partition("=") for word in text.split(",") if word]
+    for key, separator, value in words:
+        if not (key and separator and value):
+            raise Misdescribed(f"PET_RDZV_CONF: wanted key=value, found {key + separator + value!r}")
+    return {key: value for key, _, value in words}

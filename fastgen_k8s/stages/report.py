@@ -1,0 +1,136 @@
+"""Report: one page that shows clips side by side, what the metric says of them, curves, times and provenance."""
+
+import json
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from fastgen_k8s.artifacts import Artifact, Manifest, open_artifact
+from fastgen_k8s.data.conditions import Conditions
+from fastgen_k8s.data.pairs import PairSet
+from fastgen_k8s.errors import BadInput
+from fastgen_k8s.experiments.schema import Experiment
+from fastgen_k8s.report.clips import Clips, read_clips, spread_out
+from fastgen_k8s.report.curves import Record, curves
+from fastgen_k8s.report.history import stage_times
+from fastgen_k8s.report.metric import Row, load_metric, measured
+from fastgen_k8s.report.page import Column, Curve, Page, Source, render
+from fastgen_k8s.report.speed import Speed, speeds
+from fastgen_k8s.stages.stage import Job
+
+CLIPS = ("pairs", "samples")
+KINDS = (*CLIPS, "training", "conditions", "model", "weights")
+METRICS = "metrics.jsonl"
+PACKAGES = ("fastgen-k8s", "torch", "diffusers", "transformers", "numpy")
+
+
+def check(job: Job) -> None:
+    """Refuse a metric that is not there, inputs of other kinds, and a report of nothing."""
+    if job.experiment.report.metric is not None:
+        load_metric(job.experiment.report.metric)
+    if not any(artifact.manifest.kind in (*CLIPS, "training") for artifact in _inputs(job).values()):
+        raise BadInput(
+            f"a report wants pairs, samples or training runs to show, found {', '.join(job.inputs) or 'none'}"
+        )
+
+
+def run(job: Job) -> Manifest:
+    """Measure, draw, and write `index.html` and `summary.json` with the same numbers."""
+    page = _page(job)
+    writer = job.begin()
+    writer.put("index.html", render(page).encode())
+    writer.put("summary.json", (json.dumps(summary(page), indent=1) + "\n").encode())
+    return writer.commit({f"{row.name}.{name}": value for row in page.rows for name, value in row.values.items()})
+
+
+def summary(page: Page) -> dict[str, object]:
+    """The page's numbers as plain data."""
+    return {
+        "metrics": {row.name: {"clips": row.clips, **row.values} for row in page.rows},
+        "standard_errors": {row.name: dict(row.errors) for row in page.rows},
+        "seconds_per_clip": [
+            {"batch": speed.batch, "teacher": speed.teacher, "student": speed.student, "ratio": speed.ratio}
+            for speed in page.speeds
+        ],
+        "stage_seconds": {time.stage: time.seconds for time in page.times},
+        "inputs": {source.name: {"kind": source.kind, "digest": source.digest} for source in page.sources},
+        "versions": dict(page.versions),
+    }
+
+
+def _inputs(job: Job) -> dict[str, Artifact]:
+    """Every input, those that have a title first."""
+    uris = job.work.inputs
+    names = [name for name, _ in job.experiment.report.titles if name in uris]
+    return {name: open_artifact(uris[name], KINDS) for name in dict.fromkeys([*names, *uris])}
+
+
+def _page(job: Job) -> Page:
+    experiment, inputs = job.experiment, _inputs(job)
+    sets = [read_clips(name, artifact) for name, artifact in inputs.items() if artifact.manifest.kind in CLIPS]
+    shown = spread_out(sets[0].prompts, experiment.report.videos) if sets else []
+    return Page(
+        title=experiment.report.title or experiment.name,
+        titles=dict(experiment.report.titles),
+        note=experiment.report.note,
+        prompts=shown,
+        columns=[column for clips in sets if (column := _column(clips, shown, experiment)).videos],
+        rows=_rows(sets, experiment),
+        speeds=_speeds(job, inputs),
+        curves=_curves(job, inputs),
+        times=stage_times(job.work.output),
+        sources=[_source(name, artifact) for name, artifact in inputs.items()],
+        versions={"python": platform.python_version()} | {package: version(package) for package in PACKAGES},
+    )
+
+
+def _rows(sets: Sequence[Clips], experiment: Experiment) -> list[Row]:
+    if experiment.report.metric is None:
+        return []
+    metric = load_metric(experiment.report.metric)
+    return [measured(metric, experiment, clips) for clips in sets]
+
+
+def _column(clips: Clips, prompts: Sequence[str], experiment: Experiment) -> Column:
+    firsts = {prompt: clips.first(prompt) for prompt in prompts}
+    videos = {prompt: clips.video(number) for prompt, number in firsts.items() if number is not None}
+    return Column(
+        _title(experiment, clips.name), _how(clips.artifact, experiment), {p: v for p, v in videos.items() if v}
+    )
+
+
+def _how(artifact: Artifact, experiment: Experiment) -> str:
+    """In a few words, how clips were made."""
+    if artifact.manifest.kind == "pairs":
+        index = PairSet(artifact).index
+        return f"{index.solver_steps} steps, guidance {index.guidance:g}, seed {index.seed}"
+    model = experiment.model
+    chunks = "whole clips" if model.chunk_size is None else f"{model.chunk_size} frames at a time"
+    return f"{len(model.t_list) - 1} steps, {chunks}, seed {artifact.fact('seed')}"
+
+
+def _speeds(job: Job, inputs: dict[str, Artifact]) -> list[Speed]:
+    """Measured where the report is given the teacher's folder, its conditions and its pairs."""
+    kinds = {artifact.manifest.kind: artifact for artifact in inputs.values()}
+    if not {"model", "conditions", "pairs"} <= kinds.keys():
+        return []
+    pairs = PairSet(kinds["pairs"]).index
+    return speeds(job.experiment.model, pairs, Conditions(kinds["conditions"]), kinds["model"].folder())
+
+
+def _curves(job: Job, inputs: dict[str, Artifact]) -> list[Curve]:
+    runs = [(name, artifact) for name, artifact in inputs.items() if artifact.manifest.kind == "training"]
+    return [Curve(_title(job.experiment, name), curves(name, _records(artifact))) for name, artifact in runs]
+
+
+def _records(artifact: Artifact) -> list[Record]:
+    return [json.loads(line) for line in artifact.read(METRICS).splitlines()]
+
+
+def _source(name: str, artifact: Artifact) -> Source:
+    manifest = artifact.manifest
+    return Source(name, manifest.kind, manifest.digest, manifest.inputs, manifest.facts)
+
+
+def _title(experiment: Experiment, name: str) -> str:
+    return dict(experiment.report.titles).get(name, name)

@@ -1,0 +1,114 @@
+"""Train: stage 2 (KD, CausalKD), stage 3 (Self-Forcing) and flow matching, on any number of processes."""
+
+from collections.abc import Callable, Mapping
+
+import structlog
+from pydantic import JsonValue
+
+from fastgen_k8s.artifacts import Manifest, Writer, open_artifact
+from fastgen_k8s.methods.method import Method
+from fastgen_k8s.networks.device import local_device
+from fastgen_k8s.networks.pth import to_pth
+from fastgen_k8s.pipeline.work import KINDS
+from fastgen_k8s.stages.assembly import Data, build, check_inputs, validation_samples
+from fastgen_k8s.stages.stage import Job
+from fastgen_k8s.training.checkpoint import Checkpoints, committed, group_prefix, local_folder, resume
+from fastgen_k8s.training.habits import Habits, Logbook
+from fastgen_k8s.training.loop import shares, train
+from fastgen_k8s.training.metrics import merged_file, read_metrics, to_lines
+from fastgen_k8s.training.parallel import World, first, join, shard
+from fastgen_k8s.training.progress import Reporter
+from fastgen_k8s.training.state import State, start
+from fastgen_k8s.training.stop import Stop
+
+log = structlog.get_logger()
+
+
+def check(job: Job) -> None:
+    """Refuse inputs that are missing or do not fit the experiment, before any process starts."""
+    check_inputs(job)
+
+
+def run(job: Job) -> Manifest:
+    """Train from the newest checkpoint to the last step, and commit that as the artifact."""
+    stop, device, settings = Stop().listen(), local_device(), job.experiment.train
+    with join(device, settings.precision, job.execution.collective_timeout) as world:
+        shares(settings.global_batch, job.micro_batch, world)  # refuses a world that is too large
+        data = Data(job)
+        method = build(job, data, device)
+        for network in (*method.roles.values(), *method.frozen.values()):
+            shard(network, world, settings.precision)
+        state = start(method, settings, job.experiment.optimisation)
+        _train(job, world, stop, data, method, state)
+    return open_artifact(job.work.output, KINDS[job.work.kind].makes).manifest
+
+
+def _train(job: Job, world: World, stop: Stop, data: Data, method: Method, state: State) -> None:
+    settings, writer = job.experiment.train, job.begin()
+    prefix = first(world, lambda: group_prefix(writer.store))
+    checkpoints = Checkpoints(writer.store, world, prefix, job.execution.keep, _facts(job, method))
+    resumed = resume(writer.store, state, world)
+    logbook = _logbook(job, writer, prefix, state.step + 1) if world.rank == 0 else None
+    if logbook is not None:
+        log.info("training", experiment=job.experiment.name, processes=world.size, after=state.step, resumed=resumed)
+    habits = Habits(
+        job.execution, settings.steps, stop, checkpoints, logbook, _validation(job, writer, data, method, world)
+    )
+    try:
+        train(
+            method,
+            state,
+            settings,
+            lambda step, slots: data.batch(step, slots, world.device),
+            world=world,
+            micro_batch=job.micro_batch,
+            watch=habits,
+        )
+    finally:
+        if logbook is not None:
+            logbook.close()
+    checkpoints.save(state)
+    checkpoints.wait()
+    first(world, lambda: _commit(writer, state, prefix, _facts(job, method)))
+
+
+def _commit(writer: Writer, state: State, prefix: str, facts: Mapping[str, JsonValue]) -> None:
+    """The checkpoint of the last step becomes the artifact, together with the metrics of all groups."""
+    writer.add(committed(writer.store, state.step).files)
+    writer.put(merged_file(prefix), to_lines(read_metrics(writer.store)))
+    writer.commit({**facts, "step": state.step})
+
+
+def _facts(job: Job, method: Method) -> dict[str, JsonValue]:
+    """What later stages rely on and compare."""
+    model, settings = job.experiment.model, job.experiment.train
+    return {
+        "method": job.experiment.method.kind,
+        "roles": list(method.roles),
+        "steps": settings.steps,
+        "ema": settings.ema is not None,
+        "t_list": list(model.t_list),
+        "chunk_size": model.chunk_size,
+        "latent": list(model.latent),
+    }
+
+
+def _logbook(job: Job, writer: Writer, prefix: str, first_step: int) -> Logbook:
+    progress = Reporter(job.experiment.name, first_step, job.experiment.train.steps)
+    return Logbook(writer.store, local_folder(writer.store, ""), prefix, job.execution, progress)
+
+
+def _validation(job: Job, writer: Writer, data: Data, method: Method, world: World) -> Callable[[int], None] | None:
+    """Every process runs the same samples, for a sharded network needs them all; rank 0 keeps them."""
+    every = job.experiment.train.validation.every
+    if every == 0:
+        return None
+    samples = validation_samples(job.experiment, data, method, world.device)
+
+    def validate(step: int) -> None:
+        if step > 0 and step % every == 0:
+            latent = samples()
+            if world.rank == 0:
+                writer.store.put(f"validation/{step:08d}.pth", to_pth(latent))
+
+    return validate

@@ -1,0 +1,273 @@
+"""Training checkpoints: DCP folders that are whole or absent, written in the background, resumed on any world.
+
+A group of processes writes under a prefix of its own, `checkpoints/<prefix>/<step>/`, and then puts
+`checkpoints/step-<step>.json`, which names the files that count. What no such manifest names is garbage.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from threading import Thread
+from typing import Literal, TypeVar
+
+import structlog
+import torch
+from pydantic import JsonValue
+from torch import Tensor, nn
+
+from fastgen_k8s.artifacts import Artifact, FileEntry, Store, find_artifact, store_at
+from fastgen_k8s.artifacts.directory import Directory
+from fastgen_k8s.artifacts.manifest import from_json, to_json
+from fastgen_k8s.config import Config
+from fastgen_k8s.errors import BadInput, FastgenError, Misdescribed
+from fastgen_k8s.training.dcp import read_into, read_whole, write_parts
+from fastgen_k8s.training.parallel import World, agree, first
+from fastgen_k8s.training.state import AVERAGED, State
+
+T = TypeVar("T")
+log = structlog.get_logger()
+FOLDER = "checkpoints"
+
+
+class Checkpoint(Config):
+    """The manifest of one checkpoint; its presence makes the checkpoint whole."""
+
+    prefix: str  # of the group of processes that wrote it
+    step: int
+    facts: Mapping[str, JsonValue] = {}  # as those of the final artifact
+    files: Mapping[str, FileEntry]
+
+    @property
+    def folder(self) -> str:
+        """Where its files are, under the artifact."""
+        return _folder(self.prefix, self.step)
+
+
+class Checkpoints:
+    """Writes the checkpoints of one group of processes, one at a time, while training goes on."""
+
+    def __init__(self, store: Store, world: World, prefix: str, keep: int, facts: Mapping[str, JsonValue]) -> None:
+        self.store, self.world, self.prefix, self.keep, self.facts = store, world, prefix, keep, facts
+        self._pending: Future[None] | None = None
+        self._newest: int | None = None  # step of the last one begun
+
+    def save(self, state: State) -> None:
+        """Copy the state and write it in the background; the one before is waited for."""
+        if self._newest == state.step:
+            return
+        self.wait()
+        staged = {name: value.detach().to("cpu", copy=True) for name, value in tensors(state).items()}
+        self._newest, self._pending = state.step, _in_background(lambda: self._write(staged, state.step))
+
+    def wait(self) -> None:
+        """Return when nothing is being written; StoreFailed when it could not be."""
+        if self._pending is not None:
+            self._pending.result()
+
+    @property
+    def failed(self) -> bool:
+        """Whether the last write has ended badly; `wait` says how."""
+        return self._pending is not None and self._pending.done() and self._pending.exception() is not None
+
+    def _write(self, staged: dict[str, Tensor], step: int) -> None:
+        folder = local_folder(self.store, _folder(self.prefix, step))
+        write_parts(staged, folder, self.world.background)
+        parts = agree(self.world, lambda: _entries(folder, self.world.rank))
+        files = {f"{_folder(self.prefix, step)}/{name}": entry for part in parts for name, entry in part.items()}
+        manifest = Checkpoint(prefix=self.prefix, step=step, facts=self.facts, files=files)
+        first(self.world, lambda: self._commit(manifest))
+
+    def _commit(self, manifest: Checkpoint) -> None:
+        if self.store.put_new(_manifest(manifest.step), to_json(manifest)):
+            log.info("checkpoint written", step=manifest.step)
+        else:
+            log.warning("another group has written this checkpoint; this copy is dropped", step=manifest.step)
+            for name in manifest.files:
+                self.store.delete(name)
+        prune(self.store, self.keep)
+
+
+def tensors(state: State) -> dict[str, Tensor]:
+    """All that is saved, by name, sharing the state's memory; counts are tensors so that no pickle is needed."""
+    found = {"step": torch.tensor(state.step)}
+    for name, role in state.roles.items():
+        found[f"{name}.updates"] = torch.tensor(role.updates)
+        found |= {f"{name}.weights.{key}": value for key, value in weights(role.module).items()}
+        for key in role.named:
+            moments = role.moments(key)
+            found[f"{name}.exp_avg.{key}"] = moments["exp_avg"]
+            found[f"{name}.exp_avg_sq.{key}"] = moments["exp_avg_sq"]
+    return found | {f"{AVERAGED}.ema.{key}": value for key, value in state.ema.items()}
+
+
+def weights(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and persistent buffers, each once, sharing the module's memory."""
+    found = {name: value.detach() for name, value in module.named_parameters()}
+    saved: Mapping[str, Tensor] = module.state_dict()
+    return found | {name: saved[name] for name, _ in module.named_buffers() if name in saved}
+
+
+def resume(store: Store, state: State, world: World) -> bool:
+    """Load the newest whole checkpoint into the state; False when there is none yet.
+
+    Rank 0 alone chooses. BadInput when checkpoints were committed and none of them verifies.
+    """
+    chosen = first(world, lambda: newest(store, forget_torn=True))
+    if chosen is None:
+        return False
+    into = tensors(state)
+    read_into(into, local_folder(store, chosen.folder), world.background)
+    state.step = int(into["step"])
+    for name, role in state.roles.items():
+        role.has_made(int(into[f"{name}.updates"]))
+    return True
+
+
+def newest(store: Store, *, forget_torn: bool = False) -> Checkpoint | None:
+    """The newest checkpoint that verifies; None when none is committed, BadInput when none that is verifies.
+
+    A torn one that is passed over can be forgotten, so that the run may write that step again.
+    """
+    torn: list[str] = []
+    for name in reversed(_manifests(store)):
+        try:
+            found = from_json(Checkpoint, store.read(name), f"{store.uri}/{name}")
+            _verify(store, found)
+        except BadInput as error:
+            log.warning("a checkpoint does not verify and is passed over", reason=str(error))
+            torn.append(name)
+            continue
+        if forget_torn:
+            for name in torn:
+                store.delete(name)
+        return found
+    if torn:
+        raise BadInput(f"{store.uri}/{FOLDER}: wanted a checkpoint that verifies, found {len(torn)} that do not")
+    return None
+
+
+def committed(store: Store, step: int) -> Checkpoint:
+    """The checkpoint of a step that counts, whoever wrote it (BadInput when there is none)."""
+    return from_json(Checkpoint, store.read(_manifest(step)), f"{store.uri}/{_manifest(step)}")
+
+
+def group_prefix(store: Store) -> str:
+    """A name for what a new group of processes writes: no other group draws it, and it sorts after earlier ones."""
+    earlier = {name.split("/")[1].split("-")[0] for top in (FOLDER, "log") for name in store.keys(f"{top}/")}
+    last = max((int(number) for number in earlier if number.isdigit()), default=0)
+    return f"{last + 1:04d}-{secrets.token_hex(4)}"
+
+
+def load_role(source: Artifact | str, role: str, weights: Literal["raw", "ema"]) -> tuple[dict[str, Tensor], int]:
+    """One role's whole weights on the CPU under diffusers' keys, and their step, from a training artifact.
+
+    A URI may also be that of a training that has not ended: then its newest whole checkpoint counts.
+    """
+    artifact = find_artifact(source) if isinstance(source, str) else source
+    if artifact is not None:
+        folder, step = _verified_folder(artifact), _as_step(artifact)
+    else:
+        store = store_at(str(source))
+        found = newest(store)
+        if found is None:
+            raise BadInput(f"{source}: wanted a training or its checkpoints, found none")
+        folder, step = local_folder(store, found.folder), found.step
+    part = "ema" if weights == "ema" else "weights"
+    state = read_whole(folder, f"{role}.{part}.")
+    if not state:
+        raise BadInput(f"{folder}: wanted {weights} weights of the role {role!r}, found none")
+    return {_diffusers_key(name): value for name, value in state.items()}, step
+
+
+def prune(store: Store, keep: int) -> None:
+    """Keep the newest manifests and what they name; remove what is older, and garbage that is older."""
+    names = _manifests(store)
+    kept = [from_json(Checkpoint, store.read(name), f"{store.uri}/{name}") for name in names[-keep:]]
+    for name in names[:-keep]:
+        store.delete(name)
+    named = {name for checkpoint in kept for name in checkpoint.files}
+    oldest = min((checkpoint.step for checkpoint in kept), default=0)
+    for name in store.keys(f"{FOLDER}/"):
+        folder = name.removeprefix(f"{FOLDER}/").split("/")
+        if len(folder) == 3 and int(folder[1]) < oldest and name not in named:
+            store.delete(name)
+
+
+def local_folder(store: Store, key: str) -> Path:
+    """The folder that DCP writes to and reads from."""
+    if not isinstance(store, Directory):
+        raise Misdescribed(f"wanted a folder for checkpoints, found {store.uri!r}")
+    return store.root / key
+
+
+def _entries(folder: Path, rank: int) -> dict[str, FileEntry]:
+    """The files that a rank wrote."""
+    mine = [*folder.glob(f"__{rank}_*"), *(folder.glob(".metadata") if rank == 0 else ())]
+    return {path.name: entry(path) for path in mine}
+
+
+def entry(path: Path) -> FileEntry:
+    """Size and content of a file, read piece by piece."""
+    with path.open("rb") as file:
+        return FileEntry(size=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def _verified_folder(artifact: Artifact) -> Path:
+    names = [name for name in artifact.manifest.files if name.startswith(f"{FOLDER}/")]
+    if not names:
+        raise BadInput(f"{artifact.uri}: wanted a training with its checkpoint, found {artifact.manifest.kind}")
+    return {artifact.local(name).parent for name in names}.pop()
+
+
+def _as_step(artifact: Artifact) -> int:
+    step = artifact.fact("step")
+    if not isinstance(step, int):
+        raise BadInput(f"{artifact.uri}: wanted the fact 'step' as a whole number, found {step!r}")
+    return step
+
+
+def _diffusers_key(name: str) -> str:
+    """A wrapper holds its transformer under `transformer.`, a residual score one level deeper."""
+    return name.removeprefix("network.").removeprefix("transformer.")
+
+
+def _verify(store: Store, checkpoint: Checkpoint) -> None:
+    for name, wanted in checkpoint.files.items():
+        found = entry(store.local(name))
+        if found != wanted:
+            raise BadInput(
+                f"{store.uri}/{name}: wanted {wanted.size} bytes of sha256 {wanted.sha256[:16]}, "
+                f"found {found.size} of {found.sha256[:16]}"
+            )
+
+
+def _in_background(work: Callable[[], None]) -> Future[None]:
+    """Run in a thread that does not keep a dying process alive."""
+    future: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except (FastgenError, RuntimeError) as error:
+            future.set_exception(error)
+
+    Thread(target=run, name="checkpoint", daemon=True).start()
+    return future
+
+
+def _manifests(store: Store) -> list[str]:
+    return sorted((name for name in store.keys(f"{FOLDER}/step-") if name.count("/") == 1), key=_step)
+
+
+def _manifest(step: int) -> str:
+    return f"{FOLDER}/step-{step:08d}.json"
+
+
+def _step(manifest: str) -> int:
+    return int(manifest.removeprefix(f"{FOLDER}/step-").removesuffix(".json"))
+
+
+def _folder(prefix: str, step: int) -> str:
+    return f"{FOLDER}/{prefix}/{step:08d}"

@@ -1,0 +1,60 @@
+"""How far a run is: a bar on a terminal, log lines elsewhere, and `progress.json` beside the artifact."""
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+
+import structlog
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fastgen_k8s.artifacts import Store
+
+FILE = "progress.json"
+log = structlog.get_logger()
+
+
+class Reporter:
+    """Shows the steps of a run, from `first` to `steps`, as they end."""
+
+    def __init__(self, name: str, first: int, steps: int) -> None:
+        self.steps, self._before, self._began = steps, first - 1, time.monotonic()
+        self._bar = _bar(name, self._before, steps) if sys.stderr.isatty() else None
+
+    def show(self, step: int, losses: Mapping[str, float]) -> None:
+        """Show a step that is to be logged."""
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=max(0, step), loss=f"loss {losses['total']:.4g}")
+        else:
+            rounded = {name: float(f"{value:.6g}") for name, value in losses.items()}
+            log.info("step", step=step, of=self.steps, eta=f"{self.eta(step):.0f}s", **rounded)
+
+    def eta(self, step: int) -> float:
+        """Seconds to the end, at the pace of the steps that this process has made."""
+        pace = (time.monotonic() - self._began) / max(1, step - self._before)
+        return pace * (self.steps - step)
+
+    def put(self, store: Store, step: int, losses: Mapping[str, float | None]) -> None:
+        """Write the file that runners and controllers read."""
+        progress = {"step": step, "steps": self.steps, "eta_seconds": round(self.eta(step), 1), "losses": dict(losses)}
+        store.put(FILE, (json.dumps(progress, indent=1) + "\n").encode())
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _bar(name: str, before: int, steps: int) -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[loss]}"),
+    )
+    bar = Progress(*columns, console=Console(stderr=True))
+    bar.add_task(name, total=steps, completed=max(0, before), loss="")
+    bar.start()
+    return bar

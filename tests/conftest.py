@@ -1,0 +1,44 @@
+"""What many tests share: one thread, and the small artifacts that stages start from."""
+
+import importlib
+from pathlib import Path
+from typing import cast
+
+import pytest
+import torch
+
+from fastgen_k8s.artifacts import Artifact, open_artifact
+from fastgen_k8s.pipeline.work import KINDS, Execution, Kind, Work
+from fastgen_k8s.stages.stage import Job, Stage, resolve
+
+torch.set_num_threads(1)
+
+
+def job_of(kind: Kind, experiment: str, output: Path, *settings: str, **inputs: Path) -> Job:
+    """A stage's job, resolved through the command line that every scheduler runs."""
+    work = Work(
+        kind=kind,
+        experiment=experiment,
+        overrides=settings,
+        inputs={name: str(path) for name, path in inputs.items()},
+        output=str(output),
+    )
+    return resolve([*work.argv(), *Execution().argv()])
+
+
+def run_stage(kind: Kind, experiment: str, output: Path, *settings: str, **inputs: Path) -> Artifact:
+    """Check and run a stage in this process; its artifact."""
+    job = job_of(kind, experiment, output, *settings, **inputs)
+    stage = cast(Stage, importlib.import_module(f"fastgen_k8s.stages.{kind}"))
+    stage.check(job)
+    stage.run(job)
+    return open_artifact(str(output), KINDS[kind].makes)
+
+
+@pytest.fixture(scope="session")
+def gaussian_conditions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The two conditions of the Gaussian task."""
+    root = tmp_path_factory.mktemp("gaussian")
+    (root / "prompts.txt").write_text("turning left\nturning right\n")
+    run_stage("encode", "closed_form/gaussian_kd", root / "conditions", prompts=root / "prompts.txt")
+    return root / "conditions"

@@ -1,0 +1,105 @@
+"""The teacher's trajectories: states at exact times, guidance, and one chunk after another."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from fastgen_k8s.errors import Misdescribed
+from fastgen_k8s.experiments import get_experiment
+from fastgen_k8s.experiments.schema import Pairs
+from fastgen_k8s.methods.method import for_batch
+from fastgen_k8s.methods.trajectory import guided_velocity, trajectory
+from fastgen_k8s.networks.closed_form import closed_form_teacher
+from fastgen_k8s.networks.closed_form_gaussian import as_vectors, exact_path
+from fastgen_k8s.networks.network import Cache, flow
+
+MODEL = get_experiment("closed_form/gaussian_kd").model  # 2 numbers, 6 frames in chunks of 2
+TEACHER = closed_form_teacher(MODEL)
+B = 16
+NOTHING = {"text": torch.zeros(1, 1, 2)}
+LEFT = {"text": torch.tensor([[[1.0, 0.0]]]).expand(B, 1, 2)}
+
+
+def noise() -> Tensor:
+    return torch.randn(B, 2, 6, 1, 1, generator=torch.Generator().manual_seed(0))
+
+
+def pairs(**settings: object) -> Pairs:
+    return Pairs.parse({"guidance": 1.0, **settings}, "test")
+
+
+def test_states_are_those_of_the_exact_path_at_the_times_of_t_list() -> None:
+    path, _ = trajectory(TEACHER, noise(), LEFT, NOTHING, MODEL, pairs())
+    exact = exact_path(MODEL.max_t * noise(), 0.6, 0.9, MODEL.t_list[:-1])
+    torch.testing.assert_close(path, exact.float(), atol=5e-4, rtol=0)
+
+
+@pytest.mark.parametrize("teacher", ["bidirectional", "autoregressive"])
+def test_the_first_state_is_the_scaled_noise(teacher: str) -> None:
+    path, latent = trajectory(TEACHER, noise(), LEFT, NOTHING, MODEL, pairs(teacher=teacher))
+    torch.testing.assert_close(path[:, 0], MODEL.max_t * noise())
+    assert (path.shape, latent.shape) == ((B, 4, 2, 6, 1, 1), (B, 2, 6, 1, 1))
+
+
+def test_a_sample_of_an_autoregressive_teacher_does_not_depend_on_the_noise_of_later_chunks() -> None:
+    other = noise()
+    other[:, :, 4:] += 1
+    first, second = (
+        trajectory(TEACHER, eps, LEFT, NOTHING, MODEL, pairs(teacher="autoregressive"))[1] for eps in (noise(), other)
+    )
+    assert torch.equal(first[:, :, :4], second[:, :, :4])
+    assert not torch.equal(first[:, :, 4:], second[:, :, 4:])
+
+
+def test_an_autoregressive_teacher_ends_each_chunk_in_its_law_given_the_clean_past() -> None:
+    """One long Heun solution of the second chunk, on a cache written by hand."""
+    settings = pairs(teacher="autoregressive", solver="heun", solver_steps=150)
+    _, latent = trajectory(TEACHER, noise().double(), LEFT, NOTHING, MODEL, settings)
+    cache = Cache()
+    flow(TEACHER, latent[:, :, :2], torch.zeros(B), LEFT, cache=cache, write=True)
+    at_noise = torch.full((B,), 1.0, dtype=torch.float64)
+    mean = noise().double()[:, :, 2:4] - flow(TEACHER, noise().double()[:, :, 2:4], at_noise, LEFT, cache=cache)
+    spread = torch.linalg.lstsq(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        as_vectors(noise()[:, :, 2:4]), as_vectors(latent[:, :, 2:4] - mean)
+    ).solution
+    frame, turn = 1 - 0.9**2, torch.tensor([[0.825336, -0.564642], [0.564642, 0.825336]], dtype=torch.float64)
+    later = torch.cat([frame * 0.9 * turn, frame * (1 + 0.9**2) * torch.eye(2)], dim=1)
+    law = torch.cat([torch.cat([frame * torch.eye(2), frame * 0.9 * turn.T], dim=1), later])
+    torch.testing.assert_close(spread.T @ spread, law, atol=5e-3, rtol=0)  # pyright: ignore
+
+
+def test_guidance_is_the_standard_form() -> None:
+    x_t, negative = noise(), for_batch(NOTHING, B)
+    conditional, unconditional, guided = (
+        guided_velocity(TEACHER, condition, negative, guidance)(x_t, 0.8)
+        for condition, guidance in ((LEFT, 1.0), (negative, 1.0), (LEFT, 3.0))
+    )
+    torch.testing.assert_close(guided, unconditional + 3 * (conditional - unconditional))
+
+
+def test_guidance_with_an_autoregressive_teacher_sees_the_past_in_both_terms() -> None:
+    """After a past that only one prompt makes, the terms agree and guidance changes nothing."""
+    sure = closed_form_teacher(MODEL.override("teacher.a=0.99999"))
+    plain, guided = (
+        trajectory(sure, noise(), LEFT, NOTHING, MODEL, pairs(teacher="autoregressive", guidance=guidance))[1]
+        for guidance in (1.0, 3.0)
+    )
+    ahead = [0.5 * float((clip[:, :, 5] - clip[:, :, 4]).norm()) for clip in (plain, guided)]
+    assert ahead[0] == pytest.approx(ahead[1], rel=0.2)
+
+
+def test_an_autoregressive_teacher_without_chunks_is_refused() -> None:
+    with pytest.raises(Misdescribed, match="wants model.chunk_size, found null"):
+        trajectory(
+            TEACHER,
+            noise(),
+            LEFT,
+            NOTHING,
+            MODEL.override("chunk_size=null"),
+            pairs(teacher="autoregressive"),
+        )
+
+
+def test_a_trajectory_leaves_no_gradient() -> None:
+    path, latent = trajectory(TEACHER, noise().requires_grad_(), LEFT, NOTHING, MODEL, pairs())
+    assert not path.requires_grad and not latent.requires_grad

@@ -1,0 +1,210 @@
+# pyright: basic
+"""Networks out of a teacher's folder or out of nothing: the same each time, and refused when anything is amiss."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from fastgen_k8s.errors import BadInput, Misdescribed
+from fastgen_k8s.experiments.closed_form import GAUSSIAN
+from fastgen_k8s.experiments.schema import Model
+from fastgen_k8s.networks.load import (
+    build_discriminator,
+    build_fake_score,
+    build_student,
+    build_teacher,
+    load_weights,
+    save_transformer,
+    weights,
+)
+from fastgen_k8s.networks.network import flow
+from tests.networks import folders, tiny
+
+WAN = Model.model_validate(
+    {
+        "network": {"kind": "wan", "num_layers": 1, "num_attention_heads": 2, "attention_head_dim": 12, "text_dim": 8},
+        "text": {"kind": "umt5", "length": 4},
+        "codec": {"kind": "none"},
+        "latent": (3, 6, 2, 4),
+        "chunk_size": 2,
+        "window": 2,
+        "sink": 1,
+    }
+)
+WEIGHTS = "transformer/diffusion_pytorch_model.safetensors"
+
+
+@pytest.fixture
+def teacher(tmp_path: Path) -> Path:
+    return folders.transformer(tmp_path)
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    """Whether two state dicts are equal bit for bit."""
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_teacher_is_what_its_folder_says(teacher: Path) -> None:
+    assert same(weights(build_teacher(WAN, teacher)), dict(tiny.wan().state_dict()))
+
+
+def test_a_teacher_in_several_files_is_read_whole(tmp_path: Path) -> None:
+    tiny.wan().save_pretrained(tmp_path / "transformer", max_shard_size="20KB")
+    assert len(list((tmp_path / "transformer").glob("*.safetensors"))) > 1
+    assert same(weights(build_teacher(WAN, tmp_path)), dict(tiny.wan().state_dict()))
+
+
+def test_half_precision_weights_become_float32_masters(tmp_path: Path) -> None:
+    tiny.wan().half().save_pretrained(tmp_path / "transformer")
+    assert {value.dtype for value in weights(build_teacher(WAN, tmp_path)).values()} == {torch.float32}
+
+
+def test_a_student_saved_as_a_folder_is_read_back_bit_for_bit(tmp_path: Path) -> None:
+    student = build_student(WAN, None)
+    save_transformer(student, tmp_path / "transformer")
+    assert same(weights(build_student(WAN, tmp_path)), weights(student))
+
+
+def test_a_teacher_is_frozen(teacher: Path) -> None:
+    assert not any(parameter.requires_grad for parameter in build_teacher(WAN, teacher).parameters())
+
+
+def test_a_student_takes_chunk_window_and_sink_from_the_model(teacher: Path) -> None:
+    student = build_student(WAN, teacher)
+    assert (student.chunk_size, student.window, student.sink) == (2, 2, 1)
+
+
+@pytest.mark.parametrize("init", ["teacher", "random"])
+def test_a_fake_score_sees_the_whole_clip(teacher: Path, init: Literal["teacher", "random"]) -> None:
+    assert build_fake_score(WAN, teacher, init).chunk_size is None
+
+
+def test_a_fake_score_starts_as_the_teacher(teacher: Path) -> None:
+    assert same(weights(build_fake_score(WAN, teacher, "teacher")), weights(build_teacher(WAN, teacher)))
+
+
+def test_a_fake_score_of_a_closed_form_starts_as_the_teacher() -> None:
+    x, t, text = torch.randn(2, *GAUSSIAN.latent), torch.tensor([0.9, 0.3]), {"text": torch.eye(2)[:, None]}
+    fake, teacher = build_fake_score(GAUSSIAN, None, "teacher"), build_teacher(GAUSSIAN, None)
+    assert torch.equal(flow(fake, x, t, text), flow(teacher, x, t, text))
+
+
+def test_initial_weights_are_the_same_each_time_and_leave_the_random_state_alone() -> None:
+    torch.manual_seed(7)
+    state = torch.random.get_rng_state()
+    assert same(weights(build_student(GAUSSIAN, None)), weights(build_student(GAUSSIAN, None)))
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_roles_start_from_different_weights() -> None:
+    assert not same(weights(build_student(GAUSSIAN, None)), weights(build_fake_score(GAUSSIAN, None, "random")))
+
+
+def test_weights_go_in_and_out_of_a_residual_score() -> None:
+    fake, other = build_fake_score(GAUSSIAN, None, "teacher"), build_fake_score(GAUSSIAN, None, "random")
+    load_weights(fake, weights(other), "a test")
+    assert same(weights(fake), weights(other))
+
+
+def test_a_discriminator_has_a_head_for_each_block(teacher: Path) -> None:
+    network = build_teacher(WAN, teacher)
+    found = network(tiny.clip(6), tiny.times(6), tiny.condition(), blocks=(0, 2)).features
+    assert build_discriminator(network, (0, 2))(found).shape == (2,)
+
+
+@pytest.mark.parametrize(("blocks", "found"), [((0, 3), r"some of 3 blocks, found \[0, 3\]"), ((), r"found \[\]")])
+def test_a_discriminator_on_blocks_that_do_not_exist_is_refused(
+    teacher: Path, blocks: tuple[int, ...], found: str
+) -> None:
+    with pytest.raises(Misdescribed, match=found):
+        build_discriminator(build_teacher(WAN, teacher), blocks)
+
+
+def test_a_discriminator_on_a_closed_form_is_refused() -> None:
+    with pytest.raises(Misdescribed, match=r"method\.gan wants a teacher with blocks"):
+        build_discriminator(build_teacher(GAUSSIAN, None), (0,))
+
+
+def changed(name: str, change: Callable[[Tensor], Tensor | None]) -> Callable[[Path], None]:
+    """Rewrite one tensor of the teacher's weights, or leave it out."""
+
+    def rewrite(folder: Path) -> None:
+        state = load_file(folder / WEIGHTS)
+        new = change(state.pop(name))
+        save_file(state if new is None else state | {name: new.contiguous()}, folder / WEIGHTS)
+
+    return rewrite
+
+
+def configured(**settings: object) -> Callable[[Path], None]:
+    """Change the teacher's config."""
+
+    def rewrite(folder: Path) -> None:
+        path = folder / "transformer" / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+
+    return rewrite
+
+
+REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
+    "torn weights": (
+        lambda folder: (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:-9]),
+        "wanted a whole safetensors file",
+    ),
+    "text as weights": (lambda folder: (folder / WEIGHTS).write_text("weights"), "wanted a whole safetensors file"),
+    "no weights": (lambda folder: (folder / WEIGHTS).unlink(), "wanted a file, found none"),
+    "no config": (lambda folder: (folder / "transformer/config.json").unlink(), "wanted a file, found none"),
+    "torn config": (lambda folder: (folder / "transformer/config.json").write_text("{"), "wanted JSON"),
+    "a list as config": (lambda folder: (folder / "transformer/config.json").write_text("[]"), "found list"),
+    "no transformer": (lambda folder: (folder / "transformer").rename(folder / "unet"), "transformer/, found unet"),
+    "another class": (
+        configured(_class_name="UNet2DConditionModel"),
+        "wanted a WanTransformer3DModel, found UNet2DConditionModel",
+    ),
+    "ill-typed settings": (configured(num_layers="four"), "wanted a WanTransformer3DModel's settings"),
+    "fewer layers": (configured(num_layers=2), r"found \d+ unknown \(blocks\.2\."),
+    "more layers": (configured(num_layers=4), r"found \d+ missing \(blocks\.3\."),
+    "other channels": (configured(in_channels=4), "wanted 3 channels as in model.latent, found 4 in and 3 out"),
+    "patches that do not fit": (configured(patch_size=[1, 1, 3]), "patches that divide a latent of 2 x 4, found 1 x 3"),
+    "too few positions": (configured(rope_max_seq_len=5), "found a table of 5"),
+    "a missing tensor": (changed("proj_out.bias", lambda _: None), r"found 1 missing \(proj_out\.bias\)"),
+    "another shape": (
+        changed("proj_out.bias", lambda bias: bias[:-1]),
+        r"wanted proj_out.bias of shape \[6\], found \[5\]",
+    ),
+    "a value that is not finite": (
+        changed("proj_out.bias", lambda bias: bias / 0),
+        "found a non-finite value in proj_out.bias",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_folder_with_a_fault_is_refused_in_one_line(teacher: Path, case: str) -> None:
+    spoil, found = REFUSED[case]
+    spoil(teacher)
+    with pytest.raises(BadInput, match=found) as error:
+        build_teacher(WAN, teacher)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("folder", "found"), [(None, "found none given"), (Path("no/such"), "found no such folder")])
+def test_a_missing_folder_is_refused(folder: Path | None, found: str) -> None:
+    with pytest.raises(BadInput, match=found):
+        build_teacher(WAN, folder)
+
+
+def test_labels_that_do_not_fit_the_network_are_refused() -> None:
+    with pytest.raises(BadInput, match="wanted text_dim 2, one a label, found 3"):
+        build_student(GAUSSIAN.override("network.text_dim=3"), None)
+
+
+def test_weights_of_another_network_are_refused_with_their_names(teacher: Path) -> None:
+    with pytest.raises(BadInput, match=r"the bridge: wanted the weights of this architecture, found \d+ unknown"):
+        load_weights(build_student(WAN, None), weights(build_teacher(WAN, teacher)), "the bridge")

@@ -1,0 +1,101 @@
+# pyright: basic
+"""Text encoders: labels and UMT5, with the empty prompt and what cannot be encoded."""
+
+from pathlib import Path
+
+import pytest
+import structlog
+import torch
+from safetensors.torch import load_file, save_file
+
+from fastgen_k8s.errors import BadInput
+from fastgen_k8s.experiments.schema import Labels, Umt5
+from fastgen_k8s.networks.text import TextEncoder, load_text_encoder
+from tests.networks import folders
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return folders.text_encoder(tmp_path_factory.mktemp("teacher"))
+
+
+@pytest.fixture(scope="module")
+def umt5(teacher: Path) -> TextEncoder:
+    return load_text_encoder(Umt5(kind="umt5", length=8), teacher)
+
+
+@pytest.fixture
+def labels() -> TextEncoder:
+    return load_text_encoder(Labels(kind="labels", labels=("moving left", "moving right")), None)
+
+
+def test_labels_are_one_hot_and_the_empty_prompt_is_zeros(labels: TextEncoder) -> None:
+    assert labels(["moving right", "", "moving left"])["text"].tolist() == [[[0.0, 1.0]], [[0.0, 0.0]], [[1.0, 0.0]]]
+
+
+def test_an_unknown_label_is_refused_with_the_nearest(labels: TextEncoder) -> None:
+    with pytest.raises(BadInput, match=r"found 'moving rigth'; the nearest is 'moving right'"):
+        labels(["moving rigth"])
+
+
+def test_umt5_pads_with_zeros_after_the_tokens_of_each_prompt(umt5: TextEncoder) -> None:
+    text = umt5(["a red disc", ""])["text"]
+    used = (text != 0).any(dim=-1).sum(dim=-1)
+    assert text.shape == (2, 8, 8)
+    assert used.tolist() == [4, 1]  # words and the end of the sentence
+
+
+def test_padding_does_not_change_what_a_prompt_means(umt5: TextEncoder, teacher: Path) -> None:
+    longer = load_text_encoder(Umt5(kind="umt5", length=12), teacher)
+    torch.testing.assert_close(longer(["a red disc"])["text"][:, :8], umt5(["a red disc"])["text"])
+
+
+@pytest.mark.parametrize("same", ["a  red\tdisc ", "a&#32;red disc", "a &amp;#114;ed disc"])
+def test_umt5_reads_a_prompt_as_wan_does(umt5: TextEncoder, same: str) -> None:
+    assert torch.equal(umt5([same])["text"], umt5(["a red disc"])["text"])
+
+
+def test_prompts_are_told_apart(umt5: TextEncoder) -> None:
+    red, blue = umt5(["a red disc", "a blue disc"])["text"]
+    assert float((red - blue).abs().max()) > 1e-3
+
+
+def test_a_prompt_that_is_too_long_is_cut_with_a_warning(umt5: TextEncoder) -> None:
+    with structlog.testing.capture_logs() as logs:
+        umt5(["a red disc moving left a red disc"])
+    assert [(entry["event"], entry["found"]) for entry in logs] == [("prompt cut", 9)]
+
+
+@pytest.mark.parametrize("missing", ["text_encoder", "tokenizer"])
+def test_a_folder_without_its_part_is_refused(tmp_path: Path, missing: str) -> None:
+    folders.text_encoder(tmp_path)
+    (tmp_path / missing).rename(tmp_path / "elsewhere")
+    with pytest.raises(BadInput, match=rf"wanted a folder with {missing}/"):
+        load_text_encoder(Umt5(kind="umt5"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "found"),
+    [
+        ("text_encoder/config.json", '{"model_type": "t5"}', "wanted a umt5 encoder, found t5"),
+        ("text_encoder/config.json", "{", "wanted JSON"),
+        ("text_encoder/model.safetensors", "text", "wanted a whole umt5 encoder"),
+        ("tokenizer/tokenizer.json", "{", "wanted a tokenizer"),
+        ("tokenizer/tokenizer_config.json", "{", "wanted JSON"),
+    ],
+)
+def test_a_spoilt_text_encoder_is_refused_in_one_line(tmp_path: Path, name: str, content: str, found: str) -> None:
+    folders.text_encoder(tmp_path)
+    (tmp_path / name).write_text(content)
+    with pytest.raises(BadInput, match=found) as error:
+        load_text_encoder(Umt5(kind="umt5"), tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_text_encoder_without_some_weights_is_refused(tmp_path: Path) -> None:
+    path = folders.text_encoder(tmp_path) / "text_encoder" / "model.safetensors"
+    state = load_file(path)
+    del state["encoder.final_layer_norm.weight"]
+    save_file(state, path, {"format": "pt"})
+    with pytest.raises(BadInput, match=r"found no encoder\.final_layer_norm\.weight"):
+        load_text_encoder(Umt5(kind="umt5"), tmp_path)

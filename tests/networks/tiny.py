@@ -1,0 +1,54 @@
+# pyright: basic
+"""Real networks at tiny sizes, and their inputs."""
+
+import torch
+from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
+from torch import Tensor
+
+from fastgen_k8s.networks.network import Condition
+
+CHANNELS, TEXT = 3, 8
+
+SETTINGS = [  # chunk_size, window, sink
+    (1, None, 0),
+    (3, None, 0),
+    (2, 2, 0),
+    (2, 2, 1),
+    (3, 3, 3),
+    (1, 2, 2),
+]
+
+
+def wan(**changes: object) -> WanTransformer3DModel:
+    """A transformer of a few thousand parameters, the same at every call."""
+    settings: dict = {
+        "patch_size": (1, 1, 2),
+        "num_attention_heads": 2,
+        "attention_head_dim": 12,
+        "in_channels": CHANNELS,
+        "out_channels": CHANNELS,
+        "text_dim": TEXT,
+        "freq_dim": 16,
+        "ffn_dim": 32,
+        "num_layers": 3,
+        "cross_attn_norm": True,
+        "rope_max_seq_len": 16,
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return WanTransformer3DModel(**{**settings, **changes})
+
+
+def clip(frames: int, batch: int = 2, seed: int = 1) -> Tensor:
+    """Noise [B, C, T, 2, 4]."""
+    return torch.randn(batch, CHANNELS, frames, 2, 4, generator=torch.Generator().manual_seed(seed))
+
+
+def times(frames: int, batch: int = 2) -> Tensor:
+    """A time of its own for every frame [B, T]."""
+    return torch.rand(batch, frames, generator=torch.Generator().manual_seed(2))
+
+
+def condition(batch: int = 2) -> Condition:
+    """Text of 4 tokens [B, 4, D]."""
+    return {"text": torch.randn(batch, 4, TEXT, generator=torch.Generator().manual_seed(3))}

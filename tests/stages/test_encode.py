@@ -1,0 +1,58 @@
+"""Encode: prompts become conditions."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from fastgen_k8s.artifacts import open_artifact
+from fastgen_k8s.data.conditions import Conditions
+from fastgen_k8s.errors import BadInput
+from tests.conftest import job_of, run_stage
+
+GAUSSIAN = "closed_form/gaussian_kd"
+
+
+def test_every_prompt_has_its_encoding(gaussian_conditions: Path) -> None:
+    conditions = Conditions(open_artifact(str(gaussian_conditions), "conditions"))
+    assert conditions.prompts == ("turning left", "turning right")
+    assert torch.equal(conditions.batch([1, 0, 1])["text"][:, 0], torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]))
+
+
+def test_the_empty_and_the_negative_prompt_are_encoded_too(gaussian_conditions: Path) -> None:
+    conditions = Conditions(open_artifact(str(gaussian_conditions), "conditions"))
+    assert torch.equal(conditions.empty["text"], torch.zeros(1, 1, 2))
+    assert torch.equal(conditions.negative["text"], torch.zeros(1, 1, 2))
+
+
+def test_the_negative_prompt_can_be_chosen(tmp_path: Path) -> None:
+    (tmp_path / "prompts.txt").write_text("turning left\n")
+    setting = "conditions.negative_prompt=turning right"
+    artifact = run_stage("encode", GAUSSIAN, tmp_path / "c", setting, prompts=tmp_path / "prompts.txt")
+    assert torch.equal(Conditions(artifact).negative["text"][0, 0], torch.tensor([0.0, 1.0]))
+
+
+def test_encoding_twice_gives_the_same_bytes(tmp_path: Path, gaussian_conditions: Path) -> None:
+    (tmp_path / "prompts.txt").write_text("turning left\nturning right\n")
+    run_stage("encode", GAUSSIAN, tmp_path / "again", prompts=tmp_path / "prompts.txt")
+    assert (tmp_path / "again/artifact.json").read_bytes() == (gaussian_conditions / "artifact.json").read_bytes()
+
+
+def test_an_unknown_label_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    (tmp_path / "prompts.txt").write_text("turning lift\n")
+    with pytest.raises(BadInput, match="found 'turning lift'; the nearest is 'turning left'"):
+        run_stage("encode", GAUSSIAN, tmp_path / "c", prompts=tmp_path / "prompts.txt")
+    assert not (tmp_path / "c").exists()
+
+
+def test_without_prompts_there_is_nothing_to_encode(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="wants the input 'prompts'"):
+        run_stage("encode", GAUSSIAN, tmp_path / "c")
+
+
+def test_two_prompt_files_have_two_digests(tmp_path: Path) -> None:
+    digests: set[str] = set()
+    for text in ("turning left", "turning right"):
+        (tmp_path / text).write_text(text)
+        digests.add(job_of("encode", GAUSSIAN, tmp_path / "c", prompts=tmp_path / text).digest)
+    assert len(digests) == 2
