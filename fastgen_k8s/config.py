@@ -31,7 +31,16 @@ class Config(BaseModel):
             if not separator:
                 raise Misdescribed(f"an override is key=value, found {setting!r}")
             _assign(data, key.strip(), _value(setting, text))
+            data = self._completed(data)
         return self.parse(data, "overrides " + " ".join(settings))
+
+    @classmethod
+    def _completed(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """The same with defaults filled in, so that a section just set can be refined; as it was while invalid."""
+        try:
+            return cls.model_validate(data).model_dump(mode="json")
+        except ValidationError:
+            return data
 
     def settings(self) -> frozenset[str]:
         """Every dotted key that an override of this value can name."""

@@ -17,6 +17,7 @@ from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.networks.vae import Codec, load_codec
 from fastgen_k8s.stages.clips import clip_files
 from fastgen_k8s.stages.stage import Job, resolve
+from fastgen_k8s.training.metrics import merged_file, to_lines
 
 MODEL = get_experiment("moving_shapes/sf").model
 SHOWN = (PROMPTS[0], PROMPTS[17], PROMPTS[46])
@@ -78,7 +79,7 @@ def put_training(folder: Path, digest: str) -> str:
     """A training artifact of eight logged steps; its URI."""
     lines = [{"step": step, "total": 2.0 / step, "flow": 1.0 / step, "lr/student": 1e-3} for step in range(1, 9)]
     writer = begin(str(folder), "training", digest, {})
-    writer.put("metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
+    writer.put(merged_file("0001"), to_lines(lines))
     writer.commit({"step": 8, "method": "regression"})
     return str(folder)
 

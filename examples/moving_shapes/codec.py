@@ -12,6 +12,7 @@ from fastgen_k8s.diffusion.draws import generator
 
 BLOCK = 8  # pixels, both ways
 CHANNELS = 24
+FILE = "codec/codec.safetensors"  # under the teacher's folder
 
 
 def blocks(video: Tensor) -> Tensor:
@@ -43,7 +44,6 @@ def fit_to_clips(clips_per_prompt: int = 8) -> dict[str, Tensor]:
 
 
 def write(folder: Path) -> None:
-    """Write `codec/codec.safetensors` under the teacher's folder."""
-    (folder / "codec").mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.contiguous() for name, tensor in fit_to_clips().items()}
-    (folder / "codec/codec.safetensors").write_bytes(save(tensors))
+    """Write the codec under the teacher's folder."""
+    (folder / FILE).parent.mkdir(parents=True, exist_ok=True)
+    (folder / FILE).write_bytes(save({name: tensor.contiguous() for name, tensor in fit_to_clips().items()}))

@@ -14,6 +14,7 @@ from fastgen_k8s.diffusion.draws import generator
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.experiments.schema import Model
 from fastgen_k8s.networks.closed_form import ResidualScore, closed_form_teacher
+from fastgen_k8s.networks.closed_form_ring import RingTeacher
 from fastgen_k8s.networks.discriminator import Discriminator
 from fastgen_k8s.networks.folder import component, fill, read_component, read_config
 from fastgen_k8s.networks.network import Network
@@ -45,13 +46,13 @@ def build_fake_score(model: Model, teacher: Path | None, init: Literal["teacher"
 
 def build_discriminator(teacher: Network, blocks: Sequence[int]) -> Discriminator:
     """Heads on the outputs of the teacher's given blocks."""
-    if not isinstance(teacher, WanNetwork):
+    count, width = _features(teacher)
+    if count == 0:
         raise Misdescribed("method.gan wants a teacher with blocks, found a closed form")
-    if not blocks or max(blocks) >= len(teacher.blocks):
-        raise Misdescribed(f"method.gan.blocks: wanted some of {len(teacher.blocks)} blocks, found {list(blocks)}")
-    config = teacher.transformer.config
+    if not blocks or max(blocks) >= count:
+        raise Misdescribed(f"method.gan.blocks: wanted some of {count} blocks, found {list(blocks)}")
     with seeded("discriminator"):
-        return Discriminator(len(blocks), config["num_attention_heads"] * config["attention_head_dim"])
+        return Discriminator(len(blocks), width)
 
 
 def load_weights(network: Network, state: Mapping[str, Tensor], where: str) -> None:
@@ -86,6 +87,16 @@ def _weighted(network: Network) -> nn.Module:
     if isinstance(network, ResidualScore):
         return _weighted(network.network)
     raise Misdescribed(f"wanted a network with weights, found {type(network).__name__}")
+
+
+def _features(teacher: Network) -> tuple[int, int]:
+    """How many blocks of a teacher can be read, and their width."""
+    if isinstance(teacher, WanNetwork):
+        config = teacher.transformer.config
+        return len(teacher.blocks), config["num_attention_heads"] * config["attention_head_dim"]
+    if isinstance(teacher, RingTeacher):
+        return 1, teacher.videos.shape[0] * teacher.videos.shape[1]
+    return 0, 0
 
 
 def _frozen(network: Network) -> Network:

@@ -108,7 +108,10 @@ def plan(pipeline: Pipeline, observed: Observed) -> list[Action]:
         end = _end(stage, seen)
         if end is not None:
             done |= {stage.name} if end.code == 0 else set()
-            actions += [end] if chosen and end.outcome != seen.outcome else []
+            if seen.running:
+                actions.append(Wait(stage.name, "its job ends"))  # the artifact is there, its agent not yet gone
+            elif chosen and end.outcome != seen.outcome:
+                actions.append(end)
         elif chosen:
             full = observed.room is not None and alive >= observed.room
             action = _next(seen, stage, observed, [name for name in pipeline.before(stage) if name not in done], full)

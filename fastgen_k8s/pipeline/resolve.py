@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fastgen_k8s.errors import BadInput
 from fastgen_k8s.pipeline.spec import Pipeline, Stage, is_uri
 from fastgen_k8s.pipeline.work import Work, input_digest, work_digest
 
@@ -27,13 +28,20 @@ def resolve(pipeline: Pipeline, root: str, content: Callable[[str], str] = input
     for stage in pipeline.stages:
         outside = {name: source for name, source in stage.inputs.items() if is_uri(source)}
         inside = {name: resolved[source] for name, source in pipeline.inputs_of(stage).items()}
-        digests = {name: content(uri) for name, uri in outside.items()}
+        digests = {name: _content(content, stage, name, uri) for name, uri in outside.items()}
         digests |= {name: earlier.digest for name, earlier in inside.items()}
         digest = work_digest(stage.kind, stage.resolve(), digests)
         places = outside | {name: earlier.output for name, earlier in inside.items()}
         work = stage.work(place(root, stage.name, digest), places)
         resolved[stage.name] = Resolved(stage, digest, work.model_copy(update={"expect_digest": digest}))
     return resolved
+
+
+def _content(content: Callable[[str], str], stage: Stage, name: str, uri: str) -> str:
+    try:
+        return content(uri)
+    except BadInput as error:
+        raise BadInput(f"stage {stage.name}, input {name}: {error}") from error
 
 
 def place(root: str, stage: str, digest: str) -> str:

@@ -139,7 +139,7 @@ class _Local:
         seen = self._seen[job.stage]
         failure = Failure(Stopped.code if late else ended.code or 1, time.monotonic())
         self._seen[job.stage] = replace(seen, failures=(*seen.failures, failure))
-        self._words[job.stage] = [*(last_words(ended.log) or ["it said nothing"]), f"log: {ended.log}"]
+        self._words[job.stage] = [*last_words(ended.log), f"log: {ended.log}"]
         self._show.event(job.stage, f"ended with exit code {ended.code}" + ("" if ended.code else " and no artifact"))
 
     # --- act ---
@@ -187,9 +187,10 @@ class _Local:
     def _result(self) -> int:
         """How it went; says why on stderr where it went wrong."""
         if self._failed is not None:
-            said = self._words.get(self._failed.stage, [])
-            print(": ".join([f"error: stage {self._failed.stage} {self._failed.outcome}", *said[:1]]), file=sys.stderr)
-            print(*said[1:], sep="\n", file=sys.stderr)
+            *said, log = self._words.get(self._failed.stage, [""])
+            heading = f"error: stage {self._failed.stage} {self._failed.outcome}"
+            lines = [f"{heading}: {said[0]}"] if len(said) == 1 else [heading, *said]
+            print(*lines, *([log] if log else []), sep="\n", file=sys.stderr)
             return self._failed.code
         if self._received and any(self._seen[name].outcome is None for name in self._run.chosen):
             raise Stopped("asked to stop; the same command goes on where this run was")

@@ -116,7 +116,7 @@ class Lines:
         for row in rows:
             if row.state == "running" and self._clock() - self._said.setdefault(row.stage, self._clock()) > _EVERY:
                 self._said[row.stage] = self._clock()
-                self._log.info("running", stage=row.stage, seconds=round(row.seconds or 0), note=row.note)
+                self._log.info(" ".join(["running", row.note]).strip(), stage=row.stage)
 
 
 def table(rows: Sequence[Row]) -> Table:
@@ -136,7 +136,9 @@ def progress(output: str) -> str:
         said = cast("dict[str, object]", json.loads((Path(output) / PROGRESS).read_bytes()))
     except (OSError, ValueError):
         return ""
-    step, steps, eta = said.get("step"), said.get("steps"), said.get("eta_seconds")
-    share = f"{step}/{steps}" if steps else f"{step}"
-    left = f", {eta:.0f} s left" if isinstance(eta, int | float) else ""
-    return f"{share}{left}" if step is not None else ""
+    step, steps, eta, losses = (said.get(name) for name in ("step", "steps", "eta_seconds", "losses"))
+    loss = cast("dict[str, object]", losses).get("total") if isinstance(losses, dict) else None
+    words = [f"{step}/{steps}" if step is not None else ""]
+    words += [f"{eta:.0f} s left"] if isinstance(eta, int | float) else []
+    words += [f"loss {loss:.4g}"] if isinstance(loss, int | float) else []
+    return ", ".join(word for word in words if word)

@@ -7,10 +7,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing import connection
-from multiprocessing.connection import _ConnectionBase  # pyright: ignore[reportPrivateUsage]
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from fastgen_k8s.errors import PERMANENT, OutOfMemory, Stopped, StoreFailed
 from fastgen_k8s.stages.worker import LOST, End, process
@@ -25,7 +24,15 @@ class Worker(NamedTuple):
     """A process, and where its last words come from."""
 
     process: ForkServerProcess
-    words: _ConnectionBase[Any, Any]
+    words: "Words"
+
+
+class Words(Protocol):
+    """The reading end of a worker's pipe."""
+
+    def recv(self) -> object:
+        """What it said; EOFError when it is gone and said nothing."""
+        ...
 
 
 class Crew:

@@ -11,16 +11,16 @@ from fastgen_k8s.data.pairs import PairSet
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments.schema import Experiment
 from fastgen_k8s.report.clips import Clips, read_clips, spread_out
-from fastgen_k8s.report.curves import Record, curves
+from fastgen_k8s.report.curves import curves
 from fastgen_k8s.report.history import stage_times
 from fastgen_k8s.report.metric import Row, load_metric, measured
 from fastgen_k8s.report.page import Column, Curve, Page, Source, render
 from fastgen_k8s.report.speed import Speed, speeds
 from fastgen_k8s.stages.stage import Job
+from fastgen_k8s.training.metrics import read_metrics
 
 CLIPS = ("pairs", "samples")
 KINDS = (*CLIPS, "training", "conditions", "model", "weights")
-METRICS = "metrics.jsonl"
 PACKAGES = ("fastgen-k8s", "torch", "diffusers", "transformers", "numpy")
 
 
@@ -120,11 +120,7 @@ def _speeds(job: Job, inputs: dict[str, Artifact]) -> list[Speed]:
 
 def _curves(job: Job, inputs: dict[str, Artifact]) -> list[Curve]:
     runs = [(name, artifact) for name, artifact in inputs.items() if artifact.manifest.kind == "training"]
-    return [Curve(_title(job.experiment, name), curves(name, _records(artifact))) for name, artifact in runs]
-
-
-def _records(artifact: Artifact) -> list[Record]:
-    return [json.loads(line) for line in artifact.read(METRICS).splitlines()]
+    return [Curve(_title(job.experiment, name), curves(name, read_metrics(artifact.store))) for name, artifact in runs]
 
 
 def _source(name: str, artifact: Artifact) -> Source:

@@ -4,6 +4,7 @@ This module imports no torch: the agent imports it too, and needs none.
 """
 
 import errno
+import faulthandler
 import importlib
 import os
 import signal
@@ -100,6 +101,7 @@ def lost_peer(error: RuntimeError) -> bool:
 def process(task: Literal["check", "do"], argv: Sequence[str], environment: Mapping[str, str], say: Connection) -> None:
     """The whole life of a process that an agent starts."""
     os.environ.update(environment)
+    faulthandler.enable()
     stop_when_asked()
     threading.Thread(target=_end_with_agent, daemon=True).start()
     end = ended({"check": check, "do": do}[task], argv)

@@ -103,10 +103,14 @@ def tensors(state: State) -> dict[str, Tensor]:
 
 
 def weights(module: nn.Module) -> dict[str, Tensor]:
-    """Parameters and persistent buffers, each once, sharing the module's memory."""
-    found = {name: value.detach() for name, value in module.named_parameters()}
+    """Parameters and persistent buffers, each once, sharing the module's memory.
+
+    It is `state_dict` that brings a sharded module back to its shards: after a forward without a backward some of its
+    parameters are still whole, and such a copy dies with the next use of the module.
+    """
     saved: Mapping[str, Tensor] = module.state_dict()
-    return found | {name: saved[name] for name, _ in module.named_buffers() if name in saved}
+    names = [name for name, _ in (*module.named_parameters(), *module.named_buffers())]
+    return {name: saved[name] for name in names if name in saved}
 
 
 def resume(store: Store, state: State, world: World) -> bool:
@@ -182,17 +186,26 @@ def load_role(source: Artifact | str, role: str, weights: Literal["raw", "ema"])
 
 
 def prune(store: Store, keep: int) -> None:
-    """Keep the newest manifests and what they name; remove what is older, and garbage that is older."""
-    names = _manifests(store)
-    kept = [from_json(Checkpoint, store.read(name), f"{store.uri}/{name}") for name in names[-keep:]]
-    for name in names[:-keep]:
-        store.delete(name)
-    named = {name for checkpoint in kept for name in checkpoint.files}
-    oldest = min((checkpoint.step for checkpoint in kept), default=0)
+    """Keep the newest checkpoints; remove what is older, torn manifests, and garbage that is older."""
+    whole = {name: found for name in _manifests(store) if (found := _readable(store, name)) is not None}
+    kept = dict(list(whole.items())[-keep:])
+    for name in _manifests(store):
+        if name not in kept:
+            store.delete(name)
+    named = {name for checkpoint in kept.values() for name in checkpoint.files}
+    oldest = min((checkpoint.step for checkpoint in kept.values()), default=0)
     for name in store.keys(f"{FOLDER}/"):
         folder = name.removeprefix(f"{FOLDER}/").split("/")
         if len(folder) == 3 and int(folder[1]) < oldest and name not in named:
             store.delete(name)
+
+
+def _readable(store: Store, name: str) -> Checkpoint | None:
+    """A manifest, if it is one and another group has not pruned it meanwhile."""
+    try:
+        return from_json(Checkpoint, store.read(name), f"{store.uri}/{name}")
+    except BadInput:
+        return None
 
 
 def local_folder(store: Store, key: str) -> Path:

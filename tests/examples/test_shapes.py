@@ -7,7 +7,18 @@ import torch
 from torch import Tensor
 
 from examples.moving_shapes import shapes
-from examples.moving_shapes.shapes import ACROSS, ALONG, COLOURS, DIRECTIONS, PROMPTS, SHAPES, SPEED, centres, draw, kinds
+from examples.moving_shapes.shapes import (
+    ACROSS,
+    ALONG,
+    COLOURS,
+    DIRECTIONS,
+    PROMPTS,
+    SHAPES,
+    SPEED,
+    centres,
+    draw,
+    kinds,
+)
 from fastgen_k8s.errors import BadInput
 
 HALF = torch.full((1, 2), 0.5)
@@ -48,7 +59,7 @@ def test_shapes_of_one_colour_and_motion_differ() -> None:
 def test_centres_fill_their_range_along_and_across_the_motion(direction: str, along: int, across: int) -> None:
     index = torch.full((2,), list(DIRECTIONS).index(direction))
     centre = centres(index, torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
-    assert [centre[:, along].tolist(), centre[:, across].tolist()] == [list(ALONG), list(ACROSS)]
+    torch.testing.assert_close(centre[:, [along, across]].T, torch.tensor([ALONG, ACROSS]))
 
 
 def test_a_prompt_of_other_words_is_refused() -> None:

@@ -10,8 +10,7 @@ from fastgen_k8s.experiments.schema import Pairs
 from fastgen_k8s.methods.method import for_batch
 from fastgen_k8s.methods.trajectory import guided_velocity, trajectory
 from fastgen_k8s.networks.closed_form import closed_form_teacher
-from fastgen_k8s.networks.closed_form_gaussian import as_vectors, exact_path
-from fastgen_k8s.networks.network import Cache, flow
+from fastgen_k8s.networks.closed_form_gaussian import as_vectors, exact_path, law, noised_variances
 
 MODEL = get_experiment("closed_form/gaussian_kd").model  # 2 numbers, 6 frames in chunks of 2
 TEACHER = closed_form_teacher(MODEL)
@@ -51,21 +50,16 @@ def test_a_sample_of_an_autoregressive_teacher_does_not_depend_on_the_noise_of_l
     assert not torch.equal(first[:, :, 4:], second[:, :, 4:])
 
 
-def test_an_autoregressive_teacher_ends_each_chunk_in_its_law_given_the_clean_past() -> None:
-    """One long Heun solution of the second chunk, on a cache written by hand."""
+def test_an_autoregressive_teacher_solves_a_chunk_on_the_clean_chunks_before_it() -> None:
+    eps = noise().double()
     settings = pairs(teacher="autoregressive", solver="heun", solver_steps=150)
-    _, latent = trajectory(TEACHER, noise().double(), LEFT, NOTHING, MODEL, settings)
-    cache = Cache()
-    flow(TEACHER, latent[:, :, :2], torch.zeros(B), LEFT, cache=cache, write=True)
-    at_noise = torch.full((B,), 1.0, dtype=torch.float64)
-    mean = noise().double()[:, :, 2:4] - flow(TEACHER, noise().double()[:, :, 2:4], at_noise, LEFT, cache=cache)
-    spread = torch.linalg.lstsq(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        as_vectors(noise()[:, :, 2:4]), as_vectors(latent[:, :, 2:4] - mean)
-    ).solution
-    frame, turn = 1 - 0.9**2, torch.tensor([[0.825336, -0.564642], [0.564642, 0.825336]], dtype=torch.float64)
-    later = torch.cat([frame * 0.9 * turn, frame * (1 + 0.9**2) * torch.eye(2)], dim=1)
-    law = torch.cat([torch.cat([frame * torch.eye(2), frame * 0.9 * turn.T], dim=1), later])
-    torch.testing.assert_close(spread.T @ spread, law, atol=5e-3, rtol=0)  # pyright: ignore
+    _, latent = trajectory(TEACHER, eps, LEFT, NOTHING, MODEL, settings)
+    its = law(0.9, 0.6, 2, 2, 4)
+    mean = as_vectors(latent[:, :, :2]) @ its.gain.T
+    along = (0.999 * as_vectors(eps[:, :, 2:4]) - 0.001 * mean) @ its.basis  # x_t without the mean's share of x0
+    start = noised_variances(its.variances, torch.tensor([0.999], dtype=torch.float64))
+    exact = mean + along * (its.variances / start).sqrt() @ its.basis.T
+    torch.testing.assert_close(as_vectors(latent[:, :, 2:4]), exact, atol=0.01, rtol=0)
 
 
 def test_guidance_is_the_standard_form() -> None:
@@ -77,27 +71,20 @@ def test_guidance_is_the_standard_form() -> None:
     torch.testing.assert_close(guided, unconditional + 3 * (conditional - unconditional))
 
 
-def test_guidance_with_an_autoregressive_teacher_sees_the_past_in_both_terms() -> None:
-    """After a past that only one prompt makes, the terms agree and guidance changes nothing."""
-    sure = closed_form_teacher(MODEL.override("teacher.a=0.99999"))
+def test_guidance_away_from_the_prompt_itself_changes_nothing_in_any_chunk() -> None:
+    """So both terms see the same past, each in a cache of its own."""
+    same = {"text": LEFT["text"][:1]}
     plain, guided = (
-        trajectory(sure, noise(), LEFT, NOTHING, MODEL, pairs(teacher="autoregressive", guidance=guidance))[1]
+        trajectory(TEACHER, noise(), LEFT, same, MODEL, pairs(teacher="autoregressive", guidance=guidance))[1]
         for guidance in (1.0, 3.0)
     )
-    ahead = [0.5 * float((clip[:, :, 5] - clip[:, :, 4]).norm()) for clip in (plain, guided)]
-    assert ahead[0] == pytest.approx(ahead[1], rel=0.2)
+    torch.testing.assert_close(plain, guided, atol=1e-4, rtol=0)
 
 
 def test_an_autoregressive_teacher_without_chunks_is_refused() -> None:
-    with pytest.raises(Misdescribed, match="wants model.chunk_size, found null"):
-        trajectory(
-            TEACHER,
-            noise(),
-            LEFT,
-            NOTHING,
-            MODEL.override("chunk_size=null"),
-            pairs(teacher="autoregressive"),
-        )
+    with pytest.raises(Misdescribed, match=r"wants model\.chunk_size, found null"):
+        whole = MODEL.override("chunk_size=null")
+        trajectory(TEACHER, noise(), LEFT, NOTHING, whole, pairs(teacher="autoregressive"))
 
 
 def test_a_trajectory_leaves_no_gradient() -> None:

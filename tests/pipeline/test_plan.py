@@ -1,5 +1,7 @@
 """The plan, as tables: what was seen, and what is done about it."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,6 +75,7 @@ def failed(*codes: int, ended: float = 0.0) -> Seen:
         (ALIVE, [Wait("pairs", "running")]),
         (WHOLE, [Record("pairs", DONE)]),
         (SETTLED, []),
+        (replace(WHOLE, running=ALIVE.running), [Wait("pairs", "its job ends")]),
         (failed(64), [Record("pairs", "failed with exit code 64", 64)]),
         (failed(65), [Record("pairs", "failed with exit code 65", 65)]),
         (failed(70), [Record("pairs", "failed with exit code 70", 70)]),
@@ -101,6 +104,10 @@ def test_a_stage_waits_for_those_before_it(pairs: Seen, why: str) -> None:
 
 def test_a_stage_starts_as_soon_as_those_before_it_are_whole() -> None:
     assert Start("kd") in acted(pairs=WHOLE, kd=NEW)
+
+
+def test_a_stage_starts_while_the_job_of_the_one_before_ends() -> None:
+    assert Start("kd") in acted(pairs=replace(WHOLE, running=ALIVE.running), kd=NEW)
 
 
 def test_needs_order_stages_without_an_input() -> None:

@@ -51,8 +51,9 @@ OBJECT: dict[str, Any] = {
     "metadata": {"name": "tiny", "namespace": "lab", "labels": {"a": "b"}, "annotations": {"c": "d"}},
     "spec": {"image": "i:1", "root": "runs", "backend": "jobset", "queue": "q", "stages": [ENCODE, STAGE]},
 }
-REQUIRED = ["apiVersion", "kind", "metadata", "spec", "metadata.name", "spec.stages"]
-REQUIRED += [f"spec.stages.0.{name}" for name in ("name", "kind", "experiment")]
+REQUIRED = ["apiVersion", "kind", "metadata", "spec", "metadata.name", "spec.stages"] + [
+    f"spec.stages.0.{name}" for name in ("name", "kind", "experiment")
+]
 
 
 def paths(data: object, prefix: str = "") -> Iterator[tuple[str, object]]:

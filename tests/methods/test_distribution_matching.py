@@ -1,0 +1,222 @@
+"""Distribution matching: whose turn it is, what moves whom, and what is logged."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fastgen_k8s.diffusion.draws import KeyedDraws
+from fastgen_k8s.diffusion.losses import score_gradient
+from fastgen_k8s.diffusion.schedule import add_noise, draw_times, flow_to_x0
+from fastgen_k8s.errors import BadInput, Misdescribed
+from fastgen_k8s.experiments import get_experiment
+from fastgen_k8s.experiments.schema import DistributionMatching as Settings
+from fastgen_k8s.experiments.schema import Model
+from fastgen_k8s.methods.distribution_matching import DistributionMatching
+from fastgen_k8s.methods.method import Batch
+from fastgen_k8s.methods.rollout import rollout
+from fastgen_k8s.networks.discriminator import Discriminator
+from fastgen_k8s.networks.load import build_fake_score, build_student, build_teacher
+from fastgen_k8s.networks.network import Network, flow
+
+MODEL = get_experiment("closed_form/gaussian_sf").model.override("network.num_layers=1")  # 6 frames in chunks of 2
+WHOLE = MODEL.override("chunk_size=null")
+B, FREQ = 4, 3
+NEGATIVE = {"text": torch.zeros(1, 1, 2)}
+BATCH = Batch({"text": torch.eye(2)[torch.arange(B) % 2][:, None]})
+REAL = torch.randn(B, 2, 6, 1, 1, generator=torch.Generator().manual_seed(0))
+
+
+def method(
+    model: Model = MODEL, teacher: Network | None = None, heads: nn.Module | None = None, **given: object
+) -> DistributionMatching:
+    settings = {"kind": "distribution_matching", "guidance": 1.0, "student_update_freq": FREQ, **given}
+    return DistributionMatching(
+        build_student(model, None),
+        teacher or build_teacher(model, None),
+        build_fake_score(model, None, "teacher"),
+        heads,
+        NEGATIVE,
+        Settings.parse(settings, "test"),
+        model,
+    )
+
+
+def adversarial(**gan: object) -> DistributionMatching:
+    """With a real network as teacher, for a closed form of this kind has no features."""
+    teacher = build_student(WHOLE, None).requires_grad_(False)
+    heads = Discriminator(1, MODEL.network.num_attention_heads * MODEL.network.attention_head_dim, hidden=8)
+    return method(teacher=teacher, heads=heads, exit_sampling="last", gan={"blocks": [0], **gan})
+
+
+def draws(step: int) -> KeyedDraws:
+    return KeyedDraws(0, step, range(B))
+
+
+def gradients(total: Tensor, module: nn.Module) -> list[Tensor | None]:
+    return list(torch.autograd.grad(total.mean(), list(module.parameters()), allow_unused=True, retain_graph=True))
+
+
+@pytest.mark.parametrize(
+    ("step", "wanted"),
+    [(-2, "fake_score"), (0, "fake_score"), (1, "fake_score"), (2, "fake_score"), (3, "student"), (6, "student")],
+)
+def test_the_student_moves_at_multiples_of_its_frequency_after_the_warm_up(step: int, wanted: str) -> None:
+    assert method(critic_warmup=3).turn(step) == (wanted,)
+
+
+def test_the_discriminator_learns_with_the_fake_score() -> None:
+    assert adversarial().turn(1) == ("fake_score", "discriminator")
+
+
+def test_the_warm_up_is_so_many_steps_before_the_first() -> None:
+    assert method(critic_warmup=150).warmup == 150
+
+
+def test_a_critic_that_equals_the_teacher_leaves_the_student_where_it_is() -> None:
+    found = method().losses(BATCH, draws(FREQ))
+    torch.testing.assert_close(found.total, torch.zeros(B))
+
+
+def test_guidance_moves_the_student_even_then() -> None:
+    found = method(guidance=3.0).losses(BATCH, draws(FREQ))
+    assert bool((found.total > 0).all())
+
+
+def test_the_student_follows_the_weighed_difference_of_the_scores_through_its_rollout() -> None:
+    dm = method(guidance=3.0, exit_sampling="last", renoise="ode")
+    its = draws(FREQ)
+    x = rollout(
+        dm.student,
+        its.normal("noise", (2, 6, 1, 1)),
+        BATCH.condition,
+        MODEL,
+        its,
+        exits=(3, 3, 3),
+        renoise="ode",
+        context_noise=0.0,
+    )
+    t = draw_times(its.uniform("fake/t"), MODEL.shift, 0.001, 0.999)
+    x_t = add_noise(x, its.normal("fake/eps", (2, 6, 1, 1)), t).detach()
+    conditional = flow(dm.teacher, x_t, t, BATCH.condition)
+    unconditional = flow(dm.teacher, x_t, t, {"text": torch.zeros(B, 1, 2)})
+    real = flow_to_x0(unconditional + 3 * (conditional - unconditional), x_t, t)
+    fake = flow_to_x0(flow(dm.fake_score, x_t, t, BATCH.condition), x_t, t)
+    wanted = torch.autograd.grad(x, list(dm.student.parameters()), score_gradient(x, real, fake) / (12 * B))
+    found = gradients(dm.losses(BATCH, its).total, dm.student)
+    torch.testing.assert_close(found, list(wanted))
+
+
+def test_a_turn_of_the_student_gives_the_fake_score_no_gradient() -> None:
+    dm = method(guidance=3.0)
+    assert set(gradients(dm.losses(BATCH, draws(FREQ)).total, dm.fake_score)) == {None}
+
+
+def test_a_turn_of_the_fake_score_gives_the_student_no_gradient() -> None:
+    dm = method()
+    total = dm.losses(BATCH, draws(1)).total
+    assert set(gradients(total, dm.student)) == {None}
+    assert any(gradient is not None for gradient in gradients(total, dm.fake_score))
+
+
+@pytest.mark.parametrize("kind", ["flow", "x0"])
+def test_a_critic_that_starts_as_the_teacher_denoises_as_well_as_the_teacher(kind: str) -> None:
+    terms = method(critic_loss=kind, health={"critic_lag": 2.0}).losses(BATCH, draws(1)).terms
+    torch.testing.assert_close(terms["critic"], terms["teacher"])
+
+
+def test_x0_errors_are_flow_errors_times_t() -> None:
+    its = draws(1)
+    t = draw_times(its.uniform("fake/t"), MODEL.shift, 0.001, 0.999)
+    by_flow, by_x0 = (method(critic_loss=kind).losses(BATCH, its).total for kind in ("flow", "x0"))
+    torch.testing.assert_close(by_x0, (by_flow * t**2).float())
+
+
+def test_the_variance_of_each_chunk_is_logged_by_exit_beside_the_real_one() -> None:
+    terms = method(exit_sampling="last").losses(Batch(BATCH.condition, REAL), draws(FREQ)).terms
+    assert {name for name in terms if name.startswith("variance")} == {
+        f"variance/{kind}/chunk{k}" for kind in ("exit3", "real") for k in range(3)
+    }
+    torch.testing.assert_close(terms["variance/real/chunk1"], REAL[:, :, 2:4].square().flatten(1).mean(1))
+
+
+def test_terms_carry_no_gradient() -> None:
+    assert not any(
+        term.requires_grad for term in adversarial().losses(Batch(BATCH.condition, REAL), draws(1)).terms.values()
+    )
+
+
+def test_a_bidirectional_student_is_distilled_by_the_same_method() -> None:
+    dm = method(WHOLE, guidance=3.0)
+    assert any(gradient is not None for gradient in gradients(dm.losses(BATCH, draws(FREQ)).total, dm.student))
+
+
+def test_the_students_gan_term_is_weighed_and_reaches_it_through_the_frozen_features() -> None:
+    dm, plain = adversarial(weight=0.5), adversarial(weight=1e-9)
+    data = Batch(BATCH.condition, REAL)
+    found, without = dm.losses(data, draws(FREQ)), plain.losses(data, draws(FREQ))
+    torch.testing.assert_close(found.total - 0.5 * found.terms["generator"], without.total)
+    difference = [
+        None if a is None or b is None else float((a - b).abs().max())
+        for a, b in zip(gradients(found.total, dm.student), gradients(without.total, plain.student), strict=True)
+    ]
+    assert all(change is not None and change > 0 for change in difference)
+
+
+def clips_of(dm: DistributionMatching, step: int) -> Tensor:
+    its = draws(step)
+    with torch.no_grad():
+        return rollout(
+            dm.student,
+            its.normal("noise", (2, 6, 1, 1)),
+            BATCH.condition,
+            MODEL,
+            its,
+            exits=(3, 3, 3),
+            renoise="sde",
+            context_noise=0.0,
+        )
+
+
+@pytest.mark.parametrize(("same_noise", "undecided"), [(True, True), (False, False)])
+def test_real_clips_are_noised_with_the_made_ones_noise_or_with_their_own(same_noise: bool, undecided: bool) -> None:
+    """With the made clips as real ones, the same noise leaves nothing to tell apart: the accuracy is one half."""
+    dm = adversarial(same_noise=same_noise)
+    found = dm.losses(Batch(BATCH.condition, clips_of(dm, 1)), draws(1)).terms
+    assert bool((found["accuracy"] == 0.5).all()) is undecided
+
+
+def test_a_trained_discriminator_beats_the_coin() -> None:
+    dm = adversarial()
+    heads = dm.roles["discriminator"]
+    optimiser, data = torch.optim.Adam(heads.parameters(), 1e-2), Batch(BATCH.condition, 3 + REAL)
+    before = dm.losses(data, draws(1)).terms["discriminator"].mean()
+    for _ in range(30):
+        parameters = list(heads.parameters())
+        for parameter, gradient in zip(parameters, gradients(dm.losses(data, draws(1)).total, heads), strict=True):
+            parameter.grad = gradient
+        optimiser.step()  # pyright: ignore[reportUnknownMemberType]
+    assert float(dm.losses(data, draws(1)).terms["discriminator"].mean()) < 0.7 * float(before)
+
+
+def test_r1_adds_to_the_loss_of_the_discriminator() -> None:
+    data = Batch(BATCH.condition, REAL)
+    with_r1, without = (adversarial(r1_weight=weight) for weight in (10.0, 0.0))
+    with_r1.roles["discriminator"].load_state_dict(without.roles["discriminator"].state_dict())
+    found, plain = with_r1.losses(data, draws(1)), without.losses(data, draws(1))
+    torch.testing.assert_close(found.total - plain.total, 10 * found.terms["r1"], atol=1e-6, rtol=1e-4)
+    assert bool((found.terms["r1"] > 0).all())
+
+
+def test_a_discriminator_without_real_clips_is_refused() -> None:
+    with pytest.raises(BadInput, match="wants clean latents"):
+        adversarial().losses(BATCH, draws(1))
+
+
+def test_a_fake_score_that_would_never_learn_is_refused() -> None:
+    with pytest.raises(Misdescribed, match="wants 2 or more"):
+        method(student_update_freq=1)
+
+
+def test_gan_settings_without_a_discriminator_are_refused() -> None:
+    with pytest.raises(Misdescribed, match="found one without the other"):
+        method(gan={"blocks": [0]})

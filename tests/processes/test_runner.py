@@ -1,0 +1,202 @@
+"""Whole runs as processes: what is done once, what goes on after a kill, and what a failure says."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fastgen_k8s.runner import processes
+
+pytestmark = pytest.mark.processes
+
+KD = "closed_form/gaussian_kd"
+PAIRS = ["pairs.samples_per_prompt=4", "pairs.block_size=4"]
+MANY = ["pairs.samples_per_prompt=600", "pairs.block_size=4"]  # some seconds of work
+PATIENCE = 120.0  # seconds, for a busy machine
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    """A folder with a pipeline and its prompts; no agent outlives it."""
+    (tmp_path / "prompts.txt").write_text("turning left\nturning right\n")
+    write_pipeline(tmp_path, PAIRS)
+    yield tmp_path
+    processes.send(processes.find(str(tmp_path / "root")), signal.SIGKILL)
+
+
+def write_pipeline(place: Path, overrides: list[str]) -> None:
+    """Encode, then pairs."""
+    conditions = {"name": "conditions", "kind": "encode", "experiment": KD}
+    pairs = {"name": "made", "kind": "pairs", "experiment": KD, "overrides": overrides}
+    stages = [
+        conditions | {"inputs": {"prompts": str(place / "prompts.txt")}},
+        pairs | {"inputs": {"conditions": "conditions"}, "placement": {"grace": 20}},
+    ]
+    described = {
+        "apiVersion": "fastgen-k8s.github.io/v1alpha1",
+        "kind": "DistillationPipeline",
+        "metadata": {"name": "tiny"},
+        "spec": {"stages": stages},
+    }
+    (place / "tiny.yaml").write_text(yaml.safe_dump(described))
+
+
+def command(place: Path, *words: str) -> list[str]:
+    """A run of that pipeline."""
+    return [sys.executable, "-m", "fastgen_k8s", "run", str(place / "tiny.yaml"), "--root", str(place / "root"), *words]
+
+
+def run(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """The run, to its end."""
+    return subprocess.run(command(place, *words), capture_output=True, text=True, check=False, timeout=PATIENCE)
+
+
+def begin(place: Path, *words: str) -> subprocess.Popen[str]:
+    """The run, in the background."""
+    return subprocess.Popen(command(place, *words), stderr=subprocess.PIPE, text=True)
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for something that another process does."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.05)
+
+
+def jobs(place: Path, stage: str) -> int:
+    """How many jobs of a stage were ever started."""
+    return len(list((place / "root/run.logs" / stage / "torchx").glob("*")))
+
+
+def blocks(place: Path) -> dict[str, int]:
+    """The blocks of pairs that are there, with the times at which they were written."""
+    return {path.name: path.stat().st_mtime_ns for path in (place / "root/made").glob("*/blocks/*.json")}
+
+
+def test_a_run_makes_everything_once_and_keeps_the_times(place: Path) -> None:
+    first, second = run(place), run(place)
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert [jobs(place, "conditions"), jobs(place, "made")] == [1, 1]
+    assert second.stderr.count("up to date") == 2
+    stages = json.loads((place / "root/run.json").read_text())["stages"]
+    assert all(stage["seconds"] > 0 and stage["attempts"][0]["code"] == 0 for stage in stages.values())
+
+
+def test_a_changed_setting_runs_only_what_depends_on_it(place: Path) -> None:
+    run(place)
+    changed = run(place, "made.pairs.seed=3")
+    assert changed.returncode == 0, changed.stderr
+    assert [jobs(place, "conditions"), jobs(place, "made")] == [1, 2]
+    assert len(list((place / "root/made").iterdir())) == 2
+
+
+def test_stages_left_out_have_to_be_there(place: Path) -> None:
+    refused = run(place, "--from", "made")
+    assert (refused.returncode, jobs(place, "made")) == (65, 0)
+    assert refused.stderr.startswith("error: wanted the artifacts of earlier stages, found none of conditions")
+
+
+def test_one_stage_alone_is_run(place: Path) -> None:
+    assert run(place, "--only", "conditions").returncode == 0
+    assert [jobs(place, "conditions"), jobs(place, "made")] == [1, 0]
+
+
+def test_a_failed_stage_ends_the_run_with_its_words_and_code(place: Path) -> None:
+    (place / "prompts.txt").write_text("turning round\n")
+    failed = run(place)
+    assert (failed.returncode, jobs(place, "conditions"), jobs(place, "made")) == (65, 1, 0)
+    [line] = [line for line in failed.stderr.splitlines() if line.startswith("error: ")]
+    assert line.startswith("error: stage conditions failed with exit code 65: ")
+    assert "turning round" in line
+
+
+def test_a_killed_run_goes_on_with_the_job_that_it_left(place: Path) -> None:
+    write_pipeline(place, MANY)
+    with begin(place) as killed:
+        until(lambda: blocks(place))
+        killed.kill()
+    [left] = processes.find(str(place / "root"))
+    again = run(place)
+    assert again.returncode == 0, again.stderr
+    assert "found running" in again.stderr
+    assert jobs(place, "made") == 1
+    assert not Path(f"/proc/{left.pid}").exists()
+
+
+def test_a_job_left_behind_ends_when_its_settings_changed(place: Path) -> None:
+    write_pipeline(place, MANY)
+    with begin(place) as killed:
+        until(lambda: blocks(place))
+        killed.kill()
+    again = run(place, "made.pairs.samples_per_prompt=4")
+    assert again.returncode == 0, again.stderr
+    assert "asked to stop: its settings or inputs changed" in again.stderr
+    assert processes.find(str(place / "root")) == []
+
+
+def test_a_run_whose_agent_was_killed_too_goes_on_where_it_was(place: Path) -> None:
+    write_pipeline(place, MANY)
+    with begin(place) as killed:
+        until(lambda: blocks(place))
+        killed.kill()
+    processes.send(processes.find(str(place / "root")), signal.SIGKILL)
+    until(lambda: not processes.find(str(place / "root")))
+    before = blocks(place)
+    again = run(place)
+    assert again.returncode == 0, again.stderr
+    assert before.items() <= blocks(place).items()
+
+
+def test_a_crashed_job_is_started_again(place: Path) -> None:
+    write_pipeline(place, MANY)
+    with begin(place) as running:
+        until(lambda: blocks(place))
+        processes.send(processes.find(str(place / "root")), signal.SIGKILL)
+        _, said = running.communicate(timeout=PATIENCE)
+    assert running.returncode == 0, said
+    assert "ended with exit code 137" in said
+    assert jobs(place, "made") == 2
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_asked_to_stop_leaves_nothing_running_and_goes_on_later(
+    place: Path, signum: signal.Signals
+) -> None:
+    write_pipeline(place, MANY)
+    with begin(place) as running:
+        until(lambda: blocks(place))
+        os.kill(running.pid, signum)
+        _, said = running.communicate(timeout=PATIENCE)
+    assert running.returncode == 75, said
+    assert said.splitlines()[-1] == "error: asked to stop; the same command goes on where this run was"
+    assert processes.find(str(place / "root")) == []
+    before = blocks(place)
+    assert run(place).returncode == 0
+    assert before.items() <= blocks(place).items()
+
+
+def test_a_root_has_one_runner_at_a_time(place: Path) -> None:
+    write_pipeline(place, MANY)
+    with begin(place) as running:
+        until(lambda: blocks(place))
+        other = run(place)
+        running.send_signal(signal.SIGTERM)
+        running.communicate(timeout=PATIENCE)
+    assert other.returncode == 75
+    assert other.stderr == f"error: {place / 'root'}: wanted no other runner, found process {running.pid}\n"
+    assert jobs(place, "made") == 1
+
+
+def test_a_deadline_ends_a_stage(place: Path) -> None:
+    write_pipeline(place, MANY)
+    ended = run(place, "made.deadline=1")
+    assert ended.returncode == 75
+    assert "error: stage made past its deadline of 1 s" in ended.stderr

@@ -1,0 +1,134 @@
+"""Configuration: closed, typed, overridden by words, and written in one canonical way."""
+
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import PositiveInt
+
+from fastgen_k8s.config import Config, digest, nearest, read_yaml
+from fastgen_k8s.errors import Misdescribed
+
+
+class Inner(Config):
+    """Settings of a section."""
+
+    steps: PositiveInt = 3
+    rate: float = 0.5
+    name: str = "a"
+
+
+class Outer(Config):
+    """Settings with a section, a choice and a section that may be absent."""
+
+    inner: Inner = Inner()
+    maybe: Inner | None = None
+    choice: Literal["left", "right"] = "left"
+    times: tuple[float, ...] = (1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        (("inner.steps=4",), Outer(inner=Inner(steps=4))),
+        (("inner.rate=1e-4",), Outer(inner=Inner(rate=1e-4))),
+        (("inner={steps: 4}",), Outer(inner=Inner(steps=4))),
+        (("maybe={}", "maybe.steps=4"), Outer(maybe=Inner(steps=4))),
+        (("maybe.steps=4", "maybe=null")[1:], Outer()),
+        (("choice=right",), Outer(choice="right")),
+        (("times=[1, 0.5, 0]",), Outer(times=(1.0, 0.5, 0.0))),
+        (("inner.name=a=b",), Outer(inner=Inner(name="a=b"))),
+        (("inner.name='4'",), Outer(inner=Inner(name="4"))),
+    ],
+)
+def test_an_override_sets_what_it_names(settings: tuple[str, ...], wanted: Outer) -> None:
+    assert Outer().override(*settings) == wanted
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("inner.stepz=4", "unknown setting 'inner.stepz': did you mean 'steps'?"),
+        ("iner.steps=4", "unknown setting 'iner': did you mean 'inner'?"),
+        ("inner.steps.more=4", "'inner.steps' holds no settings of its own"),
+        ("maybe.steps=4", "'maybe' holds no settings of its own"),
+        ("inner.steps=0", "greater than 0"),
+        ("inner.steps=2.5", "inner.steps: input should be a valid integer"),
+        ("inner.rate=fast", "inner.rate: .*found 'fast'"),
+        ("inner.rate=.nan", "finite"),
+        ("inner.name=4", "inner.name: .*found 4"),
+        ("choice=up", "'left' or 'right', found 'up'"),
+        ("inner=4", "inner: .*found 4"),
+        ("inner={stepz: 4}", "unknown setting 'inner.stepz': did you mean 'steps'?"),
+        ("inner.steps", "key=value"),
+        ("inner.steps=[", "not YAML"),
+    ],
+)
+def test_an_override_that_does_not_fit_is_refused_in_one_line(setting: str, said: str) -> None:
+    with pytest.raises(Misdescribed, match=said) as refused:
+        Outer().override(setting)
+    assert "\n" not in str(refused.value)
+
+
+def test_an_override_leaves_the_original_alone() -> None:
+    original = Outer()
+    original.override("inner.steps=4")
+    assert original == Outer()
+
+
+OUTERS = st.builds(
+    Outer,
+    inner=st.builds(Inner, steps=st.integers(1, 9), rate=st.floats(allow_nan=False, allow_infinity=False)),
+    maybe=st.none() | st.builds(Inner, name=st.text(max_size=3)),
+    choice=st.sampled_from(["left", "right"]),
+    times=st.lists(st.floats(0, 1), max_size=3).map(tuple),
+)
+
+
+@given(OUTERS)
+def test_the_canonical_form_tells_values_apart_and_nothing_else(value: Outer) -> None:
+    assert Outer.model_validate(value.canonical()) == value
+
+
+@given(OUTERS, OUTERS)
+def test_equal_values_have_equal_digests_and_others_do_not(one: Outer, other: Outer) -> None:
+    assert (digest(one.canonical()) == digest(other.canonical())) == (one == other)
+
+
+def test_defaults_are_left_out_of_the_canonical_form() -> None:
+    assert Outer(inner=Inner(steps=4)).canonical() == {"inner": {"steps": 4}}
+
+
+def test_every_setting_has_a_dotted_name() -> None:
+    assert Outer().settings() == {"inner", "inner.steps", "inner.rate", "inner.name", "maybe", "choice", "times"}
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("trian", "did you mean 'train'?"), ("zzz", "known are sample, train"), ("sampel", "did you mean 'sample'?")],
+)
+def test_a_hint_is_the_nearest_name_or_all_of_them(name: str, hint: str) -> None:
+    assert nearest(name, ["train", "sample"]) == hint
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1:2", "1:2"),
+        ("2:30", "2:30"),
+        ("1e-4", 1e-4),
+        ("5E3", 5e3),
+        ("-.5", -0.5),
+        ("1.", 1.0),
+        ("12", 12),
+        ("-3", -3),
+        ("0", 0),
+        ("012", "012"),
+        ("1_000", "1_000"),
+        ("[0.999, 0]", [0.999, 0]),
+    ],
+)
+def test_numbers_are_those_of_yaml_1_2(text: str, value: object) -> None:
+    assert read_yaml(text) == value
+    assert type(read_yaml(text)) is type(value)

@@ -1,0 +1,81 @@
+"""Metrics: segments of successive groups, merged into one series."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fastgen_k8s.artifacts import store_at
+from fastgen_k8s.errors import BadInput, Misdescribed
+from fastgen_k8s.training.metrics import Log, merge, merged_file, open_trackers, read_metrics, to_lines
+
+
+def series(first: int, last: int, total: float) -> list[dict[str, Any]]:
+    """Lines of some steps with one loss."""
+    return [{"step": step, "total": total} for step in range(first, last + 1)]
+
+
+@pytest.mark.parametrize(
+    ("groups", "wanted"),
+    [
+        ([], []),
+        ([series(1, 3, 0.1)], series(1, 3, 0.1)),
+        ([series(1, 3, 0.1), series(4, 5, 0.2)], series(1, 3, 0.1) + series(4, 5, 0.2)),
+        ([series(1, 4, 0.1), series(3, 5, 0.2)], series(1, 2, 0.1) + series(3, 5, 0.2)),
+        ([series(1, 4, 0.1), series(2, 2, 0.2)], series(1, 1, 0.1) + series(2, 2, 0.2)),
+        ([series(1, 2, 0.1), [], series(2, 3, 0.2)], series(1, 1, 0.1) + series(2, 3, 0.2)),
+        ([list(reversed(series(-1, 2, 0.1)))], series(-1, 2, 0.1)),
+    ],
+)
+def test_a_later_group_overrides_from_its_first_step(groups: list[list[dict[str, Any]]], wanted: object) -> None:
+    assert merge(groups) == wanted
+
+
+def test_groups_are_merged_in_the_order_of_their_prefixes(tmp_path: Path) -> None:
+    store = store_at(str(tmp_path))
+    for prefix, lines in (("0002-aa", series(3, 4, 0.2)), ("0001-ff", series(1, 3, 0.1))):
+        log = Log(store, prefix)
+        for line in lines:
+            log.add(line["step"], line)
+        log.write()
+    assert read_metrics(store) == series(1, 2, 0.1) + series(3, 4, 0.2)
+
+
+def test_a_long_log_is_kept_in_several_segments(tmp_path: Path) -> None:
+    store = store_at(str(tmp_path))
+    log, lines = Log(store, "0001-aa"), series(1, 2500, 0.1)
+    for line in lines:
+        log.add(line["step"], line)
+    log.write()
+    assert (read_metrics(store), len(store.keys("log/"))) == (lines, 3)
+
+
+def test_a_copy_without_segments_is_read_from_its_own_file(tmp_path: Path) -> None:
+    store = store_at(str(tmp_path))
+    store.put(merged_file("0002-aa"), to_lines(series(1, 3, 0.1)))
+    assert read_metrics(store) == series(1, 3, 0.1)
+
+
+def test_lines_without_a_step_are_no_metrics(tmp_path: Path) -> None:
+    store = store_at(str(tmp_path))
+    store.put("log/0001-aa/00000001.jsonl", to_lines([{"event": "started"}, *series(1, 1, 0.1)]))
+    assert read_metrics(store) == series(1, 1, 0.1)
+
+
+def test_a_segment_that_is_not_json_lines_is_refused(tmp_path: Path) -> None:
+    store = store_at(str(tmp_path))
+    store.put("log/0001-aa/00000001.jsonl", b"step 1\n")
+    with pytest.raises(BadInput, match="wanted JSON lines, found b'step 1"):
+        read_metrics(store)
+
+
+def test_a_missing_tracker_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Misdescribed, match="'wandb' wants the package wandb"):
+        open_trackers(("wandb",), tmp_path, "0001-aa")
+
+
+def test_tensorboard_gets_a_file_of_events(tmp_path: Path) -> None:
+    (tracker,) = open_trackers(("tensorboard",), tmp_path, "0001-aa")
+    tracker.add(1, {"total": 0.5})
+    tracker.close()
+    assert [path.parent.name for path in tmp_path.rglob("events*")] == ["0001-aa"]

@@ -1,0 +1,75 @@
+"""A method of two small roles with one parameter vector each: enough for the loop, and quick."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from fastgen_k8s.diffusion.draws import Draws, generator
+from fastgen_k8s.experiments.schema import Ema, Optimisation, Optimiser, Train
+from fastgen_k8s.methods.method import Batch, Losses
+from fastgen_k8s.networks.load import seeded
+from fastgen_k8s.networks.network import Network
+from fastgen_k8s.training.loop import Batches
+from fastgen_k8s.training.state import State, start
+
+FEATURES = 5
+OPTIMISATION = Optimisation(student=Optimiser(lr=0.05), fake_score=Optimiser(lr=0.01), discriminator=Optimiser())
+
+
+class Toy:
+    """Two linear maps that learn the same target in turn; the student's loss leaves a gradient on the other role."""
+
+    def __init__(self, *, student_every: int = 2, warmup: int = 0, spoil: Mapping[int, float] = {}) -> None:
+        with seeded("toy"):
+            self.student, self.critic = nn.Linear(FEATURES, 1), nn.Linear(FEATURES, 1)
+        self.roles: Mapping[str, nn.Module] = {"student": self.student, "fake_score": self.critic}
+        self.frozen: Mapping[str, Network] = {}
+        self.warmup, self.student_every, self.spoil = warmup, student_every, dict(spoil)
+        self.seen: list[tuple[int, tuple[float, ...]]] = []  # step and the noise of its slots
+        self.checked: list[int] = []
+
+    def turn(self, step: int) -> tuple[str, ...]:
+        """The student's at each multiple of `student_every`."""
+        return ("student",) if step > 0 and step % self.student_every == 0 else ("fake_score",)
+
+    def losses(self, batch: Batch, draws: Draws) -> Losses:
+        """(prediction - sum of the inputs)^2 with noise on the inputs."""
+        noise = draws.normal("noise", (FEATURES,))
+        self.seen.append((draws.step, tuple(float(value) for value in noise[:, 0])))
+        x = batch.condition["x"] + 0.1 * noise  # [B, FEATURES]
+        wanted = x.sum(dim=1)
+        total = (self.student(x).squeeze(1) - wanted) ** 2  # [B]
+        if "student" in self.turn(draws.step):
+            total = total + 0 * (self.critic(x).squeeze(1) ** 2)
+        else:
+            total = (self.critic(x).squeeze(1) - wanted) ** 2 + 0 * total
+        total = total * self.spoil.get(draws.step, 1.0)
+        return Losses(total, {"error": total.detach().sqrt()})
+
+    def check(self, step: int, logged: Mapping[str, float]) -> None:
+        """Remember that the step was checked."""
+        self.checked.append(step)
+
+
+def batches(step: int, slots: Sequence[int]) -> Batch:
+    """Inputs that are a function of (step, slot)."""
+    return Batch({"x": torch.stack([_row(step, slot) for slot in slots])})
+
+
+def _row(step: int, slot: int) -> Tensor:
+    return torch.randn(FEATURES, generator=generator("toy", step, slot))
+
+
+def fresh(toy: Toy, train: Train) -> State:
+    """The state before the first step."""
+    return start(toy, train, OPTIMISATION)
+
+
+def weights(toy: Toy) -> Tensor:
+    """All weights of both roles."""
+    return torch.cat([value.detach().flatten() for module in toy.roles.values() for value in module.parameters()])
+
+
+SOURCE: Batches = batches
+AVERAGED = Ema(decay=0.9, start=0)
