@@ -1,8 +1,9 @@
-"""Train the demo's teacher and write its folder: `python -m examples.moving_shapes.train_teacher [key=value ...]`.
+"""Train the demo's teacher and write its folder: `python -m examples.moving_shapes.train_teacher [--to DIR]`.
 
 Clips are drawn as they are needed, so there is no data set. About 13 minutes of one CPU core; set OMP_NUM_THREADS=1.
 """
 
+import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -14,9 +15,10 @@ from torch import Tensor
 from examples.moving_shapes import codec, text
 from examples.moving_shapes.metric import TEACHER, confusion, measure_videos
 from examples.moving_shapes.shapes import DIRECTIONS, PROMPTS, draw, kinds
-from fastgen_k8s.artifacts import FileEntry, begin
-from fastgen_k8s.config import digest
+from fastgen_k8s.artifacts import find_artifact
+from fastgen_k8s.artifacts.models import add_model
 from fastgen_k8s.diffusion.draws import KeyedDraws
+from fastgen_k8s.errors import BadInput, FastgenError
 from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.experiments.schema import Experiment
 from fastgen_k8s.methods.flow_matching import FlowMatching
@@ -109,28 +111,28 @@ def examine(experiment: Experiment, folder: Path, clips_per_prompt: int = 2) -> 
     print(confusion(videos, prompts))
 
 
-def publish(folder: Path, uri: str) -> str:
-    """Add a diffusers folder as a `model` artifact; its digest, that of its content."""
-    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*.*"))}
-    content = digest({name: FileEntry.of(data).sha256 for name, data in files.items()})
-    writer = begin(uri, "model", content, {})
-    for name, data in files.items():
-        writer.put(name, data)
-    return writer.commit({}).digest
-
-
-def main(settings: Sequence[str]) -> None:
+def main(words: Sequence[str]) -> None:
     """Train with the settings of `moving_shapes/teacher`, changed by the given ones."""
+    parser = argparse.ArgumentParser(description="Train the demo's teacher.")
+    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="changes of moving_shapes/teacher")
+    parser.add_argument("--to", default=str(TEACHER), metavar="DIR", help="a new place; default: the committed one")
+    asked = parser.parse_args(words)
+    experiment = get_experiment("moving_shapes/teacher").override(*asked.settings)
+    if find_artifact(asked.to) is not None:
+        raise BadInput(f"{asked.to}: wanted a place for a new teacher, found one; remove it first")
     torch.set_num_threads(1)
-    experiment = get_experiment("moving_shapes/teacher").override(*settings)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         codec.write(folder)
         text.write(folder)
         write_transformer(experiment, folder)
         examine(experiment, folder)
-        print(f"teacher {publish(folder, str(TEACHER))} in {TEACHER}")
+        print(f"teacher {add_model(folder, asked.to).digest[:16]} in {asked.to}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except FastgenError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.code)

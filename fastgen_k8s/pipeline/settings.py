@@ -9,7 +9,7 @@ from fastgen_k8s.pipeline.spec import Pipeline, Stage
 from fastgen_k8s.pipeline.work import Execution, Placement, reads
 
 _OWN = ("placement", "execution", "retries", "deadline")  # of the stage itself, not of its experiment
-_MANY_WORKERS = ("pairs", "train")  # kinds that a placement without a stage's name is for
+_MANY_WORKERS = ("pairs", "train", "sample")  # kinds that a placement without a stage's name is for
 
 
 def apply(pipeline: Pipeline, settings: Iterable[str]) -> Pipeline:

@@ -9,9 +9,11 @@ from safetensors.torch import load
 from examples.moving_shapes import codec, text
 from examples.moving_shapes.metric import TEACHER, measure_videos
 from examples.moving_shapes.shapes import DIRECTIONS, PROMPTS
-from examples.moving_shapes.train_teacher import FIRST_STEPS, drawn, publish, write_transformer
+from examples.moving_shapes.train_teacher import FIRST_STEPS, drawn, main, write_transformer
 from fastgen_k8s.artifacts import open_artifact
+from fastgen_k8s.artifacts.models import add_model
 from fastgen_k8s.diffusion.draws import KeyedDraws
+from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.networks.load import build_teacher
 from fastgen_k8s.networks.text import load_text_encoder
@@ -61,10 +63,15 @@ def test_the_committed_teacher_is_the_experiments_network() -> None:
     assert sum(p.numel() for p in build_teacher(EXPERIMENT.model, TEACHER).parameters()) == 540_024
 
 
+def test_the_committed_teacher_is_not_overwritten() -> None:
+    with pytest.raises(BadInput, match="wanted a place for a new teacher"):
+        main([])
+
+
 @pytest.mark.slow
 def test_a_few_steps_make_a_folder_that_loads(tmp_path: Path) -> None:
     codec.write(tmp_path)
     text.write(tmp_path)
     write_transformer(EXPERIMENT.override("train.steps=2", "train.global_batch=2"), tmp_path)
-    publish(tmp_path, str(tmp_path / "model"))
+    add_model(tmp_path, str(tmp_path / "model"))
     build_teacher(EXPERIMENT.model, open_artifact(str(tmp_path / "model"), "model").folder())

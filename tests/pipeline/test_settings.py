@@ -35,7 +35,7 @@ def touched(setting: str) -> set[str]:
         ("sample.seed=3", {"untrained", "kd-samples", "sf-samples"}),
         ("execution.save_every=3", {stage.name for stage in PIPELINE.stages}),
         ("sf.execution.save_every=3", {"sf"}),
-        ("placement.processes=2", {"pairs", "kd", "sf"}),
+        ("placement.processes=2", {"pairs", "kd", "sf", "untrained", "kd-samples", "sf-samples"}),
         ("report.placement.processes=2", {"report"}),
         ("kd.placement.nodes=1:2", {"kd"}),
         ("kd.retries=0", {"kd"}),

@@ -4,7 +4,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,10 @@ class Run:
             found |= {f"ema.{name}": value for name, value in load_role(artifact, "student", "ema")[0].items()}
         return found
 
+    def folders(self) -> set[Path]:
+        """Where checkpoints are, or are being written."""
+        return set(self.output.glob("checkpoints/*-*/*"))
+
     def steps_committed(self) -> list[int]:
         """The steps of its committed checkpoints."""
         return sorted(int(path.stem.split("-")[1]) for path in self.output.glob("checkpoints/step-*.json"))
@@ -98,13 +102,11 @@ def kill_one(crew: Crew, chance: random.Random) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def until(happened: "Iterator[bool]", crew: Crew) -> bool:
-    """Look until something has happened; whether it did while the crew was alive."""
-    for _ in happened:
-        if _:
+def wait_until(happened: Callable[[], bool], crew: Crew) -> bool:
+    """Look until something has happened; whether it did while the whole crew was alive."""
+    while all(worker.process.exitcode is None for worker in crew.workers):
+        if happened():
             return True
-        if any(worker.process.exitcode is not None for worker in crew.workers):
-            return False
         time.sleep(0.001)
     return False
 

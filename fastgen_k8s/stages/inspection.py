@@ -1,0 +1,134 @@
+"""What is this file or artifact: `fastgen-k8s inspect URI`, in a process of its own because it reads tensors."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from fastgen_k8s.artifacts import Artifact, find_artifact, store_at
+from fastgen_k8s.artifacts.manifest import CLAIM, Claim, from_json
+from fastgen_k8s.errors import BadInput, FastgenError
+from fastgen_k8s.networks.foreign import read_weights
+from fastgen_k8s.networks.pth import from_pth
+from fastgen_k8s.training.checkpoint import entry, newest
+
+_WEIGHTS = (".pt", ".pth", ".safetensors", ".ckpt", ".bin")
+_TRANSFORMER = "diffusion_pytorch_model.safetensors"
+_LONGEST = 120  # characters of a fact
+
+
+def inspect(uri: str) -> Iterator[str]:
+    """What is known about a URI, a line each; BadInput when it is torn or nothing that we know."""
+    path = Path(uri.removeprefix("file://"))
+    artifact = find_artifact(uri)
+    if artifact is not None:
+        yield from _artifact(artifact)
+    elif (claim := store_at(uri).find(CLAIM)) is not None:
+        yield from _unfinished(uri, from_json(Claim, claim, f"{uri}/{CLAIM}"))
+    elif path.is_dir():
+        yield from _folder(path)
+    elif path.suffix in _WEIGHTS:
+        yield from _file(path)
+    elif path.is_file():
+        raise BadInput(f"{uri}: wanted an artifact or tensors, found a file that starts with {_start(path)!r}")
+    else:
+        raise BadInput(f"{uri}: wanted an artifact or a file, found nothing")
+
+
+def _artifact(artifact: Artifact) -> Iterator[str]:
+    manifest = artifact.manifest
+    yield f"artifact: {manifest.kind} {manifest.digest[:16]}"
+    for name, digest in manifest.inputs.items():
+        yield f"input {name}: {digest[:16]}"
+    for name, value in manifest.facts.items():
+        text = json.dumps(value)
+        yield f"{name}: {text if len(text) <= _LONGEST else text[:_LONGEST] + ' ...'}"
+    for name in manifest.files:
+        path = artifact.store.local(name)
+        if path.suffix in _WEIGHTS and manifest.kind in ("weights", "model"):
+            yield from (f"{name}: {line}" for line in _tensors(read_weights(path).state))
+    for name, wanted in manifest.files.items():
+        if entry(artifact.store.local(name)) != wanted:
+            raise BadInput(f"{artifact.uri}/{name}: torn: its bytes are not those that the manifest names")
+    size = sum(file.size for file in manifest.files.values())
+    yield f"whole: {len(manifest.files)} files, {size:,} bytes, every sha256 as the manifest says"
+
+
+def _unfinished(uri: str, claim: Claim) -> Iterator[str]:
+    yield f"unfinished: {claim.kind} {claim.digest[:16]}"
+    if claim.kind == "training":
+        checkpoint = newest(store_at(uri))
+        yield "no checkpoint yet" if checkpoint is None else f"newest whole checkpoint: step {checkpoint.step}"
+
+
+def _folder(path: Path) -> Iterator[str]:
+    if (path / ".metadata").is_file():
+        yield "folder: a DCP checkpoint"
+        yield from _weights(path)
+        return
+    if (path / "transformer" / "config.json").is_file():
+        named = json.loads((path / "transformer" / "config.json").read_bytes())
+        yield f"folder: diffusers, {named.get('_class_name', 'a transformer')}"
+        yield from _weights(path / "transformer" / _TRANSFORMER)
+        return
+    inside = [child for child in sorted(path.iterdir()) if (child / CLAIM).is_file()]
+    if not inside:
+        raise BadInput(f"{path}: wanted an artifact, a DCP or a diffusers folder, found none of them")
+    for child in inside:
+        yield f"{child.name}:"
+        yield from (f"  {line}" for line in inspect(str(child)))
+
+
+def _file(path: Path) -> Iterator[str]:
+    if path.is_file() and path.suffix == ".pth":
+        value = from_pth(path, str(path))
+        if isinstance(value, Tensor):
+            yield f"file: one tensor {list(value.shape)} {_name(value)}"
+            yield "whole"
+            return
+    yield f"file: weights, {path.suffix}"
+    yield from _weights(path)
+
+
+def _weights(path: Path) -> Iterator[str]:
+    found = read_weights(path)
+    yield f"layout: {found.layout}"
+    if found.step is not None:
+        yield f"step: {found.step}"
+    yield from _tensors(found.state)
+    yield "whole"
+
+
+def _tensors(state: Mapping[str, Tensor]) -> Iterator[str]:
+    count = sum(value.numel() for value in state.values())
+    kinds = ", ".join(sorted({_name(value) for value in state.values()}))
+    yield f"{count:,} parameters in {len(state)} tensors, {kinds}"
+    odd = [name for name, value in state.items() if value.is_floating_point() and not bool(value.isfinite().all())]
+    if odd:
+        yield f"not finite: {', '.join(odd[:5])}"
+
+
+def _name(value: Tensor) -> str:
+    return str(value.dtype).removeprefix("torch.")
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(24)
+
+
+def main(words: list[str]) -> int:
+    """Print what is known; the exit code of what is wrong with it."""
+    try:
+        for line in inspect(words[0]):
+            print(line)
+    except FastgenError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
