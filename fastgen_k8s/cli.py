@@ -51,7 +51,9 @@ def _fail(message: str, code: int) -> int:
 def run(
     file: Annotated[Path, typer.Argument(help="A pipeline: manifests/pipelines/*.yaml.")],
     changes: Annotated[list[str] | None, typer.Argument(metavar="[STAGE.KEY=VALUE | KEY=VALUE]...")] = None,
-    root: Annotated[Path | None, typer.Option(help="Where everything goes; replaces the file's own root.")] = None,
+    root: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Where everything goes; replaces the file's own root.")
+    ] = None,
     first: Annotated[str | None, typer.Option("--from", metavar="STAGE", help="This stage and what follows.")] = None,
     only: Annotated[str | None, typer.Option(metavar="STAGE", help="This stage alone.")] = None,
     parallel: Annotated[int, typer.Option(min=1, help="Stages at once.")] = 1,
@@ -219,7 +221,7 @@ def experiments(name: Annotated[str | None, typer.Argument(help="Print this one 
         return
     for experiment in EXPERIMENTS.values():
         latent = " x ".join(str(size) for size in experiment.model.latent)
-        print(f"{experiment.name:32} {experiment.method.kind:22} {experiment.train.steps:6} steps   latent {latent}")
+        print(f"{experiment.name:36} {experiment.method.kind:22} {experiment.train.steps:6} steps   latent {latent}")
 
 
 @models.command("add")

@@ -47,7 +47,7 @@ def put_samples(folder: Path, digest: str, noise: float = 0.0) -> str:
     return str(folder)
 
 
-def put_pairs(folder: Path, digest: str) -> str:
+def put_pairs(folder: Path, digest: str, solver_steps: int = 35) -> str:
     """A pairs artifact with one clip of each shown prompt, without its paths; its URI."""
     index = PairIndex(
         samples=len(SHOWN),
@@ -57,7 +57,7 @@ def put_pairs(folder: Path, digest: str) -> str:
         times=MODEL.t_list[:-1],
         grid=(0.999, 0.0),
         solver="unipc",
-        solver_steps=35,
+        solver_steps=solver_steps,
         shift=MODEL.shift,
         guidance=3.0,
         dtype="float32",

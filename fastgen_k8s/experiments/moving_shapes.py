@@ -50,11 +50,11 @@ PAGE = Report(
     ),
     title="Moving shapes: a four-step causal student beside its teacher",
     note=(
-        "A teacher of whole clips is distilled into a causal student that makes a clip three frames at a time, in four "
-        "steps each. CausalKD does nearly all of it; Self-Forcing sharpens, repairs a few clips, and narrows the "
-        "spread of positions. The numbers below are those of the nearest clip that could have been drawn: what it "
-        "shows, the distance to it, how sharp the edges are (1: as drawn; the codec keeps about .73), and how much "
-        "clips of one prompt differ (1: as drawn clips do)."
+        "A teacher that makes whole clips is distilled into a causal student that makes them three frames at a time, "
+        "in four steps each. CausalKD does nearly all of it; Self-Forcing sharpens the edges, repairs what is left, "
+        "and narrows the spread of positions. Each clip is compared with the nearest one that could have been drawn: "
+        "what that one shows, the distance to it, how sharp the edges are against its own (through the codec alone "
+        "about .73), and how much the clips of one prompt differ in place (1: as drawn ones)."
     ),
 )
 

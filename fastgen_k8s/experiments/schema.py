@@ -180,7 +180,9 @@ class Gan(Config):
 class Health(Config):
     """Bounds that stop a run with a diagnosis instead of letting it waste a cluster."""
 
-    critic_lag: PositiveFloat | None = None  # largest ratio of the critic's loss to its first; None: not watched
+    critic_lag: PositiveFloat | None = (
+        None  # largest critic loss over the teacher's on the same samples; None: unwatched
+    )
     variance: tuple[PositiveFloat, PositiveFloat] | None = None  # of a generated chunk to the real one
     patience: PositiveInt = 50  # updates in a row outside before the run stops
 

@@ -13,7 +13,7 @@ from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments.schema import DistributionMatching as Settings
 from fastgen_k8s.experiments.schema import Gan, Model
 from fastgen_k8s.methods.gan import Adversary
-from fastgen_k8s.methods.health import CRITIC, TEACHER, Watch, real_variance_term, variance_term
+from fastgen_k8s.methods.health import CRITIC, TEACHER, Bounds, real_variance_term, variance_term
 from fastgen_k8s.methods.method import Batch, Losses, for_batch
 from fastgen_k8s.methods.rollout import draw_exits, rollout, sizes
 from fastgen_k8s.networks.network import Condition, Network, flow, guided_flow
@@ -48,7 +48,7 @@ class DistributionMatching:
         )
         self.frozen: Mapping[str, Network] = {"teacher": teacher}
         self.warmup = settings.critic_warmup
-        self.watch = Watch(settings.health)
+        self.bounds = Bounds(settings.health)
         self.chunks = chunk_slices(sizes(model, model.latent[1]))
 
     def turn(self, step: int) -> tuple[str, ...]:
@@ -65,7 +65,7 @@ class DistributionMatching:
 
     def check(self, step: int, logged: Mapping[str, float]) -> None:
         """Raise Unhealthy for a critic that lags, a variance out of bounds, or a number that is not finite."""
-        self.watch.check(step, logged)
+        self.bounds.check(step, logged)
 
     def _of_student(self, batch: Batch, draws: Draws) -> Losses:
         x, exits = self._clips(batch, draws)

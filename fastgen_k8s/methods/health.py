@@ -39,7 +39,7 @@ def variance_ratio(logged: Mapping[str, float], low: float, high: float) -> str 
     return None
 
 
-class Watch:
+class Bounds:
     """Counts how many updates in a row each bound was broken."""
 
     def __init__(self, health: Health) -> None:

@@ -34,11 +34,15 @@ class ResidualScore(Network):
     def __init__(self, teacher: Network, network: Network) -> None:
         super().__init__()
         self.teacher, self.network = teacher, network
-        self.blocks = network.blocks
         last = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
         with torch.no_grad():
             last.weight.zero_()
             last.bias.zero_()
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        """The network's own list, not a second registration of it."""
+        return self.network.blocks
 
     def forward(
         self,

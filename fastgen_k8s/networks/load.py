@@ -55,6 +55,13 @@ def build_discriminator(teacher: Network, blocks: Sequence[int]) -> Discriminato
         return Discriminator(len(blocks), width)
 
 
+def recompute_activations(network: nn.Module) -> None:
+    """Keep the inputs of blocks only and run each again in the backward pass (Chen et al. 2016, arXiv 1604.06174)."""
+    for module in network.modules():
+        if isinstance(module, WanTransformer3DModel):
+            module.enable_gradient_checkpointing()
+
+
 def load_weights(network: Network, state: Mapping[str, Tensor], where: str) -> None:
     """Copy weights with diffusers' keys into a network; BadInput names what does not fit."""
     fill(_weighted(network), state, where)

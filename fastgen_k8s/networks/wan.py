@@ -69,7 +69,7 @@ class WanNetwork(Network):
         dtype = self.transformer.patch_embedding.weight.dtype  # under FSDP2 this is the dtype of computation
         folded = x_t.transpose(1, 2).flatten(0, 1).unsqueeze(2).to(dtype)  # [B * T, C, 1, H, W]
         times = frame_times(t, batch, frames)  # [B * T]
-        text = condition["text"].to(dtype)
+        text = self._text(condition).to(dtype)
         with sight_for_blocks(self.transformer.rope, sight, (height, width)):
             if blocks:
                 with only_blocks(self.transformer, blocks) as outputs:
@@ -81,6 +81,12 @@ class WanNetwork(Network):
         if cache is not None and write:
             cache.append(sight.new, frames)
         return output
+
+    def _text(self, condition: Condition) -> Tensor:
+        text, wanted = condition["text"], self.transformer.config["text_dim"]
+        if text.shape[-1] != wanted:
+            raise BadInput(f"wanted conditions of {wanted} numbers a token (text_dim), found {text.shape[-1]}")
+        return text
 
     def _sight(self, frames: int, cache: Cache | None, write: bool) -> Sight:
         if cache is not None:

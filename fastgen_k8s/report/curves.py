@@ -44,8 +44,11 @@ def panels(records: Sequence[Record]) -> dict[str, dict[str, Points]]:
 
 
 def curves(name: str, records: Sequence[Record]) -> dict[str, str]:
-    """An `<svg>` element per panel of the run `name`."""
-    return {group: _drawn(f"{name}/{group}", lines) for group, lines in panels(records).items()}
+    """An `<svg>` element per panel of the run `name`, by what the panel shows."""
+    return {
+        group if len(lines) <= LEGEND else f"{group}, {len(lines)} lines": _drawn(f"{name}/{group}", lines)
+        for group, lines in panels(records).items()
+    }
 
 
 def _drawn(key: str, lines: Mapping[str, Points]) -> str:

@@ -10,7 +10,7 @@ from typing import cast
 
 from torch import Tensor
 
-from fastgen_k8s.errors import Misdescribed
+from fastgen_k8s.errors import Misdescribed, Unhealthy
 from fastgen_k8s.experiments.schema import Experiment
 from fastgen_k8s.report.clips import Clips
 
@@ -37,9 +37,10 @@ def load_metric(reference: str) -> Metric:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise Misdescribed(f"report.metric: wanted a module {module_name!r}, found none ({error})") from error
-    if name not in vars(module):
-        raise Misdescribed(f"report.metric: wanted a function {name!r} in {module_name}, found none")
-    return cast(Metric, vars(module)[name])
+    found: object = vars(module).get(name)
+    if not callable(found):
+        raise Misdescribed(f"report.metric: wanted a function {name!r} in {module_name}, found {found!r}")
+    return cast(Metric, found)
 
 
 def standard_error(share: float, count: int) -> float:
@@ -53,8 +54,11 @@ def standard_error(share: float, count: int) -> float:
 
 
 def measured(metric: Metric, experiment: Experiment, clips: Clips) -> Row:
-    """The row of one set of clips."""
+    """The row of one set of clips; Unhealthy when the metric has no number for them."""
     values = dict(metric(experiment, clips.latents(), clips.prompts))
+    broken = [f"{name} = {value}" for name, value in values.items() if not math.isfinite(value)]
+    if broken:
+        raise Unhealthy(f"metric of {clips.name}: wanted finite numbers, found {', '.join(broken)}")
     count = len(clips.prompts)
     errors = {name: standard_error(values[name], count) for name in experiment.report.shares if name in values}
     return Row(clips.name, count, values, errors)

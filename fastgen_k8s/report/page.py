@@ -1,6 +1,7 @@
 """One self-contained page: everything inside the file, nothing loaded from elsewhere."""
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -63,8 +64,11 @@ class Page:
         return list(dict.fromkeys(name for row in self.rows for name in row.values))
 
 
-def render(page: Page) -> str:
-    """The page as HTML."""
+SUMMARY = re.compile(r'<script type="application/json" id="summary">(.*?)</script>', re.DOTALL)
+
+
+def render(page: Page, summary: str) -> str:
+    """The page as HTML, with its numbers as JSON inside."""
     environment = Environment(
         loader=PackageLoader("fastgen_k8s.report", "."),
         autoescape=True,
@@ -73,7 +77,15 @@ def render(page: Page) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(number=number, duration=duration, data_uri=data_uri, svg=Markup)
-    return environment.get_template("page.html.jinja").render(page=page)
+    inside = Markup(summary.replace("<", "\\u003c"))  # so that no string in it can end the element
+    return environment.get_template("page.html.jinja").render(page=page, summary=inside)
+
+
+def summary_in(html: str) -> str:
+    """The JSON inside a page."""
+    found = SUMMARY.search(html)
+    assert found is not None  # the template has it
+    return found[1]
 
 
 def number(value: float) -> str:

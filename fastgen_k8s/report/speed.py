@@ -8,14 +8,15 @@ from statistics import median
 
 import torch
 
-from fastgen_k8s.data.conditions import Conditions, repeat, to_device
-from fastgen_k8s.data.pairs import PairIndex, noise
+from fastgen_k8s.data.conditions import to_device
+from fastgen_k8s.data.pairs import noise
 from fastgen_k8s.diffusion.draws import KeyedDraws
 from fastgen_k8s.experiments.schema import Model, Pairs
 from fastgen_k8s.methods.rollout import sample
 from fastgen_k8s.methods.trajectory import trajectory
 from fastgen_k8s.networks.device import local_device
 from fastgen_k8s.networks.load import build_student, build_teacher
+from fastgen_k8s.networks.network import Condition, Network
 
 BATCHES = (1, 16)
 ROUNDS = 3
@@ -35,25 +36,38 @@ class Speed:
         return self.teacher / self.student
 
 
-def speeds(model: Model, pairs: PairIndex, conditions: Conditions, folder: Path | None) -> list[Speed]:
-    """Teacher, as it made its pairs, against a student of its size; weights do not matter to the time."""
-    settings = Pairs(solver_steps=pairs.solver_steps, guidance=pairs.guidance).model_copy(
-        update={"solver": pairs.solver, "teacher": pairs.teacher}
-    )
+def speeds(model: Model, pairs: Pairs, condition: Condition, negative: Condition, folder: Path | None) -> list[Speed]:
+    """The teacher as it makes pairs against a student of its size, for as many prompts as the largest batch.
+
+    Weights do not matter to the time, so the student is not read.
+    """
     device = local_device()
     teacher, student = build_teacher(model, folder).to(device), build_student(model, folder).to(device)
-    found: list[Speed] = []
-    for batch in BATCHES:
-        eps = torch.stack([noise(0, number, model.latent) for number in range(batch)]).to(device)
-        condition = to_device(conditions.batch([number % len(conditions) for number in range(batch)]), device)
-        negative = to_device(repeat(conditions.negative, batch), device)
-        draws = KeyedDraws(0, 0, range(batch), device)
-        times = alternating(
-            lambda: trajectory(teacher, eps, condition, negative, model, settings),  # noqa: B023 called at once
-            lambda: sample(student, eps, condition, model, draws),  # noqa: B023
-        )
-        found.append(Speed(batch, times[0] / batch, times[1] / batch))
-    return found
+    return [_speed(teacher, student, model, pairs, _first(condition, batch), negative, batch) for batch in BATCHES]
+
+
+def _speed(
+    teacher: Network,
+    student: Network,
+    model: Model,
+    pairs: Pairs,
+    condition: Condition,
+    negative: Condition,
+    batch: int,
+) -> Speed:
+    device = local_device()
+    eps = torch.stack([noise(0, number, model.latent) for number in range(batch)]).to(device)
+    given, against = to_device(condition, device), to_device(negative, device)
+    draws = KeyedDraws(0, 0, range(batch), device)
+    slow, fast = alternating(
+        lambda: trajectory(teacher, eps, given, against, model, pairs),
+        lambda: sample(student, eps, given, model, draws),
+    )
+    return Speed(batch, slow / batch, fast / batch)
+
+
+def _first(condition: Condition, batch: int) -> Condition:
+    return {name: value[:batch] for name, value in condition.items()}
 
 
 def alternating(one: Callable[[], object], other: Callable[[], object], rounds: int = ROUNDS) -> tuple[float, float]:

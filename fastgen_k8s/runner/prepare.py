@@ -27,7 +27,7 @@ class Run:
 
 def prepare(
     file: Path,
-    root: Path | None,
+    root: str | None,
     changes: Sequence[str] = (),
     first: str | None = None,
     only: str | None = None,
@@ -36,7 +36,7 @@ def prepare(
     """Read, change and resolve a pipeline; Misdescribed or BadInput before anything starts."""
     described = read_pipeline(file)
     pipeline = settings.apply(described.spec, changes)
-    where = str(root) if root else pipeline.root
+    where = root or pipeline.root
     if where is None or "://" in where:
         raise Misdescribed(f"{file}: wanted a local root (--root DIR), found {where or 'none'}")
     place = Path(where).absolute()  # a stage left behind is recognised by its absolute output

@@ -12,7 +12,8 @@ from fastgen_k8s.artifacts.manifest import CLAIM, Claim, from_json
 from fastgen_k8s.errors import BadInput, FastgenError
 from fastgen_k8s.networks.foreign import read_weights
 from fastgen_k8s.networks.pth import from_pth
-from fastgen_k8s.training.checkpoint import entry, newest
+from fastgen_k8s.training.checkpoint import FOLDER, entry, newest
+from fastgen_k8s.training.dcp import read_whole
 
 _WEIGHTS = (".pt", ".pth", ".safetensors", ".ckpt", ".bin")
 _TRANSFORMER = "diffusion_pytorch_model.safetensors"
@@ -45,13 +46,16 @@ def _artifact(artifact: Artifact) -> Iterator[str]:
     for name, value in manifest.facts.items():
         text = json.dumps(value)
         yield f"{name}: {text if len(text) <= _LONGEST else text[:_LONGEST] + ' ...'}"
+    for name, wanted in manifest.files.items():
+        if entry(artifact.store.local(name)) != wanted:
+            raise BadInput(f"{artifact.uri}/{name}: torn: its bytes are not those that the manifest names")
     for name in manifest.files:
         path = artifact.store.local(name)
         if path.suffix in _WEIGHTS and manifest.kind in ("weights", "model"):
             yield from (f"{name}: {line}" for line in _tensors(read_weights(path).state))
-    for name, wanted in manifest.files.items():
-        if entry(artifact.store.local(name)) != wanted:
-            raise BadInput(f"{artifact.uri}/{name}: torn: its bytes are not those that the manifest names")
+    if manifest.kind == "training":
+        [folder] = {artifact.store.local(name).parent for name in manifest.files if name.startswith(f"{FOLDER}/")}
+        yield from _roles(read_whole(folder, ""))
     size = sum(file.size for file in manifest.files.values())
     yield f"whole: {len(manifest.files)} files, {size:,} bytes, every sha256 as the manifest says"
 
@@ -66,12 +70,15 @@ def _unfinished(uri: str, claim: Claim) -> Iterator[str]:
 def _folder(path: Path) -> Iterator[str]:
     if (path / ".metadata").is_file():
         yield "folder: a DCP checkpoint"
-        yield from _weights(path)
+        state = read_whole(path, "")
+        yield from _roles(state) if "step" in state else _weights(path)
+        yield "whole"
         return
     if (path / "transformer" / "config.json").is_file():
         named = json.loads((path / "transformer" / "config.json").read_bytes())
         yield f"folder: diffusers, {named.get('_class_name', 'a transformer')}"
         yield from _weights(path / "transformer" / _TRANSFORMER)
+        yield "whole"
         return
     inside = [child for child in sorted(path.iterdir()) if (child / CLAIM).is_file()]
     if not inside:
@@ -90,6 +97,7 @@ def _file(path: Path) -> Iterator[str]:
             return
     yield f"file: weights, {path.suffix}"
     yield from _weights(path)
+    yield "whole"
 
 
 def _weights(path: Path) -> Iterator[str]:
@@ -98,7 +106,16 @@ def _weights(path: Path) -> Iterator[str]:
     if found.step is not None:
         yield f"step: {found.step}"
     yield from _tensors(found.state)
-    yield "whole"
+
+
+def _roles(state: Mapping[str, Tensor]) -> Iterator[str]:
+    """A checkpoint of our own trainings, which hold `<role>.weights.<name>` besides the optimisers' state."""
+    yield f"step: {int(state['step'])}"
+    for part in ("weights", "ema"):
+        parts = [name.partition(f".{part}.") for name in state]
+        for role in dict.fromkeys(role for role, found, _ in parts if found):
+            weights = {name: value for name, value in state.items() if name.startswith(f"{role}.{part}.")}
+            yield from (f"{role} {part}: {line}" for line in _tensors(weights))
 
 
 def _tensors(state: Mapping[str, Tensor]) -> Iterator[str]:

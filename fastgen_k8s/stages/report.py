@@ -5,17 +5,17 @@ import platform
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from fastgen_k8s.artifacts import Artifact, Manifest, open_artifact
+from fastgen_k8s.artifacts import Artifact, FileEntry, Manifest, open_artifact
 from fastgen_k8s.data.conditions import Conditions
 from fastgen_k8s.data.pairs import PairSet
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.experiments.schema import Experiment
+from fastgen_k8s.experiments.schema import Experiment, Pairs
 from fastgen_k8s.report.clips import Clips, read_clips, spread_out
 from fastgen_k8s.report.curves import curves
 from fastgen_k8s.report.history import stage_times
 from fastgen_k8s.report.metric import Row, load_metric, measured
-from fastgen_k8s.report.page import Column, Curve, Page, Source, render
-from fastgen_k8s.report.speed import Speed, speeds
+from fastgen_k8s.report.page import Column, Curve, Page, Source, render, summary_in
+from fastgen_k8s.report.speed import BATCHES, Speed, speeds
 from fastgen_k8s.stages.stage import Job
 from fastgen_k8s.training.metrics import read_metrics
 
@@ -35,11 +35,17 @@ def check(job: Job) -> None:
 
 
 def run(job: Job) -> Manifest:
-    """Measure, draw, and write `index.html` and `summary.json` with the same numbers."""
+    """Measure, draw, and write `index.html` and `summary.json` with the same numbers.
+
+    Times differ from one writer to the next, so the first page put here counts, and the summary is the one inside it.
+    """
     page = _page(job)
     writer = job.begin()
-    writer.put("index.html", render(page).encode())
-    writer.put("summary.json", (json.dumps(summary(page), indent=1) + "\n").encode())
+    html = render(page, json.dumps(summary(page), indent=1)).encode()
+    if not writer.store.put_new("index.html", html):
+        html = writer.store.read("index.html")
+    writer.add({"index.html": FileEntry.of(html)})
+    writer.put("summary.json", (summary_in(html.decode()) + "\n").encode())
     return writer.commit({f"{row.name}.{name}": value for row in page.rows for name, value in row.values.items()})
 
 
@@ -114,8 +120,11 @@ def _speeds(job: Job, inputs: dict[str, Artifact]) -> list[Speed]:
     kinds = {artifact.manifest.kind: artifact for artifact in inputs.values()}
     if not {"model", "conditions", "pairs"} <= kinds.keys():
         return []
-    pairs = PairSet(kinds["pairs"]).index
-    return speeds(job.experiment.model, pairs, Conditions(kinds["conditions"]), kinds["model"].folder())
+    index, conditions = PairSet(kinds["pairs"]).index, Conditions(kinds["conditions"])
+    made = {"solver": index.solver, "solver_steps": index.solver_steps, "guidance": index.guidance}
+    pairs = Pairs.parse({**made, "teacher": index.teacher}, "pairs")
+    condition = conditions.batch([number % len(conditions) for number in range(max(BATCHES))])
+    return speeds(job.experiment.model, pairs, condition, conditions.negative, kinds["model"].folder())
 
 
 def _curves(job: Job, inputs: dict[str, Artifact]) -> list[Curve]:

@@ -7,7 +7,7 @@ import pytest
 
 from fastgen_k8s.errors import Unhealthy
 from fastgen_k8s.experiments.schema import Health
-from fastgen_k8s.methods.health import Watch
+from fastgen_k8s.methods.health import Bounds
 
 LAG, VARIANCE = Health(critic_lag=1.5, patience=1), Health(variance=(0.5, 2), patience=1)
 
@@ -25,7 +25,7 @@ LAG, VARIANCE = Health(critic_lag=1.5, patience=1), Health(variance=(0.5, 2), pa
 )
 def test_a_broken_bound_is_named_with_what_was_found(health: Health, logged: Mapping[str, float], message: str) -> None:
     with pytest.raises(Unhealthy, match=f"step 7: .*{message}"):
-        Watch(health).check(7, logged)
+        Bounds(health).check(7, logged)
 
 
 @pytest.mark.parametrize(
@@ -39,20 +39,20 @@ def test_a_broken_bound_is_named_with_what_was_found(health: Health, logged: Map
     ],
 )
 def test_a_step_within_its_bounds_passes(health: Health, logged: Mapping[str, float]) -> None:
-    Watch(health).check(7, logged)
+    Bounds(health).check(7, logged)
 
 
 def test_a_bound_broken_fewer_times_in_a_row_than_the_patience_passes() -> None:
-    watch = Watch(Health(variance=(0.5, 2), patience=3))
+    bounds = Bounds(Health(variance=(0.5, 2), patience=3))
     for value in (9.0, 9.0, 1.0, 9.0, 9.0):
-        watch.check(1, {"variance/exit3/chunk0": value})
+        bounds.check(1, {"variance/exit3/chunk0": value})
     with pytest.raises(Unhealthy, match="3 updates in a row"):
-        watch.check(1, {"variance/exit3/chunk0": 9.0})
+        bounds.check(1, {"variance/exit3/chunk0": 9.0})
 
 
 def test_steps_of_the_student_do_not_interrupt_a_row_of_the_critic() -> None:
-    watch = Watch(Health(critic_lag=1.5, patience=2))
-    watch.check(1, {"critic": 2.0, "teacher": 1.0})
-    watch.check(2, {"matching": 1.0})
+    bounds = Bounds(Health(critic_lag=1.5, patience=2))
+    bounds.check(1, {"critic": 2.0, "teacher": 1.0})
+    bounds.check(2, {"matching": 1.0})
     with pytest.raises(Unhealthy, match="critic lag"):
-        watch.check(3, {"critic": 2.0, "teacher": 1.0})
+        bounds.check(3, {"critic": 2.0, "teacher": 1.0})

@@ -1,13 +1,15 @@
 # pyright: basic
 """What each of two processes does in the test of sharded networks: the same work whole and sharded, compared."""
 
-import os
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import DTensor
 
 from fastgen_k8s.experiments.schema import Precision
 from fastgen_k8s.networks.network import Cache, features, flow
@@ -39,37 +41,45 @@ def two_features(network: WanNetwork, x: Tensor) -> Tensor:
 
 
 WORKS: dict[str, Work] = {"one pass": one_pass, "rollout": rollout, "features": two_features}
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 
 
 def gradients(network: WanNetwork, work: Work, x: Tensor) -> dict[str, Tensor]:
     """Of the mean square of what the work gives, for the weights that it has to do with, whole."""
     work(network, x).square().mean().backward()
-    found: dict[str, Tensor] = {}
-    for name, parameter in network.named_parameters():
-        gradient = parameter.grad
-        if gradient is not None:
-            found[name] = gradient.full_tensor() if hasattr(gradient, "full_tensor") else gradient
-    return found
+    found = {name: parameter.grad for name, parameter in network.named_parameters()}
+    return {name: whole(gradient) for name, gradient in found.items() if gradient is not None}
 
 
-def compare(rank: int, size: int, port: int, name: str, precision: Precision, checkpointing: bool, worst: float) -> None:
-    """Fail unless the sharded network has the gradients of the whole one, on a batch that the processes share."""
-    torch.set_num_threads(1)
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    dist.init_process_group("gloo", rank=rank, world_size=size)
-    mesh = init_device_mesh("cpu", (size,))
-    x = tiny.clip(6, batch=2 * size)
-    whole, sharded = (WanNetwork(tiny.wan(), 2, window=2, sink=1) for _ in range(2))
+def whole(x: Tensor) -> Tensor:
+    """All of a tensor that may be sharded."""
+    return x.full_tensor() if isinstance(x, DTensor) else x
+
+
+def compare(world: World, work: Work, precision: Precision, checkpointing: bool) -> float:
+    """The greatest difference between gradients of one process and of several, relative to the greatest gradient."""
+    alone, sharded = (WanNetwork(tiny.wan(), 2, window=2, sink=1) for _ in range(2))
     if checkpointing:
         sharded.transformer.enable_gradient_checkpointing()
-    shard(sharded, World(rank, size, torch.device("cpu"), mesh), precision)
-    # Every sample has the same text and times, so that the batch can be dealt out.
-    wanted = [gradients(whole, WORKS[name], part) for part in (x[:2], x[2:])]
-    found = gradients(sharded, WORKS[name], x.chunk(size)[rank])
-    print(rank, name, max_difference(wanted[-1], found))
+    shard(sharded, world, precision)
+    parts = tiny.clip(6, batch=2 * world.size).split(2)  # text and times are the same in each
+    wanted = [gradients(alone, work, part) for part in parts][-1]  # the sum over parts
+    found = gradients(sharded, work, parts[world.rank])  # the mean over processes
+    greatest = max(float(gradient.abs().max()) for gradient in wanted.values()) / world.size
+    return max(float((wanted[name] / world.size - found[name]).abs().max()) for name in wanted) / greatest
+
+
+def main(rank: int, size: int, folder: Path) -> None:
+    """One process: compare everything; the first writes down the differences."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=size)
+    world = World(rank, size, mesh=init_device_mesh("cpu", (size,)))
+    differences = {
+        f"{name}, {precision}, {'recomputed' if again else 'kept'}": compare(world, work, precision, again)
+        for name, work in WORKS.items()
+        for precision in PRECISIONS
+        for again in (False, True)
+    }
+    if rank == 0:
+        (folder / "differences.json").write_text(json.dumps(differences))
     dist.destroy_process_group()
-
-
-def max_difference(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:
-    assert a.keys() <= b.keys(), sorted(a.keys() ^ b.keys())
-    return max(float((a[name] / 2 - b[name]).abs().max()) for name in a)

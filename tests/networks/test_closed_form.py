@@ -10,7 +10,7 @@ from torch.distributions import MultivariateNormal
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.experiments.schema import RingBlobs
-from fastgen_k8s.networks.closed_form import closed_form_teacher
+from fastgen_k8s.networks.closed_form import ResidualScore, closed_form_teacher
 from fastgen_k8s.networks.closed_form_gaussian import (
     GaussianTeacher,
     as_clips,
@@ -20,6 +20,7 @@ from fastgen_k8s.networks.closed_form_gaussian import (
     rotation,
 )
 from fastgen_k8s.networks.closed_form_ring import RingTeacher, bump, ring_videos
+from fastgen_k8s.networks.load import build_student
 from fastgen_k8s.networks.network import Cache, Network, features, flow
 
 MODEL = get_experiment("closed_form/gaussian_kd").model
@@ -201,3 +202,30 @@ def test_times_that_differ_between_frames_are_refused() -> None:
 def test_a_gaussian_teacher_has_no_features() -> None:
     with pytest.raises(Misdescribed, match="no blocks"):
         features(GaussianTeacher(A, ANGLES, 2), noise(1, 2, 2, 1, 1), torch.ones(1), condition(LEFT, 1), (0,))
+
+
+def critic() -> ResidualScore:
+    return ResidualScore(closed_form_teacher(MODEL), build_student(MODEL.override("chunk_size=null"), None))
+
+
+def test_a_residual_score_starts_as_its_teacher() -> None:
+    x_t, t = noise(4, 2, 6, 1, 1).float(), torch.tensor([0.999, 0.6, 0.3, 0.01])
+    found, wanted = (flow(it, x_t, t, condition(LEFT, 4)) for it in (critic(), closed_form_teacher(MODEL)))
+    assert torch.equal(found, wanted)
+
+
+def test_a_residual_score_learns_from_its_last_layer_on() -> None:
+    score = critic()
+    total = flow(score, noise(4, 2, 6, 1, 1).float(), torch.full((4,), 0.5), condition(LEFT, 4)).square().sum()
+    gradients = torch.autograd.grad(total, list(score.parameters()), allow_unused=True)
+    assert sum(gradient is not None and bool(gradient.any()) for gradient in gradients) == 2
+
+
+def test_a_residual_score_holds_each_weight_once() -> None:
+    score = critic()
+    assert len(score.state_dict()) == len(list(score.parameters()))
+
+
+def test_a_residual_score_of_a_chunk_is_refused() -> None:
+    with pytest.raises(Misdescribed, match="judges whole clips"):
+        flow(critic(), noise(1, 2, 2, 1, 1).float(), torch.ones(1), condition(LEFT, 1), cache=Cache())

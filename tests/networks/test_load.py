@@ -20,6 +20,7 @@ from fastgen_k8s.networks.load import (
     build_student,
     build_teacher,
     load_weights,
+    recompute_activations,
     save_transformer,
     weights,
 )
@@ -100,6 +101,24 @@ def test_initial_weights_are_the_same_each_time_and_leave_the_random_state_alone
     state = torch.random.get_rng_state()
     assert same(weights(build_student(GAUSSIAN, None)), weights(build_student(GAUSSIAN, None)))
     assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_recomputed_activations_run_every_block_twice_and_change_no_gradient() -> None:
+    once, twice = gradient_and_runs(recompute=False), gradient_and_runs(recompute=True)
+    assert (once[1], twice[1]) == (2, 4)
+    assert torch.equal(once[0], twice[0])
+
+
+def gradient_and_runs(recompute: bool) -> tuple[Tensor, int]:
+    """The gradient of a state, and how often a block ran for it."""
+    student, x, ran = build_student(GAUSSIAN, None), torch.ones(1, *GAUSSIAN.latent, requires_grad=True), list[int]()
+    if recompute:
+        recompute_activations(student)
+    for block in student.blocks:
+        block.register_forward_pre_hook(lambda *_: ran.append(1))
+    flow(student, x, torch.tensor([0.5]), {"text": torch.eye(2)[:1, None]}).sum().backward()
+    assert x.grad is not None
+    return x.grad, len(ran)
 
 
 def test_roles_start_from_different_weights() -> None:

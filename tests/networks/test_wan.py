@@ -195,6 +195,11 @@ def test_more_frames_in_sight_than_positions_are_refused() -> None:
         flow(network, tiny.clip(5), tiny.times(5), tiny.condition())
 
 
+def test_conditions_of_another_text_encoder_are_refused() -> None:
+    with pytest.raises(BadInput, match=r"wanted conditions of 8 numbers a token \(text_dim\), found 5"):
+        flow(WanNetwork(tiny.wan(), 1), tiny.clip(2), tiny.times(2), {"text": torch.zeros(2, 4, 5)})
+
+
 def in_bfloat16() -> WanNetwork:
     """A network of one frame a chunk that computes in half precision."""
     network = WanNetwork(tiny.wan(), 1)

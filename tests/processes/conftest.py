@@ -11,13 +11,20 @@ from tests.conftest import run_stage
 from tests.processes.runs import Run
 
 STAGE_2 = ("train.steps=12", "train.global_batch=5", "train.ema={decay: 0.9, start: 0}")
-STAGE_3 = (
+SMALL_TEACHER = (
     "model.teacher=null",
+    "model.latent=[2, 4, 1, 1]",
+    "model.t_list=[0.999, 0.624, 0]",
+    "model.network.num_layers=1",
+    "model.network.ffn_dim=32",
+)
+STAGE_3 = (
+    *SMALL_TEACHER,
     "method.guidance=1.5",
     "method.student_update_freq=3",
     "method.critic_warmup=2",
     "method.exit_sampling=random",
-    "method.gan={weight: 0.1, blocks: [0, 1]}",
+    "method.gan={weight: 0.1, blocks: [0]}",
     "train.steps=12",
     "train.global_batch=5",
 )
@@ -37,12 +44,12 @@ def stage_2(gaussian_conditions: Path, tmp_path_factory: pytest.TempPathFactory)
 def stage_3(gaussian_conditions: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Self-Forcing with a GAN and an average, from a tiny Wan teacher with random weights."""
     root = tmp_path_factory.mktemp("stage3")
-    teacherless = get_experiment("closed_form/gaussian_sf").override("model.teacher=null")
+    teacherless = get_experiment("closed_form/gaussian_sf").override(*SMALL_TEACHER)
     save_transformer(
         build_student(teacherless.model.override("chunk_size=null"), None), root / "folder" / "transformer"
     )
     add_model(root / "folder", str(root / "teacher"))
     given = {"conditions": gaussian_conditions, "teacher": root / "teacher"}
-    run_stage("pairs", "closed_form/gaussian_sf", root / "pairs", "model.teacher=null", *FEW, **given)
+    run_stage("pairs", "closed_form/gaussian_sf", root / "pairs", *SMALL_TEACHER, *FEW, **given)
     inputs = {name: str(path) for name, path in given.items()} | {"pairs": str(root / "pairs")}
     return Run("closed_form/gaussian_sf", STAGE_3, inputs, root / "run")

@@ -12,6 +12,7 @@ from fastgen_k8s.report.metric import load_metric, standard_error
         ("nowhere.at_all:measure", "wanted a module 'nowhere.at_all'"),
         ("examples.moving_shapes.metric:weigh", "wanted a function 'weigh'"),
         ("examples.moving_shapes.metric", "wanted a function ''"),
+        ("examples.moving_shapes.metric:MARGIN", "found 2"),
     ],
 )
 def test_a_metric_that_is_not_there_is_refused(reference: str, message: str) -> None:

@@ -7,11 +7,20 @@ from typing import Any
 
 import pytest
 
+from examples.moving_shapes.metric import TEACHER
 from fastgen_k8s.artifacts import Artifact, open_artifact
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.stages import report
 from tests.conftest import run_stage
-from tests.report_artifacts import SHOWN, put_samples, put_training, report_job, whole_report
+from tests.report_artifacts import (
+    SHOWN,
+    put_history,
+    put_pairs,
+    put_samples,
+    put_training,
+    report_job,
+    whole_report,
+)
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +89,17 @@ def test_a_prompt_cannot_write_into_the_page(tmp_path: Path) -> None:
     assert b"<script>alert" not in open_artifact(job.work.output, "report").read("index.html")
 
 
+def test_the_page_of_a_writer_that_was_killed_counts(tmp_path: Path) -> None:
+    job = report_job(tmp_path, {"kd": put_training(tmp_path / "kd", "1" * 64)}, "report.metric=null")
+    store = job.begin().store
+    report.run(job)
+    first = store.read("index.html")
+    store.delete("artifact.json")  # as if that writer had not come to its end
+    put_history(tmp_path)  # and as if time had passed
+    report.run(job)
+    assert open_artifact(job.work.output, "report").read("index.html") == first
+
+
 def test_a_report_of_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="wants pairs, samples or training runs to show, found none"):
         report.check(report_job(tmp_path, {}))
@@ -100,3 +120,15 @@ def test_a_closed_form_is_reported_without_videos(tmp_path: Path, gaussian_condi
     )
     made = run_stage("report", "closed_form/gaussian_kd", tmp_path / "report", METRIC, untrained=samples)
     assert (b"<video " in made.read("index.html"), list(summary(made)["metrics"])) == (False, ["untrained"])
+
+
+@pytest.mark.slow
+def test_the_students_speed_is_measured_where_the_teacher_is_given(tmp_path: Path) -> None:
+    (tmp_path / "prompts.txt").write_text("\n".join(SHOWN))
+    conditions = tmp_path / "conditions"
+    run_stage("encode", "moving_shapes/sf", conditions, teacher=TEACHER, prompts=tmp_path / "prompts.txt")
+    inputs = {"pairs": put_pairs(tmp_path / "pairs", "1" * 64, solver_steps=5), "conditions": str(conditions)}
+    job = report_job(tmp_path, {**inputs, "teacher": str(TEACHER)}, "report.metric=null")
+    report.run(job)
+    speeds = summary(open_artifact(job.work.output, "report"))["seconds_per_clip"]
+    assert [(speed["batch"], speed["ratio"] > 0) for speed in speeds] == [(1, True), (16, True)]

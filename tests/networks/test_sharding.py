@@ -1,0 +1,31 @@
+# pyright: basic
+"""Sharded over two processes, a network computes what it computes alone: parallel, rollout and features."""
+
+import json
+from pathlib import Path
+
+import pytest
+from torch.multiprocessing.spawn import spawn
+
+from tests.networks import sharded
+
+CASES = [(name, again) for name in sharded.WORKS for again in ("kept", "recomputed")]
+
+
+@pytest.fixture(scope="module")
+def differences(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
+    folder: Path = tmp_path_factory.mktemp("sharded")
+    spawn(sharded.main, (2, folder), nprocs=2)
+    return json.loads((folder / "differences.json").read_text())
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(("name", "again"), CASES)
+def test_two_processes_have_the_gradients_of_one(differences: dict[str, float], name: str, again: str) -> None:
+    assert differences[f"{name}, float32, {again}"] <= 1e-6
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(("name", "again"), CASES)
+def test_bfloat16_computes_the_same_gradients_roughly(differences: dict[str, float], name: str, again: str) -> None:
+    assert 0 < differences[f"{name}, bfloat16, {again}"] <= 0.05

@@ -1,0 +1,109 @@
+"""Agents as a scheduler starts them: a command line, an environment, an exit code, and what they wrote."""
+
+import os
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+MET = {"last_call_timeout": 2, "keep_alive_interval": 1, "keep_alive_max_attempt": 3, "join_timeout": 120}
+
+
+@dataclass
+class Agent:
+    """A running agent."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+
+    @property
+    def said(self) -> str:
+        """What it and its workers wrote to stdout."""
+        return re.sub(r"\x1b\[[0-9;]*m", "", (self.folder / "stdout").read_text())
+
+    @property
+    def errors(self) -> list[str]:
+        """The lines on stderr."""
+        return (self.folder / "stderr").read_text().splitlines()
+
+    def groups(self) -> list[tuple[int, int]]:
+        """The groups that its rank 0 trained in: processes, and the step after which they began."""
+        starts = re.findall(r"training .*?after=(-?\d+).*?processes=(\d+)", self.said)
+        return [(int(processes), int(after)) for after, processes in starts]
+
+    def wait(self) -> int:
+        """Its exit code."""
+        return self.process.wait(timeout=240)
+
+    def ask(self) -> None:
+        """SIGTERM, as a pod gets it."""
+        self.process.send_signal(signal.SIGTERM)
+
+    def workers(self) -> list[int]:
+        """The process ids of its workers: grandchildren, forked from its server."""
+        servers = _children(self.process.pid)
+        return [pid for server in servers for pid in _children(server)]
+
+
+def start(argv: Sequence[str], folder: Path, *, limits: Mapping[int, int] = {}, **environment: str) -> Agent:
+    """Start an agent, with limits of `resource` if any."""
+    folder.mkdir(parents=True)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PET_", "RANK", "WORLD_SIZE"))}
+    with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fastgen_k8s.agent", *argv],
+            env=clean | environment | {"OMP_NUM_THREADS": "1"},
+            stdout=out,
+            stderr=err,
+            preexec_fn=lambda: [resource.setrlimit(name, (value, value)) for name, value in limits.items()],
+        )
+    return Agent(process, folder)
+
+
+def two(argv: Sequence[str], folder: Path) -> tuple[Agent, Agent]:
+    """Two agents of one job; the first one hosts the rendezvous."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    shared = {
+        "PET_NNODES": "1:2",
+        "PET_RDZV_ENDPOINT": f"localhost:{port}",
+        "PET_RDZV_ID": "test",
+        "PET_RDZV_CONF": ",".join(f"{name}={value}" for name, value in MET.items()),
+    }
+    host = start(argv, folder / "host", limits={}, **shared)
+    wait_until(lambda: _listens(port), host)
+    return host, start(argv, folder / "guest", limits={}, **shared)
+
+
+def wait_until(happened: Callable[[], bool], *agents: Agent, timeout: float = 240) -> None:
+    """Look until something has happened, while the agents run."""
+    until = time.monotonic() + timeout
+    while not happened():
+        ended = [agent for agent in agents if agent.process.poll() is not None]
+        assert not ended, f"an agent ended early: {ended[0].errors}\n{ended[0].said}"
+        assert time.monotonic() < until, "\n".join(agent.said for agent in agents)
+        time.sleep(0.02)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("localhost", port)) == 0
+
+
+def _children(parent: int) -> list[int]:
+    found: list[int] = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[1]) == parent:
+            found.append(int(stat.parent.name))
+    return found

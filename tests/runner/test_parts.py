@@ -1,0 +1,128 @@
+"""The runner's small parts: what it finds, remembers, reads and shows."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from fastgen_k8s.errors import BadInput, Stopped
+from fastgen_k8s.pipeline.resolve import Resolved
+from fastgen_k8s.pipeline.spec import Stage
+from fastgen_k8s.pipeline.work import Work
+from fastgen_k8s.runner.history import History
+from fastgen_k8s.runner.lock import only_runner
+from fastgen_k8s.runner.processes import Agent, agent_of
+from fastgen_k8s.runner.show import Row, progress, table
+from fastgen_k8s.runner.words import last_words
+
+STAGE = Stage(name="kd", kind="train", experiment="closed_form/gaussian_kd")
+
+
+def resolved(digest: str = "d" * 64) -> Resolved:
+    """A stage of that digest."""
+    work = Work(kind="train", experiment=STAGE.experiment, output=f"root/kd/{digest[:16]}")
+    return Resolved(STAGE, digest, work)
+
+
+@pytest.mark.parametrize(
+    ("words", "output"),
+    [
+        (["python", "-m", "fastgen_k8s.agent", "--kind", "train", "--output", "root/kd/d"], "root/kd/d"),
+        (["python", "-m", "fastgen_k8s.agent", "--output", "a b/c"], "a b/c"),
+        (["python", "-m", "fastgen_k8s.agent", "--kind", "train"], None),
+        (["python", "-m", "fastgen_k8s.agents", "--output", "root/kd/d"], None),
+        (["grep", "fastgen_k8s.agent", "--output", "root/kd/d"], None),
+        ([], None),
+    ],
+)
+def test_an_agent_is_known_by_its_words(words: list[str], output: str | None) -> None:
+    assert agent_of(7, words) == (Agent(7, output) if output else None)
+
+
+def test_a_root_is_held_by_one_and_free_again_afterwards(tmp_path: Path) -> None:
+    with only_runner(tmp_path):
+        with pytest.raises(Stopped, match=f"found process {os.getpid()}"), only_runner(tmp_path):
+            pass
+        assert (tmp_path / "run.lock").read_text() == f"{os.getpid()}\n"
+    with only_runner(tmp_path):
+        pass
+
+
+def stages(root: Path) -> dict[str, dict[str, object]]:
+    """What `run.json` says of each stage."""
+    return json.loads((root / "run.json").read_text())["stages"]
+
+
+def test_the_times_of_a_stage_add_up_over_its_attempts(tmp_path: Path) -> None:
+    history = History(tmp_path, "tiny")
+    for code in (1, 0):
+        history.started(resolved())
+        history.ended(resolved(), code)
+    again = History(tmp_path, "tiny")
+    [attempts] = [stage["attempts"] for stage in stages(tmp_path).values()]
+    assert [attempt["code"] for attempt in attempts] == [1, 0]  # pyright: ignore[reportGeneralTypeIssues, reportUnknownVariableType]
+    assert again.seconds(resolved()) == pytest.approx(history.seconds(resolved()))
+
+
+def test_an_end_that_nobody_saw_is_filled_in_later(tmp_path: Path) -> None:
+    History(tmp_path, "tiny").started(resolved())
+    began = json.loads((tmp_path / "run.json").read_text())["stages"]["kd"]["attempts"][0]["started"]
+    later = History(tmp_path, "tiny")
+    later.ended(resolved(), None, began + 5)
+    later.ended(resolved(), None, began + 9)  # it has ended already
+    assert later.seconds(resolved()) == pytest.approx(5)
+
+
+def test_another_digest_begins_a_new_history(tmp_path: Path) -> None:
+    history = History(tmp_path, "tiny")
+    history.started(resolved())
+    history.started(resolved("e" * 64))
+    assert stages(tmp_path)["kd"]["digest"] == "e" * 64
+    assert len(stages(tmp_path)["kd"]["attempts"]) == 1  # pyright: ignore[reportArgumentType]
+
+
+def test_a_history_that_is_no_history_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("[")
+    with pytest.raises(BadInput, match=r"run\.json: wanted JSON"):
+        History(tmp_path, "tiny")
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        ("a\nerror: it broke\nb\n", ["it broke"]),
+        ("error: first\nerror: last\n", ["last"]),
+        ("Traceback\n  boom\n\n", ["Traceback", "  boom"]),
+        ("".join(f"{n}\n" for n in range(30)), [str(n) for n in range(10, 30)]),
+        ("", []),
+    ],
+)
+def test_the_last_words_are_the_error_or_the_end_of_the_log(log: str, said: list[str], tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(log)
+    assert last_words(tmp_path / "log") == said
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        ('{"step": 3, "steps": 9, "eta_seconds": 4.4, "losses": {"total": 0.12345}}', "3/9, 4 s left, loss 0.1235"),
+        ('{"step": 3, "steps": 9}', "3/9"),
+        ('{"step": 3, "steps": 9, "losses": {"total": null}}', "3/9"),
+        ("{}", ""),
+        ("{", ""),
+        (None, ""),
+    ],
+)
+def test_progress_is_what_the_stage_wrote_last(content: str | None, shown: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "progress.json").write_text(content)
+    assert progress(str(tmp_path)) == shown
+
+
+def test_a_table_shows_every_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [Row("conditions", "encode", "up to date", 1.0), Row("kd", "train", "running", 12.34, "3/9, 4 s left")]
+    Console(width=100).print(table(rows))
+    shown = capsys.readouterr().out
+    assert all(word in shown for word in ("conditions", "up to date", "running", "12.3 s", "3/9, 4 s left"))

@@ -1,0 +1,78 @@
+"""What `inspect` says of artifacts, files and folders, whole and torn."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from fastgen_k8s.artifacts import begin
+from fastgen_k8s.errors import BadInput
+from fastgen_k8s.networks.pth import to_pth
+from fastgen_k8s.stages.inspection import inspect, main
+
+
+def said(path: Path) -> str:
+    """Everything that is said."""
+    return "\n".join(inspect(str(path)))
+
+
+def test_an_artifact_says_what_it_is_and_that_it_is_whole(gaussian_conditions: Path) -> None:
+    lines = said(gaussian_conditions)
+    assert lines.startswith("artifact: conditions ")
+    assert "prompts: 2" in lines
+    assert lines.splitlines()[-1].startswith("whole: 5 files")
+
+
+def test_a_torn_artifact_is_named_with_its_file(tmp_path: Path) -> None:
+    writer = begin(str(tmp_path / "made"), "conditions", "0" * 64, {})
+    writer.put("prompts.json", b"[]")
+    writer.commit({})
+    (tmp_path / "made/prompts.json").write_bytes(b"[")
+    with pytest.raises(BadInput, match=r"prompts\.json: torn"):
+        said(tmp_path / "made")
+
+
+def test_an_unfinished_artifact_says_what_it_will_be(tmp_path: Path) -> None:
+    begin(str(tmp_path / "made"), "pairs", "0" * 64, {})
+    assert said(tmp_path / "made") == "unfinished: pairs 0000000000000000"
+
+
+def test_weights_say_how_many_parameters_of_which_kind(tmp_path: Path) -> None:
+    state = {"a.weight": torch.zeros(3, 4), "a.bias": torch.zeros(3, dtype=torch.float16)}
+    (tmp_path / "weights.pt").write_bytes(to_pth(state))
+    assert "15 parameters in 2 tensors, float16, float32" in said(tmp_path / "weights.pt")
+
+
+def test_weights_that_are_not_finite_are_named(tmp_path: Path) -> None:
+    (tmp_path / "weights.pt").write_bytes(to_pth({"a.weight": torch.full((2,), torch.nan), "b": torch.zeros(1)}))
+    assert "not finite: a.weight" in said(tmp_path / "weights.pt")
+
+
+def test_one_tensor_says_its_shape(tmp_path: Path) -> None:
+    (tmp_path / "path.pth").write_bytes(to_pth(torch.zeros(4, 2, 6, 1, 1)))
+    assert said(tmp_path / "path.pth").startswith("file: one tensor [4, 2, 6, 1, 1] float32")
+
+
+def test_a_folder_of_artifacts_says_what_each_is(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        begin(str(tmp_path / name), "pairs", "0" * 64, {})
+    assert said(tmp_path).count("unfinished: pairs") == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [(b"hello", "notes.txt"), (b"hello", "weights.pt"), (b"hello", "weights.safetensors"), (b"", "path.pth")],
+)
+def test_a_file_of_something_else_is_one_line_and_65(
+    content: bytes, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert main([str(tmp_path / name)]) == 65
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {tmp_path / name}")
+
+
+@pytest.mark.parametrize("name", ["nothing", ""])
+def test_nothing_that_we_know_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="wanted"):
+        said(tmp_path / name)

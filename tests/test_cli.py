@@ -1,0 +1,199 @@
+"""The command line: what it prints, how it refuses, and that it starts without torch."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fastgen_k8s import cli
+from fastgen_k8s.artifacts import open_artifact
+from fastgen_k8s.experiments import EXPERIMENTS
+from fastgen_k8s.experiments.schema import Experiment
+
+GAUSSIAN = "manifests/pipelines/closed-form-gaussian.yaml"
+KD = ["--experiment", "closed_form/gaussian_kd"]
+
+Say = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def say(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Say:
+    """Run a command in this process; exit code, stdout and stderr."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["fastgen-k8s", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["run", "--help"], ["experiments"], ["run", GAUSSIAN, "--root", "nowhere", "--dry-run"]],
+)
+def test_a_command_that_only_looks_starts_without_torch(words: list[str]) -> None:
+    program = f"""
+import sys
+from fastgen_k8s.cli import main
+sys.argv = {["fastgen-k8s", *words]!r}
+try:
+    main()
+except SystemExit as end:
+    sys.exit(end.code or sorted({{"torch", "diffusers", "numpy"}} & sys.modules.keys()) or 0)
+"""
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "Missing command"),
+        (["distil"], "distil"),
+        (["run"], "file"),
+        (["run", GAUSSIAN, "--rot", "x"], "--rot"),
+        (["run", GAUSSIAN, "--root", "x", "--parallel", "0"], "--parallel"),
+        (["run", GAUSSIAN], "wanted a local root"),
+        (["run", "nothing.yaml", "--root", "x"], "nothing.yaml: wanted a pipeline file, found none"),
+        (["run", GAUSSIAN, "--root", "s3://bucket/x"], "found s3://bucket/x"),
+        (["run", GAUSSIAN, "--root", "x", "--from", "kdd"], "unknown stage 'kdd': did you mean 'kd'?"),
+        (["run", GAUSSIAN, "--root", "x", "--only", "kdd"], "unknown stage 'kdd': did you mean 'kd'?"),
+        (["run", GAUSSIAN, "--root", "x", "--only", "kd", "--from", "kd"], "found both"),
+        (["run", GAUSSIAN, "--root", "x", "kd.train.stepz=1"], "did you mean 'train.steps'?"),
+        (["run", GAUSSIAN, "--root", "x", "kd.placement.processes=999"], "at most train.global_batch"),
+        (["run", GAUSSIAN, "--root", "x", "kd.placement.resource=h100_9"], "did you mean 'h100_8'?"),
+        (["experiments", "closed_form/gausian_kd"], "did you mean 'closed_form/gaussian_kd'?"),
+        (["train", "--output", "x"], "--experiment"),
+        (["train", *KD], "--output"),
+        (["train", "--experiment", "nothing", "--output", "x"], "unknown experiment 'nothing'"),
+        (["train", *KD, "--output", "x", "--set", "train.stepz=1"], "did you mean 'steps'?"),
+        (["train", *KD, "--output", "x", "--set", "max_iter=1"], "it became train.steps"),
+        (["train", *KD, "--output", "x", "--input", "pairs"], "name=uri"),
+        (["train", *KD, "--output", "x", "--nodes", "3:2"], "min 3 above max 2"),
+        (["train", *KD, "--output", "x", "--processes", "999"], "at most train.global_batch"),
+        (["train", *KD, "--output", "x", "--save-every", "many"], "--save-every"),
+        (["train", *KD, "--output", "x", "--tracker", "mlflow"], "mlflow"),
+        (["pairs", *KD, "--output", "x", "--prompts", "p", "--input", "conditions=c"], "found both"),
+        (["models", "add"], "folder"),
+        (["inspect"], "uri"),
+    ],
+)
+def test_a_wrong_word_is_one_line_and_64(words: list[str], said: str, say: Say) -> None:
+    code, out, err = say(*words)
+    assert (code, out) == (64, "")
+    [line] = err.splitlines()
+    assert line.startswith("error: ")
+    assert said.lower() in line.lower()
+
+
+def test_the_experiments_are_listed(say: Say) -> None:
+    _, out, _ = say("experiments")
+    assert [line.split()[0] for line in out.splitlines()] == list(EXPERIMENTS)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_is_printed_whole(name: str, say: Say) -> None:
+    _, out, _ = say("experiments", name)
+    assert Experiment.model_validate(yaml.safe_load(out)) == EXPERIMENTS[name]
+
+
+def test_a_dry_run_says_what_is_there_and_what_is_to_do(tmp_path: Path, say: Say) -> None:
+    code, out, _ = say("run", GAUSSIAN, "--root", str(tmp_path), "--dry-run", "--from", "sf")
+    assert code == 0
+    assert out.splitlines()[0].split()[:3] == ["sf", "to", "do"]
+    assert not list(tmp_path.iterdir())
+
+
+# --- models add -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def teacher(tmp_path: Path) -> Path:
+    """A folder that looks like diffusers'."""
+    for name, text in {
+        "transformer/config.json": "{}",
+        "vae/config.json": "{}",
+        ".cache/x": "",
+        "README.md": "a",
+    }.items():
+        (tmp_path / "teacher" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "teacher" / name).write_text(text)
+    return tmp_path / "teacher"
+
+
+def test_a_folder_becomes_a_model_artifact(teacher: Path, tmp_path: Path, say: Say) -> None:
+    code, out, _ = say("models", "add", str(teacher), "--to", str(tmp_path / "model"))
+    manifest = open_artifact(str(tmp_path / "model"), "model").manifest
+    assert code == 0
+    assert manifest.digest[:16] in out
+    assert sorted(manifest.files) == ["README.md", "transformer/config.json", "vae/config.json"]
+
+
+def test_the_digest_of_a_model_is_that_of_its_content(teacher: Path, tmp_path: Path, say: Say) -> None:
+    for name in ("one", "other"):
+        say("models", "add", str(teacher), "--to", str(tmp_path / name))
+    (teacher / "vae/config.json").write_text("{1}")
+    say("models", "add", str(teacher), "--to", str(tmp_path / "third"))
+    digests = [open_artifact(str(tmp_path / name), "model").manifest.digest for name in ("one", "other", "third")]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_model_is_added_twice_to_no_effect_and_another_is_refused_its_place(
+    teacher: Path, tmp_path: Path, say: Say
+) -> None:
+    assert [say("models", "add", str(teacher), "--to", str(tmp_path / "model"))[0] for _ in range(2)] == [0, 0]
+    (teacher / "vae/config.json").write_text("{1}")
+    code, _, err = say("models", "add", str(teacher), "--to", str(tmp_path / "model"))
+    assert code == 65
+    assert "wanted the place of model" in err
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"), [("nothing", "found nothing"), (".", "found none of them"), ("file", "found a file")]
+)
+def test_what_is_no_model_is_refused(folder: str, said: str, tmp_path: Path, say: Say) -> None:
+    (tmp_path / "file").write_text("")
+    code, _, err = say("models", "add", str(tmp_path / folder), "--to", str(tmp_path / "model"))
+    assert code == 65
+    assert said in err
+    assert not (tmp_path / "model").exists()
+
+
+# --- stages -----------------------------------------------------------------------------------------------------------
+
+
+def program(*words: str) -> subprocess.CompletedProcess[str]:
+    """A command as a process of its own."""
+    return subprocess.run([sys.executable, "-m", "fastgen_k8s", *words], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.processes
+def test_prompts_are_encoded_before_the_stage_that_needs_them(tmp_path: Path) -> None:
+    (tmp_path / "prompts.txt").write_text("turning left\n")
+    few = ["--set", "pairs.samples_per_prompt=2", "--set", "pairs.block_size=2"]
+    made = program("pairs", *KD, *few, "--prompts", str(tmp_path / "prompts.txt"), "--output", str(tmp_path / "made"))
+    assert made.returncode == 0, made.stderr
+    conditions = open_artifact(str(tmp_path / "made-conditions"), "conditions").manifest
+    assert open_artifact(str(tmp_path / "made"), "pairs").manifest.inputs == {"conditions": conditions.digest}
+
+
+@pytest.mark.processes
+def test_a_stage_ends_with_its_own_code_and_one_line(tmp_path: Path) -> None:
+    (tmp_path / "prompts.txt").write_text("turning round\n")
+    made = program("pairs", *KD, "--prompts", str(tmp_path / "prompts.txt"), "--output", str(tmp_path / "made"))
+    assert made.returncode == 65
+    [line] = made.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.processes
+def test_inspect_says_what_an_artifact_is(gaussian_conditions: Path) -> None:
+    said = program("inspect", str(gaussian_conditions))
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.startswith("artifact: conditions ")
