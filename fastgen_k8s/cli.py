@@ -13,7 +13,7 @@ from typer.exceptions import TyperException
 from fastgen_k8s.errors import FastgenError, Misdescribed
 from fastgen_k8s.experiments import EXPERIMENTS, get_experiment
 from fastgen_k8s.launch.command import AGENT, argv, check_world, environment
-from fastgen_k8s.pipeline.work import Execution, Kind, Placement, Work, parse_inputs
+from fastgen_k8s.pipeline.work import Execution, Kind, Placement, Work, check_read, parse_inputs
 
 cli = typer.Typer(
     help="Distil diffusion models into few-step, causal students.",
@@ -63,7 +63,10 @@ def run(
 
     KEY=VALUE without a stage changes every stage whose kind reads that key.
     """
-    from fastgen_k8s import runner  # TorchX and rich take their time, and --help needs neither
+    try:
+        from fastgen_k8s import runner  # here, because TorchX takes its time and --help does not need it
+    except ModuleNotFoundError as error:
+        raise Misdescribed(f"a run wants the extra `cluster` of fastgen-k8s, found no {error.name}") from error
 
     asked = runner.prepare(file, root, changes or [], first, only, parallel)
     if dry_run:
@@ -186,6 +189,7 @@ def _encoded(
     place = output.rstrip("/") + "-conditions"
     needed = {"prompts": str(prompts)} | ({"teacher": given["teacher"]} if "teacher" in given else {})
     work = Work.parse(_work("encode", experiment, place, settings, needed), "command line")
+    work.resolve()
     code = subprocess.run(_words(work), env=_environment(work, Placement()), check=False).returncode
     if code:
         raise typer.Exit(code)
@@ -196,6 +200,7 @@ def _become_agent(work: Work, placement: Placement | None = None, execution: Exe
     """Turn this process into the stage's agent, so that signals and the exit code are the agent's own."""
     where, habits = placement or Placement(), execution or Execution()
     work.resolve()
+    check_read([work.kind, "encode"], work.overrides)  # what `--prompts` encodes has the same settings
     check_world(work, where)
     sys.stdout.flush()
     os.execve(sys.executable, _words(work, where, habits), _environment(work, where))

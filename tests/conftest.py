@@ -23,7 +23,7 @@ def job_of(kind: Kind, experiment: str, output: Path, *settings: str, **inputs: 
         inputs={name: str(path) for name, path in inputs.items()},
         output=str(output),
     )
-    return resolve([*work.argv(), *Execution().argv()])
+    return resolve([*work.argv(), *Execution(log_every=1).argv()])
 
 
 def run_stage(kind: Kind, experiment: str, output: Path, *settings: str, **inputs: Path) -> Artifact:

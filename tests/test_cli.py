@@ -33,6 +33,7 @@ def say(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     return run
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "words",
     [["--help"], ["run", "--help"], ["experiments"], ["run", GAUSSIAN, "--root", "nowhere", "--dry-run"]],
@@ -73,6 +74,7 @@ except SystemExit as end:
         (["train", "--experiment", "nothing", "--output", "x"], "unknown experiment 'nothing'"),
         (["train", *KD, "--output", "x", "--set", "train.stepz=1"], "did you mean 'steps'?"),
         (["train", *KD, "--output", "x", "--set", "max_iter=1"], "it became train.steps"),
+        (["train", *KD, "--output", "x", "--set", "sample.seed=1"], "a train stage reads model"),
         (["train", *KD, "--output", "x", "--input", "pairs"], "name=uri"),
         (["train", *KD, "--output", "x", "--nodes", "3:2"], "min 3 above max 2"),
         (["train", *KD, "--output", "x", "--processes", "999"], "at most train.global_batch"),

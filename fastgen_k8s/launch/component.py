@@ -9,7 +9,7 @@ from torchx.specs import AppDef
 from fastgen_k8s.artifacts import find_artifact
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.launch.app import app
-from fastgen_k8s.pipeline.work import Execution, Kind, Placement, Work, input_digest, known_input
+from fastgen_k8s.pipeline.work import Execution, Kind, Placement, Work, check_read, input_digest, known_input
 
 MADE_BY: Mapping[str, str] = {
     "conditions": "encode",
@@ -45,6 +45,7 @@ def stage_app(
     habits = Execution.parse(dict(execution or {}), "arguments")
     described = {"kind": kind, "experiment": experiment, "overrides": list(overrides), "output": output}
     closed_form = Work.parse(described, "arguments").resolve().model.teacher is not None
+    check_read([kind], overrides)
     given = {name: uri for name, uri in inputs.items() if not (name == "teacher" and closed_form)}
     for name, uri in given.items():
         known_input(kind, name)

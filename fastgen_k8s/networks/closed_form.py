@@ -40,7 +40,7 @@ class ResidualScore(Network):
             last.bias.zero_()
 
     @property
-    def blocks(self) -> nn.ModuleList:
+    def blocks(self) -> nn.ModuleList:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The network's own list, not a second registration of it."""
         return self.network.blocks
 

@@ -1,24 +1,19 @@
 """Reading a network's weights out of any checkpoint that people have: FastGen's, CausVid's, DCP folders, flat files."""
 
 # pyright: basic
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
 from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
 from torch import Tensor
-from torch.distributed.checkpoint.api import CheckpointException
-from torch.distributed.checkpoint.filesystem import FileSystemReader
-from torch.distributed.checkpoint.metadata import TensorStorageMetadata
-from torch.distributed.checkpoint.state_dict_loader import load
 
 from fastgen_k8s.errors import BadInput
+from fastgen_k8s.networks.dcp import read_whole
 from fastgen_k8s.networks.folder import read_safetensors
 from fastgen_k8s.networks.pth import from_pth
 
+_OPTIMISER = ("optimizer", "optim.")
 _WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 _ROOTS = ("model", "net", "generator", "generator_ema", "student", "transformer", "state_dict")
 
@@ -35,7 +30,8 @@ class Weights:
 def read_weights(path: Path, *, ema: bool = False) -> Weights:
     """The weights in a file or a DCP folder, loaded without running any code of it (BadInput otherwise)."""
     if path.is_dir():
-        return Weights(_diffusers_keys(_dcp(path), path), "DCP folder", _number(path.name))
+        state = {name: value for name, value in read_whole(path, "").items() if not name.startswith(_OPTIMISER)}
+        return Weights(_diffusers_keys(state, path), "DCP folder", _number(path.name))
     if not path.is_file():
         raise BadInput(f"{path}: wanted a checkpoint, found none")
     if path.suffix == ".safetensors":
@@ -61,55 +57,6 @@ def _from_pickle(data: object, path: Path, ema: bool) -> Weights:
     return Weights(_diffusers_keys(data, path), "flat")
 
 
-def _dcp(path: Path) -> dict[str, Tensor]:
-    try:
-        with (path / ".metadata").open("rb") as file:
-            metadata = _MetadataUnpickler(file).load()
-        entries = metadata.state_dict_metadata
-    except FileNotFoundError as error:
-        raise BadInput(f"{path}: wanted a DCP folder with .metadata, found {_listing(path)}") from error
-    except (pickle.UnpicklingError, EOFError, AttributeError, ValueError) as error:
-        raise BadInput(f"{path}/.metadata: wanted DCP metadata, found {error}") from error
-    state = {
-        name: torch.empty(entry.size, dtype=entry.properties.dtype)
-        for name, entry in entries.items()
-        if isinstance(entry, TensorStorageMetadata) and not name.startswith(("optimizer", "optim."))
-    }
-    try:
-        load(state, storage_reader=FileSystemReader(path), no_dist=True)
-    except (CheckpointException, OSError) as error:
-        raise BadInput(
-            f"{path}: wanted every shard that .metadata names, found {str(error).splitlines()[0]}"
-        ) from error
-    return state
-
-
-class _MetadataUnpickler(pickle.Unpickler):
-    """DCP's metadata are a pickle: only torch's own plain classes may be built from it."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        plain = module.startswith("torch.distributed.checkpoint.") or module == "torch.distributed._shard.metadata"
-        if plain or (module, name) in _PLAIN:
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"a pickle that wants {module}.{name}")
-
-
-_PLAIN = {
-    ("torch", "Size"),
-    ("torch.serialization", "_get_layout"),
-    ("torch._utils", "_rebuild_tensor_v2"),
-    ("collections", "OrderedDict"),
-    ("collections", "defaultdict"),
-    ("builtins", "set"),
-    ("builtins", "dict"),
-    *(
-        (("torch", str(dtype).removeprefix("torch.")))
-        for dtype in vars(torch).values()
-        if isinstance(dtype, torch.dtype)
-    ),
-}
-
-
 def _diffusers_keys(state: object, path: Path) -> dict[str, Tensor]:
     if not isinstance(state, Mapping):
         raise BadInput(f"{path}: wanted tensors by name, found {type(state).__name__}")
@@ -131,8 +78,3 @@ def _unwrapped(name: str) -> str:
 def _number(name: str) -> int | None:
     digits = name.split(".")[0].removeprefix("step-")
     return int(digits) if digits.isdigit() else None
-
-
-def _listing(path: Path) -> str:
-    names = sorted(child.name for child in path.iterdir())
-    return ", ".join(names[:5]) or "an empty folder"

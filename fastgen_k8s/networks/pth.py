@@ -3,6 +3,7 @@
 import io
 import pickle
 import struct
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
@@ -43,7 +44,8 @@ def to_pth(value: Tensor | Mapping[str, Tensor]) -> bytes:
 def from_pth(source: Path | bytes, where: str) -> object:
     """Plain data and tensors in a file; BadInput for anything that is not, or that wants to run code."""
     try:
-        with torch.serialization.safe_globals(_NUMPY):
+        with torch.serialization.safe_globals(_NUMPY), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Detected pickle protocol")  # what it cannot read is refused
             file = io.BytesIO(source) if isinstance(source, bytes) else source
             return torch.load(file, weights_only=True, map_location="cpu")
     except _UNREADABLE as error:

@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from fastgen_k8s.config import Config, nearest, read_yaml
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments.schema import Experiment
-from fastgen_k8s.pipeline.work import KINDS, Execution, Kind, Placement, Work, known_input, reads
+from fastgen_k8s.pipeline.work import KINDS, Execution, Kind, Placement, Work, check_read, known_input
 
 API_VERSION = "fastgen-k8s.github.io/v1alpha1"
 OBJECT_KIND = "DistillationPipeline"
@@ -71,7 +71,7 @@ class Pipeline(Config):
 
     image: str = "fastgen-k8s:latest"
     root: str | None = None  # where the stages' outputs go; `--root` replaces it
-    backend: Literal["local", "jobset", "volcano"] = "local"
+    backend: Literal["jobset", "volcano"] = "jobset"  # of a cluster; a local run has its own
     queue: str | None = None
     stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=64)]
 
@@ -141,11 +141,7 @@ def _check(stage: Stage, earlier: tuple[Stage, ...], later: tuple[Stage, ...]) -
     if stage.name in kinds:
         raise Misdescribed("wanted a name of its own, found an earlier stage of that name")
     stage.resolve()
-    for setting in stage.overrides:
-        key = setting.partition("=")[0].strip()
-        if not reads(stage.kind, key):
-            known = ", ".join(KINDS[stage.kind].reads)
-            raise Misdescribed(f"override {setting!r}: a {stage.kind} stage reads {known}, and nothing else")
+    check_read([stage.kind], stage.overrides)
     for name in stage.needs:
         _check_earlier(f"needs {name!r}", name, kinds, later, stage.name)
     for name, source in stage.inputs.items():

@@ -130,6 +130,14 @@ def reads(kind: Kind, key: str) -> bool:
     return any(f"{key}.".startswith(f"{section}.") or section.startswith(f"{key}.") for section in KINDS[kind].reads)
 
 
+def check_read(kinds: Sequence[Kind], overrides: Sequence[str]) -> None:
+    """Raise Misdescribed for an override that no stage of these kinds reads, and that would do nothing."""
+    for setting in overrides:
+        if not any(reads(kind, setting.partition("=")[0].strip()) for kind in kinds):
+            known = ", ".join(dict.fromkeys(section for kind in kinds for section in KINDS[kind].reads))
+            raise Misdescribed(f"override {setting!r}: a {kinds[0]} stage reads {known}, and nothing else")
+
+
 def work_digest(kind: Kind, experiment: Experiment, inputs: Mapping[str, str]) -> str:
     """Digest of a work from its resolved experiment and its inputs' digests."""
     return digest(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torchx.runner import Runner
 
+from fastgen_k8s.errors import StoreFailed
 from fastgen_k8s.launch.app import app
 from fastgen_k8s.launch.local import exit_code
 from fastgen_k8s.pipeline.resolve import Resolved
@@ -52,7 +53,10 @@ class Jobs:
         """Begin a job of a stage."""
         application = app(stage.work, stage.stage.placement, stage.stage.execution)
         logs = str(self._root / LOGS / stage.stage.name)
-        handle = self._runner.run(application, SCHEDULER, cfg={"log_dir": logs})
+        try:
+            handle = self._runner.run(application, SCHEDULER, cfg={"log_dir": logs})
+        except OSError as error:
+            raise StoreFailed(f"{error.filename or logs}: {error.strerror}") from error
         self.alive.append(Job(stage.stage.name, Path(stage.output).name, stage.output, time.monotonic(), handle=handle))
 
     def stop(self, job: Job, why: str, grace: float) -> None:
@@ -88,12 +92,12 @@ class Jobs:
 
     def _left_behind(self) -> list[Job]:
         """The jobs of a killed runner."""
-        outputs = dict.fromkeys(agent.output for agent in processes.find(str(self._root)))
+        outputs = dict.fromkeys(agent.output for agent in processes.find(self._root))
         now = time.monotonic()
         return [Job(Path(output).parent.name, Path(output).name, output, now) for output in outputs]
 
     def _agents(self, job: Job) -> list[processes.Agent]:
-        return [agent for agent in processes.find(str(self._root)) if agent.output == job.output]
+        return [agent for agent in processes.find(self._root) if agent.output == job.output]
 
 
 def path_of_this_python() -> list[str]:

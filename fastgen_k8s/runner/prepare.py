@@ -39,7 +39,7 @@ def prepare(
     where = root or pipeline.root
     if where is None or "://" in where:
         raise Misdescribed(f"{file}: wanted a local root (--root DIR), found {where or 'none'}")
-    place = Path(where).absolute()  # a stage left behind is recognised by its absolute output
+    place = Path(where).resolve()  # one spelling: a stage left behind is recognised by its output
     stages = resolve(pipeline, str(place))
     for stage in stages.values():
         check_world(stage.work, stage.stage.placement)

@@ -32,12 +32,13 @@ from fastgen_k8s.pipeline.resolve import missing
 from fastgen_k8s.runner.history import History
 from fastgen_k8s.runner.jobs import SCHEDULER, Ended, Job, Jobs, path_of_this_python
 from fastgen_k8s.runner.lock import only_runner
-from fastgen_k8s.runner.pages import publish
+from fastgen_k8s.runner.pages import pages, publish
 from fastgen_k8s.runner.prepare import Run
 from fastgen_k8s.runner.show import Row, Show, progress
 from fastgen_k8s.runner.words import last_words
 
 _POLL = 0.2  # seconds between two looks
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 def carry_out(run: Run, show: Show) -> int:
@@ -47,30 +48,35 @@ def carry_out(run: Run, show: Show) -> int:
         if absent:
             where = ", ".join(f"{name} ({run.stages[name].output})" for name in absent)
             raise BadInput(f"wanted the artifacts of earlier stages, found none of {where}")
-        runner = get_runner(extra_paths=path_of_this_python())
-        try:
-            runner.scheduler_run_opts(SCHEDULER)  # makes the scheduler, whose signal handlers ours replace
-            with _signals() as received:
+        with _signals() as received:
+            runner = get_runner(extra_paths=path_of_this_python())
+            try:
+                runner.scheduler_run_opts(SCHEDULER)  # makes the scheduler, which puts handlers of its own
+                _listen(received)
                 return _Local(run, Jobs(runner, run.root), show, received).until_settled()
-        finally:
-            runner.close()
+            finally:
+                runner.close()
 
 
 @contextmanager
 def _signals() -> Generator[list[int]]:
     """Collect SIGINT and SIGTERM instead of dying of them."""
     received: list[int] = []
-
-    def note(signum: int, _frame: FrameType | None) -> None:
-        received.append(signum)
-
-    wanted = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, note) for number in wanted]
+    before = [signal.getsignal(number) for number in _STOPPING]
+    _listen(received)
     try:
         yield received
     finally:
-        for number, handler in zip(wanted, before, strict=True):
+        for number, handler in zip(_STOPPING, before, strict=True):
             signal.signal(number, handler)
+
+
+def _listen(received: list[int]) -> None:
+    def note(signum: int, _frame: FrameType | None) -> None:
+        received.append(signum)
+
+    for number in _STOPPING:
+        signal.signal(number, note)
 
 
 class _Local:
@@ -107,6 +113,8 @@ class _Local:
             self._show.event(job.stage, "found running, left by an earlier run")
             if job.stage not in self._seen:
                 self._jobs.stop(job, "no stage of this pipeline", 0)
+            elif job.output == self._run.stages[job.stage].output:
+                self._started.add(job.stage)
         busy = {job.output for job in self._jobs.alive}
         for stage in self._run.stages.values():
             if stage.output not in busy and find_artifact(stage.output) is not None:
@@ -194,6 +202,8 @@ class _Local:
             return self._failed.code
         if self._received and any(self._seen[name].outcome is None for name in self._run.chosen):
             raise Stopped("asked to stop; the same command goes on where this run was")
+        for page in pages(self._run.stages[name] for name in self._run.chosen):
+            print(page)
         return 0
 
     def _row(self, name: str) -> Row:

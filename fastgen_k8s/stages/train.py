@@ -8,6 +8,7 @@ from pydantic import JsonValue
 from fastgen_k8s.artifacts import Manifest, Writer, open_artifact
 from fastgen_k8s.methods.method import Method
 from fastgen_k8s.networks.device import local_device
+from fastgen_k8s.networks.load import recompute_activations
 from fastgen_k8s.networks.pth import to_pth
 from fastgen_k8s.pipeline.work import KINDS
 from fastgen_k8s.stages.assembly import Data, build, check_inputs, validation_samples
@@ -37,6 +38,8 @@ def run(job: Job) -> Manifest:
         data = Data(job)
         method = build(job, data, device)
         for network in (*method.roles.values(), *method.frozen.values()):
+            if settings.checkpointing:
+                recompute_activations(network)
             shard(network, world, settings.precision)
         state = start(method, settings, job.experiment.optimisation)
         _train(job, world, stop, data, method, state)

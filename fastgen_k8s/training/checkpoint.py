@@ -22,7 +22,7 @@ from fastgen_k8s.artifacts.directory import Directory
 from fastgen_k8s.artifacts.manifest import from_json, to_json
 from fastgen_k8s.config import Config
 from fastgen_k8s.errors import BadInput, FastgenError, Misdescribed
-from fastgen_k8s.training.dcp import read_into, read_whole, write_parts
+from fastgen_k8s.networks.dcp import read_into, read_whole, write_parts
 from fastgen_k8s.training.parallel import World, agree, first
 from fastgen_k8s.training.state import AVERAGED, State
 

@@ -77,6 +77,7 @@ def torchx(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([program, *words], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("scheduler", ["local_cwd", "kubernetes"])
 def test_a_dry_run_needs_no_cluster_and_no_torch(scheduler: str, gaussian_conditions: Path) -> None:
     given = ["--experiment", "closed_form/gaussian_kd", "--conditions", str(gaussian_conditions)]
@@ -85,11 +86,13 @@ def test_a_dry_run_needs_no_cluster_and_no_torch(scheduler: str, gaussian_condit
     assert "fastgen_k8s.agent" in shown.stdout
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
         (["components/stage2.py", "--pairs", "nowhere"], 65, "error: input 'pairs': nowhere: wanted an artifact"),
         (["components/stage2.py", "--experiment", "nothing"], 64, "error: unknown experiment 'nothing'"),
+        (["components/stage2.py", "sample.seed=1"], 64, "error: override 'sample.seed=1': a train stage reads model"),
         (["components/stage2.py", "--nodes", "3:2"], 64, "error: arguments: nodes: wanted min:max nodes"),
     ],
 )

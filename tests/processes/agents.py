@@ -15,6 +15,23 @@ from pathlib import Path
 MET = {"last_call_timeout": 2, "keep_alive_interval": 1, "keep_alive_max_attempt": 3, "join_timeout": 120}
 
 
+@dataclass(frozen=True)
+class Group:
+    """Processes that trained together."""
+
+    processes: int
+    after: int  # the step of the checkpoint that they went on from
+    steps: list[int]
+
+    @classmethod
+    def parse(cls, said: str) -> "Group":
+        """A group from what its rank 0 wrote."""
+        processes, after = re.search(r"processes=(\d+)", said), re.search(r"after=(-?\d+)", said)
+        assert processes is not None
+        assert after is not None
+        return cls(int(processes[1]), int(after[1]), [int(step) for step in re.findall(r" step=(\d+) +total", said)])
+
+
 @dataclass
 class Agent:
     """A running agent."""
@@ -32,10 +49,10 @@ class Agent:
         """The lines on stderr."""
         return (self.folder / "stderr").read_text().splitlines()
 
-    def groups(self) -> list[tuple[int, int]]:
-        """The groups that its rank 0 trained in: processes, and the step after which they began."""
-        starts = re.findall(r"training .*?after=(-?\d+).*?processes=(\d+)", self.said)
-        return [(int(processes), int(after)) for after, processes in starts]
+    def groups(self) -> list["Group"]:
+        """The groups of processes whose rank 0 was a worker of this agent."""
+        pieces = re.split(r"\btraining +", self.said)[1:]
+        return [Group.parse(piece) for piece in pieces]
 
     def wait(self) -> int:
         """Its exit code."""

@@ -52,7 +52,10 @@ class _Reader(FileSystemReader):
     """DCP's metadata are a pickle: this reader builds plain descriptions from it and nothing else."""
 
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
-        with (Path(self.path) / ".metadata").open("rb") as file:
+        described = Path(self.path) / ".metadata"
+        if not described.is_file():
+            raise BadInput(f"{self.path}: wanted a DCP folder, found no .metadata in it")
+        with described.open("rb") as file:
             metadata = _Plain(file).load()
         if not isinstance(metadata, Metadata):
             raise pickle.UnpicklingError(f"wanted DCP metadata, found {type(metadata).__name__}")

@@ -1,0 +1,53 @@
+"""Training as a stage: what its settings change, and what they must not."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.utils.checkpoint
+
+from fastgen_k8s.artifacts import store_at
+from fastgen_k8s.training.checkpoint import load_role
+from fastgen_k8s.training.metrics import read_metrics
+from tests.conftest import run_stage
+
+KD = "closed_form/gaussian_kd"
+SHORT = ("train.steps=3", "train.global_batch=4")
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory, gaussian_conditions: Path) -> dict[str, Path]:
+    place = tmp_path_factory.mktemp("pairs") / "pairs"
+    small = ("pairs.samples_per_prompt=4", "pairs.block_size=8")
+    run_stage("pairs", KD, place, *small, conditions=gaussian_conditions)
+    return {"conditions": gaussian_conditions, "pairs": place}
+
+
+def losses(place: Path) -> list[float]:
+    return [line["total"] for line in read_metrics(store_at(str(place)))]
+
+
+def test_recomputing_activations_changes_no_number(
+    tmp_path: Path, inputs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_stage("train", KD, tmp_path / "kept", *SHORT, **inputs)
+    used: list[bool] = []
+    plain: Any = torch.utils.checkpoint.checkpoint  # pyright: ignore[reportUnknownMemberType]
+    monkeypatch.setattr("torch.utils.checkpoint.checkpoint", lambda *a, **k: used.append(True) or plain(*a, **k))  # pyright: ignore
+    run_stage("train", KD, tmp_path / "again", *SHORT, "train.checkpointing=true", **inputs)
+    kept, again = (load_role(str(tmp_path / name), "student", "raw")[0] for name in ("kept", "again"))
+    assert used, "no block was run through torch's checkpoint"
+    assert all(torch.equal(kept[name], again[name]) for name in kept)
+
+
+def test_exactly_so_many_steps_are_made_and_logged(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    run_stage("train", KD, tmp_path / "kd", *SHORT, **inputs)
+    assert [line["step"] for line in read_metrics(store_at(str(tmp_path / "kd")))] == [1, 2, 3]
+
+
+def test_the_same_seed_gives_the_same_losses_and_another_seed_others(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    for name, settings in {"a": (), "b": (), "c": ("train.seed=1",)}.items():
+        run_stage("train", KD, tmp_path / name, *SHORT, *settings, **inputs)
+    assert losses(tmp_path / "a") == losses(tmp_path / "b")
+    assert losses(tmp_path / "a") != losses(tmp_path / "c")
