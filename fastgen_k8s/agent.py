@@ -79,8 +79,8 @@ class _Agent:
                 end = End(0)  # another worker, or another node, has done it
             code = verdict(end, self.asked, alone, restarts)
             if code is not None:
-                if code != Stopped.code:
-                    meeting.close()
+                if code == 0 or code in PERMANENT:
+                    meeting.close()  # after a crash, a new node may take this one's place
                 return End(code, end.words)
             restarts += end.code not in (Stopped.code, LOST)
             log.warning("starting the workers again", reason=end.words, crashes=restarts, of=RESTARTS)

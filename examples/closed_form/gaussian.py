@@ -34,7 +34,7 @@ def measure(experiment: Experiment, latents: Tensor, prompts: Sequence[str]) -> 
 
 
 def wasserstein(clips: Matrix, exact: Matrix) -> float:
-    """|m|^2 + tr(C + S - 2 (S^1/2 C S^1/2)^1/2) of N(m, C) fitted to clips [N, n] and N(0, S) (Gelbrich 1990, eq. 1).
+    """|m|^2 + tr(C + S - 2 (S^1/2 C S^1/2)^1/2) of N(m, C) fitted to clips [N, n] and N(0, S) (Gelbrich 1990).
 
     With N clips the estimate is too large by about (n + n^2 / 4) / N even for exact ones of unit variance.
     """

@@ -11,7 +11,7 @@ def per_sample(values: Tensor) -> Tensor:
 
 
 def regression(predicted: Tensor, x0: Tensor) -> Tensor:
-    """0.5 mean (x0_hat - x0)^2 (Luhman & Luhman 2021, arXiv 2101.02388, eq. 4; CausVid, arXiv 2412.07772, eq. 6)."""
+    """0.5 mean (x0_hat - x0)^2 (Luhman & Luhman 2021, arXiv 2101.02388; on paths: CausVid, arXiv 2412.07772)."""
     return 0.5 * per_sample((predicted - x0) ** 2)
 
 
@@ -31,14 +31,14 @@ def matching(predicted: Tensor, target: Tensor) -> Tensor:
 
 
 def score_gradient(x: Tensor, real: Tensor, fake: Tensor) -> Tensor:
-    """w (fake - real) with w = 1 / (mean |x - real| + 1e-6) per sample, in fp32 (DMD2, arXiv 2405.14867, eq. 2)."""
+    """w (fake - real) with w = 1 / (mean |x - real| + 1e-6) per sample, in fp32 (DMD, arXiv 2311.18828)."""
     x, real, fake = x.float(), real.float(), fake.float()
     w = 1 / (per_sample((x - real).abs()) + 1e-6)  # [B]
     return (fake - real) * w[:, None, None, None, None]
 
 
 def distribution_matching(x: Tensor, gradient: Tensor) -> Tensor:
-    """0.5 mean (x - sg(x - gradient))^2, whose derivative by x is gradient / numel (DMD2, eq. 1)."""
+    """0.5 mean (x - sg(x - gradient))^2, whose derivative by x is gradient / numel (DMD2, arXiv 2405.14867)."""
     x = x.float()
     return 0.5 * per_sample((x - (x - gradient).detach()) ** 2)
 
@@ -54,5 +54,5 @@ def discriminator_loss(fake: Tensor, real: Tensor) -> Tensor:
 
 
 def approximate_r1(logits: Tensor, perturbed: Tensor) -> Tensor:
-    """|D(x_t) - D(x_t + alpha n)|^2, both at the noised point (APT, arXiv 2501.08316, eq. 4)."""
+    """|D(x_t) - D(x_t + alpha n)|^2, both at the noised point (APT, arXiv 2501.08316)."""
     return (logits - perturbed) ** 2

@@ -126,7 +126,7 @@ class DistributionMatching:
     def _denoising(
         self, network: Network, x: Tensor, x_t: Tensor, t: Tensor, eps: Tensor, condition: Condition
     ) -> Tensor:
-        """How well a network denoises the student's clips [B], as flow or as x0 (DMD2, eq. 3)."""
+        """How well a network denoises the student's clips [B], as flow or as x0 (DMD2, arXiv 2405.14867)."""
         v = flow(network, x_t, t, condition)
         if self.settings.critic_loss == "flow":
             return losses.matching(v, eps - x)

@@ -10,10 +10,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from fastgen_k8s.artifacts import Artifact, Manifest, Writer, find_artifact, open_artifact
-from fastgen_k8s.networks.pth import to_pth
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.networks.foreign import read_weights
 from fastgen_k8s.networks.load import build_student, load_weights, save_transformer
+from fastgen_k8s.networks.pth import to_pth
 from fastgen_k8s.stages.stage import Job
 from fastgen_k8s.stages.student import DIFFUSERS, PT, SAFETENSORS, check_student
 from fastgen_k8s.training.checkpoint import load_role

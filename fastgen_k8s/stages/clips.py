@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fastgen_k8s.networks.pth import to_pth
 from fastgen_k8s.data.videos import to_mp4
+from fastgen_k8s.networks.pth import to_pth
 from fastgen_k8s.networks.vae import Codec
 
 

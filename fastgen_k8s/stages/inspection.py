@@ -10,10 +10,10 @@ from torch import Tensor
 from fastgen_k8s.artifacts import Artifact, find_artifact, store_at
 from fastgen_k8s.artifacts.manifest import CLAIM, Claim, from_json
 from fastgen_k8s.errors import BadInput, FastgenError
+from fastgen_k8s.networks.dcp import read_whole
 from fastgen_k8s.networks.foreign import read_weights
 from fastgen_k8s.networks.pth import from_pth
 from fastgen_k8s.training.checkpoint import FOLDER, entry, newest
-from fastgen_k8s.training.dcp import read_whole
 
 _WEIGHTS = (".pt", ".pth", ".safetensors", ".ckpt", ".bin")
 _TRANSFORMER = "diffusion_pytorch_model.safetensors"

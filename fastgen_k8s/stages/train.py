@@ -32,8 +32,8 @@ def check(job: Job) -> None:
 
 def run(job: Job) -> Manifest:
     """Train from the newest checkpoint to the last step, and commit that as the artifact."""
-    stop, device, settings = Stop().listen(), local_device(), job.experiment.train
-    with join(device, settings.precision, job.execution.collective_timeout) as world:
+    device, settings = local_device(), job.experiment.train
+    with Stop() as stop, join(device, settings.precision, job.execution.collective_timeout) as world:
         shares(settings.global_batch, job.micro_batch, world)  # refuses a world that is too large
         data = Data(job)
         method = build(job, data, device)

@@ -6,11 +6,10 @@ A group of processes writes under a prefix of its own, `checkpoints/<prefix>/<st
 
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from threading import Thread
-from typing import Literal, TypeVar
+from typing import Literal
 
 import structlog
 import torch
@@ -21,12 +20,11 @@ from fastgen_k8s.artifacts import Artifact, FileEntry, Store, find_artifact, sto
 from fastgen_k8s.artifacts.directory import Directory
 from fastgen_k8s.artifacts.manifest import from_json, to_json
 from fastgen_k8s.config import Config
-from fastgen_k8s.errors import BadInput, FastgenError, Misdescribed
+from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.networks.dcp import read_into, read_whole, write_parts
 from fastgen_k8s.training.parallel import World, agree, first
 from fastgen_k8s.training.state import AVERAGED, State
 
-T = TypeVar("T")
 log = structlog.get_logger()
 FOLDER = "checkpoints"
 
@@ -50,6 +48,7 @@ class Checkpoints:
 
     def __init__(self, store: Store, world: World, prefix: str, keep: int, facts: Mapping[str, JsonValue]) -> None:
         self.store, self.world, self.prefix, self.keep, self.facts = store, world, prefix, keep, facts
+        self._thread = ThreadPoolExecutor(1, "checkpoint")
         self._pending: Future[None] | None = None
         self._newest: int | None = None  # step of the last one begun
 
@@ -59,7 +58,7 @@ class Checkpoints:
             return
         self.wait()
         staged = {name: value.detach().to("cpu", copy=True) for name, value in tensors(state).items()}
-        self._newest, self._pending = state.step, _in_background(lambda: self._write(staged, state.step))
+        self._newest, self._pending = state.step, self._thread.submit(self._write, staged, state.step)
 
     def wait(self) -> None:
         """Return when nothing is being written; StoreFailed when it could not be."""
@@ -254,20 +253,6 @@ def _verify(store: Store, checkpoint: Checkpoint) -> None:
                 f"{store.uri}/{name}: wanted {wanted.size} bytes of sha256 {wanted.sha256[:16]}, "
                 f"found {found.size} of {found.sha256[:16]}"
             )
-
-
-def _in_background(work: Callable[[], None]) -> Future[None]:
-    """Run in a thread that does not keep a dying process alive."""
-    future: Future[None] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except (FastgenError, RuntimeError) as error:
-            future.set_exception(error)
-
-    Thread(target=run, name="checkpoint", daemon=True).start()
-    return future
 
 
 def _manifests(store: Store) -> list[str]:

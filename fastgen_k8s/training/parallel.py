@@ -53,8 +53,13 @@ def join(device: torch.device, precision: Precision, timeout: int) -> Generator[
     mesh = init_device_mesh(device.type, (size,)) if size > 1 or precision != "float32" else None
     background = dist.new_group(backend="gloo", timeout=limit)
     assert isinstance(background, dist.ProcessGroup)  # every rank is in it
-    yield World(rank, size, device, mesh, background)
-    dist.destroy_process_group()  # not after an error: a group that lost a peer may never come back from it
+    ended_well = False
+    try:
+        yield World(rank, size, device, mesh, background)
+        ended_well = True
+    finally:
+        if ended_well or size == 1:  # a group that lost a peer may never come back from its end
+            dist.destroy_process_group()
 
 
 def shard(module: nn.Module, world: World, precision: Precision) -> None:

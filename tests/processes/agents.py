@@ -59,8 +59,16 @@ class Agent:
         return self.process.wait(timeout=240)
 
     def ask(self) -> None:
-        """SIGTERM, as a pod gets it."""
+        """SIGTERM, as a pod gets it: to this process alone."""
         self.process.send_signal(signal.SIGTERM)
+
+    def ask_group(self) -> None:
+        """SIGTERM to all of its process group, as TorchX's local scheduler does it."""
+        os.killpg(self.process.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL to this process alone, as if its node were lost."""
+        self.process.kill()
 
     def workers(self) -> list[int]:
         """The process ids of its workers: grandchildren, forked from its server."""
@@ -78,6 +86,7 @@ def start(argv: Sequence[str], folder: Path, *, limits: Mapping[int, int] = {}, 
             env=clean | environment | {"OMP_NUM_THREADS": "1"},
             stdout=out,
             stderr=err,
+            start_new_session=True,
             preexec_fn=lambda: [resource.setrlimit(name, (value, value)) for name, value in limits.items()],
         )
     return Agent(process, folder)

@@ -34,6 +34,11 @@ def _ask_once_it_trains(agent: Agent) -> None:
     agent.ask()
 
 
+def _ask_its_group_once_it_trains(agent: Agent) -> None:
+    wait_until(lambda: "step=5 " in agent.said, agent)
+    agent.ask_group()
+
+
 def _leave_alone(agent: Agent) -> None:
     """Nothing is done to it."""
 
@@ -46,6 +51,7 @@ CASES: dict[str, tuple[tuple[str, ...], dict[str, str], dict[int, int], Callable
     "out of memory": (("train.global_batch=100000000",), {}, {resource.RLIMIT_AS: ENOUGH_TO_IMPORT}, _leave_alone),
     "no room": ((), {}, {resource.RLIMIT_FSIZE: 50_000}, _leave_alone),
     "asked to stop": ((LONG,), {}, {}, _ask_once_it_trains),
+    "asked with its group": ((LONG,), {}, {}, _ask_its_group_once_it_trains),
     "killed again and again": ((LONG,), {}, {}, _kill_workers_until_it_gives_up),
     "done": (("train.steps=2",), {}, {}, _leave_alone),
 }
@@ -75,6 +81,7 @@ def agents(stage_2: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
         ("out of memory", 71, "error: out of memory"),
         ("no room", 74, "error: "),
         ("asked to stop", 75, "stopped: asked to stop: the checkpoint of step "),
+        ("asked with its group", 75, "stopped: asked to stop: the checkpoint of step "),
         ("killed again and again", 128 + signal.SIGKILL, "error: killed by SIGKILL"),
     ],
 )

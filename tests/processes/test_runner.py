@@ -26,7 +26,7 @@ def place(tmp_path: Path, gaussian_conditions: Path) -> Iterator[Path]:
     """A folder with a pipeline of one stage that takes a while; no agent outlives it."""
     write_pipeline(tmp_path, pairs_stage(str(gaussian_conditions), MANY))
     yield tmp_path
-    processes.send(processes.find(str(tmp_path / "root")), signal.SIGKILL)
+    processes.send(processes.find(tmp_path / "root"), signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
@@ -140,12 +140,12 @@ def test_a_failed_stage_ends_the_run_with_its_words_and_code(tmp_path: Path) -> 
 
 def test_a_killed_run_goes_on_with_the_job_that_it_left(place: Path) -> None:
     killed_after_a_block(place)
-    assert len(processes.find(str(place / "root"))) == 1
+    assert len(processes.find(place / "root")) == 1
     again = run(place)
     assert again.returncode == 0, again.stderr
     assert "found running" in again.stderr
     assert jobs(place, "made") == 1
-    assert processes.find(str(place / "root")) == []
+    assert processes.find(place / "root") == []
 
 
 def test_a_job_left_behind_ends_when_its_settings_changed(place: Path) -> None:
@@ -153,13 +153,13 @@ def test_a_job_left_behind_ends_when_its_settings_changed(place: Path) -> None:
     again = run(place, "made.pairs.samples_per_prompt=4")
     assert again.returncode == 0, again.stderr
     assert "asked to stop: its settings or inputs changed" in again.stderr
-    assert processes.find(str(place / "root")) == []
+    assert processes.find(place / "root") == []
 
 
 def test_a_run_whose_agent_was_killed_too_goes_on_where_it_was(place: Path) -> None:
     killed_after_a_block(place)
-    processes.send(processes.find(str(place / "root")), signal.SIGKILL)
-    until(lambda: not processes.find(str(place / "root")))
+    processes.send(processes.find(place / "root"), signal.SIGKILL)
+    until(lambda: not processes.find(place / "root"))
     before = blocks(place)
     again = run(place)
     assert again.returncode == 0, again.stderr
@@ -169,7 +169,7 @@ def test_a_run_whose_agent_was_killed_too_goes_on_where_it_was(place: Path) -> N
 def test_a_crashed_job_is_started_again(place: Path) -> None:
     with begin(place) as running:
         until(lambda: blocks(place))
-        processes.send(processes.find(str(place / "root")), signal.SIGKILL)
+        processes.send(processes.find(place / "root"), signal.SIGKILL)
         _, said = running.communicate(timeout=PATIENCE)
     assert running.returncode == 0, said
     assert "ended with exit code 137" in said
@@ -184,7 +184,7 @@ def test_a_run_that_is_asked_to_stop_leaves_nothing_running(place: Path, signum:
         _, said = running.communicate(timeout=PATIENCE)
     assert running.returncode == 75, said
     assert said.splitlines()[-1] == "error: asked to stop; the same command goes on where this run was"
-    assert processes.find(str(place / "root")) == []
+    assert processes.find(place / "root") == []
 
 
 def test_a_root_has_one_runner_at_a_time(place: Path) -> None:

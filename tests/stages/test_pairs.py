@@ -12,9 +12,9 @@ import torch
 from fastgen_k8s.artifacts import Artifact, open_artifact
 from fastgen_k8s.artifacts.manifest import FileEntry, Manifest, from_json
 from fastgen_k8s.data.pairs import PairSet
-from fastgen_k8s.networks.pth import to_pth
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.experiments import get_experiment
+from fastgen_k8s.networks.pth import to_pth
 from tests.conftest import run_stage
 
 GAUSSIAN = "closed_form/gaussian_kd"

@@ -1,7 +1,7 @@
 """Training as a stage: what its settings change, and what they must not."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -33,7 +33,7 @@ def test_recomputing_activations_changes_no_number(
 ) -> None:
     run_stage("train", KD, tmp_path / "kept", *SHORT, **inputs)
     used: list[bool] = []
-    plain: Any = torch.utils.checkpoint.checkpoint  # pyright: ignore[reportUnknownMemberType]
+    plain = cast(Any, torch.utils.checkpoint).checkpoint
     monkeypatch.setattr("torch.utils.checkpoint.checkpoint", lambda *a, **k: used.append(True) or plain(*a, **k))  # pyright: ignore
     run_stage("train", KD, tmp_path / "again", *SHORT, "train.checkpointing=true", **inputs)
     kept, again = (load_role(str(tmp_path / name), "student", "raw")[0] for name in ("kept", "again"))

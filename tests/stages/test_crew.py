@@ -1,0 +1,53 @@
+"""How a crew of workers ended, as its root worker did."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from fastgen_k8s.stages.crew import oom_kills, root
+from fastgen_k8s.stages.worker import LOST, End
+
+KILLED = -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("codes", "wanted"),
+    [
+        ([0, 0], 0),
+        ([0, 75], 75),
+        ([75, LOST], LOST),
+        ([LOST, KILLED], KILLED),
+        ([LOST, 1], 1),
+        ([1, 74], 74),
+        ([KILLED, 70, LOST], 70),
+        ([74, 65], 65),
+        ([LOST, 75, 0], LOST),
+    ],
+)
+def test_the_root_explains_the_others(codes: list[int], wanted: int) -> None:
+    assert root([End(code) for code in codes], out_of_memory=False).code == wanted
+
+
+@pytest.mark.parametrize(("codes", "wanted"), [([KILLED, LOST], 71), ([1, LOST], 1), ([0, 0], 0)])
+def test_a_worker_killed_while_memory_ran_out_is_out_of_memory(codes: list[int], wanted: int) -> None:
+    assert root([End(code) for code in codes], out_of_memory=True).code == wanted
+
+
+def test_the_first_of_equals_is_the_root() -> None:
+    assert root([End(1, "first"), End(1, "second")], out_of_memory=False).words == "first"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "wanted"),
+    [
+        ("memory.events", "low 0\nhigh 0\nmax 7\noom 3\noom_kill 2\noom_group_kill 0\n", 2),
+        ("memory/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 5\n", 5),
+        ("memory/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\n", 0),
+        ("elsewhere", "", 0),
+    ],
+)
+def test_kills_for_memory_are_counted_by_the_cgroup(tmp_path: Path, name: str, text: str, wanted: int) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(text)
+    assert oom_kills(tmp_path) == wanted

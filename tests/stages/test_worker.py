@@ -1,0 +1,82 @@
+"""How a worker says how it ended."""
+
+import errno
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+from fastgen_k8s.artifacts import begin
+from fastgen_k8s.errors import BadInput, Misdescribed, OutOfMemory, StoreFailed, Unhealthy
+from fastgen_k8s.stages.worker import End, ended, finished
+from tests.conftest import job_of
+
+
+@pytest.mark.parametrize(
+    ("error", "wanted"),
+    [
+        (Misdescribed("a"), End(64, "a")),
+        (BadInput("b"), End(65, "b")),
+        (Unhealthy("c"), End(70, "c")),
+        (OutOfMemory("d"), End(71, "d")),
+        (StoreFailed("e"), End(74, "e")),
+        (torch.OutOfMemoryError("tried to allocate 2 GiB of 1 GiB\nlong"), End(71, "tried to allocate 2 GiB of 1 GiB")),
+        (OSError(errno.ENOSPC, "No space left on device", "x.pth"), End(74, "x.pth: No space left on device")),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), End(74, "output: Disk quota exceeded")),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_foreseen_has_a_code_and_a_line(error: Exception, wanted: End) -> None:
+    assert _end_of(error) == wanted
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: you ..."
+        ),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_failed_allocation_is_out_of_memory_and_says_what_was_free(error: Exception) -> None:
+    end = _end_of(error)
+    assert (end.code, end.words.endswith("GiB of the machine were free")) == (71, True)
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("x"), OSError(errno.ENOENT, "No such file"), RuntimeError("shapes"), RuntimeError("timed out")]
+)
+def test_what_nobody_foresaw_is_raised(error: Exception) -> None:
+    with pytest.raises(type(error)):
+        _end_of(error)
+
+
+def test_work_that_ends_well_has_code_0() -> None:
+    assert ended(lambda argv: None, ()) == End(0, "")
+
+
+@pytest.mark.parametrize(("kind", "digest"), [("pairs", ""), ("training", "d" * 64)])
+def test_an_output_of_another_work_is_refused(
+    gaussian_conditions: Path, tmp_path: Path, kind: str, digest: str
+) -> None:
+    job = job_of("train", "closed_form/gaussian_kd", tmp_path / "out", conditions=gaussian_conditions)
+    begin(job.work.output, kind, digest or job.digest, {}).commit({})
+    with pytest.raises(BadInput, match=r"wanted the place of training .* found that of"):
+        finished(job)
+
+
+def test_a_committed_output_is_finished(gaussian_conditions: Path, tmp_path: Path) -> None:
+    job = job_of("train", "closed_form/gaussian_kd", tmp_path / "out", conditions=gaussian_conditions)
+    before = finished(job)
+    begin(job.work.output, "training", job.digest, {}).commit({})
+    assert (before, finished(job)) == (False, True)
+
+
+def _end_of(error: Exception) -> End:
+    def fail(argv: Sequence[str]) -> None:
+        raise error
+
+    return ended(fail, ())

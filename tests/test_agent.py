@@ -1,0 +1,38 @@
+"""The agent's decisions, as pure functions."""
+
+import signal
+
+import pytest
+
+from fastgen_k8s.agent import verdict
+from fastgen_k8s.stages.worker import LOST, End
+
+
+@pytest.mark.parametrize(
+    ("code", "asked", "alone", "restarts", "wanted"),
+    [
+        (0, False, True, 0, 0),
+        (0, True, True, 0, 0),
+        (64, False, True, 0, 64),
+        (65, True, True, 0, 65),
+        (70, False, False, 0, 70),
+        (71, False, True, 0, 71),
+        (74, False, True, 0, 74),
+        (75, True, True, 0, 75),
+        (1, True, True, 0, 75),
+        (LOST, True, False, 0, 75),
+        (-signal.SIGKILL, True, False, 0, 75),
+        (75, False, False, 3, None),
+        (LOST, False, False, 3, None),
+        (LOST, False, True, 0, None),
+        (LOST, False, True, 3, LOST),
+        (1, False, True, 0, None),
+        (1, False, True, 2, None),
+        (1, False, True, 3, 1),
+        (-signal.SIGSEGV, False, False, 3, -signal.SIGSEGV),
+    ],
+)
+def test_a_verdict_follows_from_how_the_workers_ended(
+    code: int, asked: bool, alone: bool, restarts: int, wanted: int | None
+) -> None:
+    assert verdict(End(code), asked, alone, restarts) == wanted
