@@ -51,10 +51,10 @@ PAGE = Report(
     title="Moving shapes: a four-step causal student beside its teacher",
     note=(
         "A teacher that makes whole clips is distilled into a causal student that makes them three frames at a time, "
-        "in four steps each. CausalKD does nearly all of it; Self-Forcing sharpens the edges, repairs what is left, "
-        "and narrows the spread of positions. Each clip is compared with the nearest one that could have been drawn: "
-        "what that one shows, the distance to it, how sharp the edges are against its own (through the codec alone "
-        "about .73), and how much the clips of one prompt differ in place (1: as drawn ones)."
+        "in four steps each. CausalKD does nearly all of it; Self-Forcing sharpens the edges and narrows the spread of "
+        "positions, at about the same distance to true clips. Each clip is compared with the nearest one that could "
+        "have been drawn: what that one shows, the distance to it, how sharp the edges are against its own (through "
+        "the codec alone about .73), and how much the clips of one prompt differ in place (1: as drawn ones)."
     ),
 )
 

@@ -17,7 +17,7 @@ from fastgen_k8s.stages.worker import LOST, End, process
 _LOOK_EVERY = 0.5  # seconds
 _PATIENCE = 5.0  # seconds for the peers of a failed worker to fail on their own
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_CGROUPS = Path("/sys/fs/cgroup")
+_CGROUPS, _OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 class Worker(NamedTuple):
@@ -110,14 +110,20 @@ def root(ends: Sequence[End], out_of_memory: bool) -> End:
     return min(ends, key=lambda end: _rank(end.code))
 
 
-def oom_kills(cgroups: Path = _CGROUPS) -> int:
+def oom_kills(cgroups: Path = _CGROUPS, own: Path = _OWN) -> int:
     """How many processes of this container were killed for its memory limit so far (cgroup v2 or v1)."""
-    for name in ("memory.events", "memory/memory.oom_control"):
-        file = cgroups / name
-        if file.is_file():
-            fields = dict(line.split(maxsplit=1) for line in file.read_text().splitlines() if " " in line)
-            return int(fields.get("oom_kill", 0))
-    return 0
+    text = _of_cgroup("memory.events", "memory.oom_control", cgroups, own)
+    fields = dict(line.split(maxsplit=1) for line in text.splitlines() if " " in line)
+    return int(fields.get("oom_kill", 0))
+
+
+def _of_cgroup(v2: str, v1: str, cgroups: Path, own: Path) -> str:
+    """A file of this process's memory cgroup; in a container it is at the root, whatever the path says. Else ""."""
+    lines = [line.split(":", 2) for line in own.read_text().splitlines()] if own.is_file() else []
+    paths = {kinds: path.lstrip("/") for _, kinds, path in lines}
+    places = [(cgroups, paths.get("", ""), v2), (cgroups / "memory", paths.get("memory", ""), v1)]
+    files = [file for root, path, name in places for file in (root / path / name, root / name)]
+    return next((file.read_text() for file in files if file.is_file()), "")
 
 
 def _rank(code: int) -> int:
@@ -129,12 +135,9 @@ def _killed_for_memory(end: End) -> End:
     return End(OutOfMemory.code, f"out of memory: a worker was killed at the container's limit of {_limit()}")
 
 
-def _limit(cgroups: Path = _CGROUPS) -> str:
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):
-        file = cgroups / name
-        if file.is_file() and file.read_text().strip().isdigit():
-            return f"{int(file.read_text()) / 2**30:.1f} GiB"
-    return "unknown size"
+def _limit(cgroups: Path = _CGROUPS, own: Path = _OWN) -> str:
+    text = _of_cgroup("memory.max", "memory.limit_in_bytes", cgroups, own).strip()
+    return f"{int(text) / 2**30:.1f} GiB" if text.isdigit() else "unknown size"
 
 
 def _end(worker: Worker) -> End:

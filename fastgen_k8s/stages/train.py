@@ -16,7 +16,7 @@ from fastgen_k8s.stages.stage import Job
 from fastgen_k8s.training.checkpoint import Checkpoints, committed, group_prefix, local_folder, resume
 from fastgen_k8s.training.habits import Habits, Logbook
 from fastgen_k8s.training.loop import shares, train
-from fastgen_k8s.training.metrics import merged_file, read_metrics, to_lines
+from fastgen_k8s.training.metrics import check_trackers, merged_file, read_metrics, to_lines
 from fastgen_k8s.training.parallel import World, first, join, shard
 from fastgen_k8s.training.progress import Reporter
 from fastgen_k8s.training.state import State, start
@@ -27,6 +27,7 @@ log = structlog.get_logger()
 
 def check(job: Job) -> None:
     """Refuse inputs that are missing or do not fit the experiment, before any process starts."""
+    check_trackers(job.execution.trackers)
     check_inputs(job)
 
 

@@ -90,10 +90,13 @@ def ended(work: Callable[[Sequence[str]], None], argv: Sequence[str]) -> End:
 
 
 def lost_peer(error: RuntimeError) -> bool:
-    """Whether a collective failed because another process is gone or silent; gloo has no class of its own for it."""
+    """Whether a collective, or meeting for one, failed because another process is gone or silent.
+
+    NCCL and the store have a class for it; gloo has words only.
+    """
     import torch.distributed as dist
 
-    if not dist.is_initialized():
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return False
     return isinstance(error, dist.DistError) or any(sign in str(error).lower() for sign in _LOST_PEER)
 

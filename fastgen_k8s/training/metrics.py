@@ -6,6 +6,7 @@ groups sort after those of earlier ones. A later group may repeat steps whose ch
 
 import json
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -97,25 +98,29 @@ class Tracker(Protocol):
         ...
 
 
+def check_trackers(names: Sequence[str]) -> None:
+    """Raise Misdescribed for a tracker that is not installed."""
+    for name in names:
+        if find_spec(name) is None:
+            raise Misdescribed(f"the tracker {name!r} wants the package {name}, found none")
+
+
 def open_trackers(names: Sequence[str], folder: Path, run: str) -> list[Tracker]:
     """The wanted trackers; Misdescribed when one is not installed."""
+    check_trackers(names)
     makers = {"tensorboard": _tensorboard, "wandb": _wandb}
     return [makers[name](folder, run) for name in names]
 
 
 def _tensorboard(folder: Path, run: str) -> Tracker:
-    try:
-        from torch.utils.tensorboard.writer import SummaryWriter  # takes a second, and only rank 0 needs it
-    except ImportError as error:
-        raise Misdescribed(f"the tracker 'tensorboard' wants the package tensorboard, found none ({error})") from error
+    from torch.utils.tensorboard.writer import SummaryWriter  # takes a second, and only rank 0 needs it
+
     return _TensorBoard(SummaryWriter(str(folder / "tensorboard" / run)))
 
 
 def _wandb(folder: Path, run: str) -> Tracker:
-    try:
-        import wandb  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise Misdescribed(f"the tracker 'wandb' wants the package wandb, found none ({error})") from error
+    import wandb  # pyright: ignore[reportMissingImports]
+
     return _WandB(wandb.init(dir=str(folder), name=run, resume="allow"))  # pyright: ignore
 
 

@@ -69,6 +69,7 @@ class Agent:
     def kill(self) -> None:
         """SIGKILL to this process alone, as if its node were lost."""
         self.process.kill()
+        self.process.wait()
 
     def workers(self) -> list[int]:
         """The process ids of its workers: grandchildren, forked from its server."""

@@ -34,10 +34,13 @@ class Run:
     processes: int = 1
     micro_batch: int | None = None
     save_every: int = 3
+    collective_timeout: int = 20
 
     def argv(self) -> list[str]:
         """The command line of its workers."""
-        execution = Execution(log_every=1, save_every=self.save_every, trackers=(), collective_timeout=20)
+        execution = Execution(
+            log_every=1, save_every=self.save_every, trackers=(), collective_timeout=self.collective_timeout
+        )
         micro_batch = [] if self.micro_batch is None else ["--micro-batch", str(self.micro_batch)]
         work = Work(
             kind="train",

@@ -1,12 +1,15 @@
 """Runs whose workers are killed at random moments and started again: the same bits as an undisturbed run."""
 
+import os
 import random
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from fastgen_k8s.stages.worker import LOST
 from tests.processes.runs import Run, ended, equal_bits, kill_one, largest_difference, wait_until
 
 pytestmark = pytest.mark.processes
@@ -72,6 +75,28 @@ def _killed_and_not(training: Run, kills: int, root: Path) -> int:
     assert killed.losses() == undisturbed.losses()
     assert equal_bits(killed.weights(), undisturbed.weights())
     return during_saves
+
+
+def test_the_peers_of_a_killed_worker_say_that_they_lost_one(stage_2: Run, tmp_path: Path) -> None:
+    run = stage_2.to(tmp_path / "run", processes=2, settings=(*stage_2.settings, "train.steps=100000"))
+    crew = run.start()
+    assert wait_until(lambda: bool(run.steps_committed()), crew)
+    kill_one(crew, random.Random(0))
+    ended(crew)
+    assert sorted(worker.process.exitcode or 0 for worker in crew.workers) == [-signal.SIGKILL, LOST]
+
+
+@pytest.mark.slow
+def test_a_silent_worker_is_given_up_after_the_collective_timeout(stage_2: Run, tmp_path: Path) -> None:
+    long = (*stage_2.settings, "train.steps=100000")
+    run = stage_2.to(tmp_path / "run", processes=2, settings=long, collective_timeout=2)
+    crew = run.start()
+    assert wait_until(lambda: bool(run.steps_committed()), crew)
+    silent = crew.workers[1].process
+    assert silent.pid is not None
+    os.kill(silent.pid, signal.SIGSTOP)
+    ended(crew)
+    assert [worker.process.exitcode for worker in crew.workers] == [LOST, -signal.SIGKILL]
 
 
 def test_a_run_goes_on_on_one_and_then_three_processes(stage_3: Run, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Two agents of one job, asked to stop: one by one, and both at once."""
+"""Two agents of one job: one is asked to stop, or lost; both are asked at once."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.slow]
 
 
 def long(stage_2: Run, output: Path) -> Run:
-    """A training that does not end by itself."""
+    """A training that does not end by itself, and saves when asked only."""
     return stage_2.to(output, settings=(*stage_2.settings, "train.steps=100000"), save_every=100000)
 
 
@@ -44,6 +44,20 @@ def test_one_leaves_and_the_other_trains_on_alone(stage_2: Run, leaver: str, tmp
     alone = stays.groups()[-1]
     assert (alone.after, alone.steps[0]) == (together.steps[-1], together.steps[-1] + 1)  # no finished step is lost
     assert ranks_that_wrote(run, alone.after) == 2
+
+
+def test_a_lost_node_leaves_the_other_training_from_the_last_checkpoint(stage_2: Run, tmp_path: Path) -> None:
+    run = long(stage_2, tmp_path / "run").to(tmp_path / "run", save_every=5)
+    host, guest = two(run.argv(), tmp_path)
+    wait_until(lambda: trains(2, host, guest), host, guest)
+    guest.kill()
+    wait_until(lambda: trains(1, host), host)
+    host.ask()
+    assert host.wait() == 75
+    together, alone = host.groups()[-2:]
+    assert (together.processes, alone.processes) == (2, 1)
+    assert together.steps[-1] - alone.after < 2 * 5  # steps since the last checkpoint, which may have been under way
+    assert "crashes=0" in host.said.rpartition("starting the workers again")[2]
 
 
 def test_both_leave_with_one_checkpoint(stage_2: Run, tmp_path: Path) -> None:

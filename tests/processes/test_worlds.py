@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.processes.runs import Run, largest_difference
 
@@ -25,3 +26,12 @@ def test_losses_do_not_depend_on_the_number_of_processes(
     together = training.to(tmp_path / "together", processes=processes, micro_batch=micro_batch)
     assert (alone.finish().code, together.finish().code) == (0, 0)
     assert largest_difference(alone.losses(), together.losses()) < 1e-6
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_bfloat16_computes_with_master_weights_in_float32(training: Run, processes: int, tmp_path: Path) -> None:
+    exact = training.to(tmp_path / "exact", settings=(*training.settings, "train.steps=3"))
+    rough = exact.to(tmp_path / "rough", settings=(*exact.settings, "train.precision=bfloat16"), processes=processes)
+    assert (exact.finish().code, rough.finish().code) == (0, 0)
+    assert {weight.dtype for weight in rough.weights().values()} == {torch.float32}
+    assert 0 < largest_difference(exact.losses(), rough.losses()) < 0.02

@@ -39,15 +39,21 @@ def test_the_first_of_equals_is_the_root() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "wanted"),
+    ("name", "text", "own", "wanted"),
     [
-        ("memory.events", "low 0\nhigh 0\nmax 7\noom 3\noom_kill 2\noom_group_kill 0\n", 2),
-        ("memory/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 5\n", 5),
-        ("memory/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\n", 0),
-        ("elsewhere", "", 0),
+        ("memory.events", "low 0\nhigh 0\nmax 7\noom 3\noom_kill 2\noom_group_kill 0\n", "0::/\n", 2),
+        ("pod/me/memory.events", "oom_kill 3\n", "0::/pod/me\n", 3),
+        ("memory.events", "oom_kill 4\n", "0::/seen/from/the/host\n", 4),
+        ("memory/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 5\n", "4:memory:/docker/7\n0::/\n", 5),
+        ("memory/me/memory.oom_control", "oom_kill 6\n", "4:memory:/me\n0::/\n", 6),
+        ("memory/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\n", "", 0),
+        ("elsewhere", "", "0::/\n", 0),
     ],
 )
-def test_kills_for_memory_are_counted_by_the_cgroup(tmp_path: Path, name: str, text: str, wanted: int) -> None:
-    (tmp_path / name).parent.mkdir(exist_ok=True)
+def test_kills_for_memory_are_counted_by_the_cgroup(
+    tmp_path: Path, name: str, text: str, own: str, wanted: int
+) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
     (tmp_path / name).write_text(text)
-    assert oom_kills(tmp_path) == wanted
+    (tmp_path / "own").write_text(own)
+    assert oom_kills(tmp_path, tmp_path / "own") == wanted

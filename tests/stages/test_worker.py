@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 
 from fastgen_k8s.artifacts import begin
 from fastgen_k8s.errors import BadInput, Misdescribed, OutOfMemory, StoreFailed, Unhealthy
-from fastgen_k8s.stages.worker import End, ended, finished
+from fastgen_k8s.stages.worker import End, ended, finished, lost_peer
 from tests.conftest import job_of
 
 
@@ -52,6 +53,25 @@ def test_a_failed_allocation_is_out_of_memory_and_says_what_was_free(error: Exce
 def test_what_nobody_foresaw_is_raised(error: Exception) -> None:
     with pytest.raises(type(error)):
         _end_of(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "world", "lost"),
+    [
+        (RuntimeError("[pair.cc:537] Read error [127.0.0.1]:59032: Connection reset by peer"), 2, True),
+        (RuntimeError("[pair.cc:553] Connection closed by peer [127.0.0.1]:38022"), 2, True),
+        (RuntimeError("[unbound_buffer.cc:81] Timed out waiting 20000ms for recv operation to complete"), 2, True),
+        (dist.DistNetworkError("the server has closed the socket"), 2, True),
+        (dist.DistStoreError("wait timeout after 20000ms"), 2, True),
+        (RuntimeError("Connection closed by peer"), 1, False),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), 2, False),
+    ],
+)
+def test_a_lost_peer_is_told_from_a_mistake(
+    error: RuntimeError, world: int, lost: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", str(world))
+    assert lost_peer(error) == lost
 
 
 def test_work_that_ends_well_has_code_0() -> None:
