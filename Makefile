@@ -21,7 +21,7 @@ $(READY): pyproject.toml constraints.txt
 	echo "installed in $$(( $$(date +%s) - begun )) s: $$(du -sh $(VENV) | cut -f1) in $(VENV) (not part of any time below)"
 
 demo: $(READY)
-	@$(BIN)/fastgen-k8s run manifests/pipelines/moving-shapes.yaml --root $(DEMO)
+	@$(BIN)/fastgen-k8s run manifests/pipelines/moving-shapes.yaml --root $(DEMO) --parallel 2
 
 format: $(READY)
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .
@@ -34,7 +34,7 @@ check: $(READY)
 	$(BIN)/pytest -q -n 2 -m "not slow and not processes and not soak"
 
 test: check
-	$(BIN)/pytest -n 2 -m "(slow or processes) and not soak"
+	$(BIN)/pytest -n 2 --dist loadgroup -m "(slow or processes) and not soak"
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
