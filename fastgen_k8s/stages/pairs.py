@@ -35,7 +35,7 @@ def run(job: Job) -> Manifest:
     """Make the missing blocks, then put the index and the manifest; every worker ends with the same ones."""
     experiment, folder = job.experiment, teacher_folder(job)
     conditions = Conditions(job.input("conditions", "conditions"))
-    maker = _Maker(
+    maker = PairMaker(
         experiment,
         conditions,
         build_teacher(experiment.model, folder).to(local_device()),
@@ -55,7 +55,7 @@ def run(job: Job) -> Manifest:
     )
 
 
-class _Maker:
+class PairMaker:
     """Makes the files of whole blocks from the teacher."""
 
     def __init__(self, experiment: Experiment, conditions: Conditions, teacher: Network, codec: Codec | None) -> None:
