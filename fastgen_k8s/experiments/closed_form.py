@@ -24,9 +24,9 @@ from fastgen_k8s.experiments.schema import (
 SMALL = Wan(
     kind="wan",
     num_layers=2,
-    num_attention_heads=4,  # a filter over past frames is learnt faster by many small heads than by few wide ones
+    num_attention_heads=8,  # a filter over past frames is learnt faster by many small heads than by few wide ones
     attention_head_dim=8,
-    ffn_dim=128,
+    ffn_dim=64,
     text_dim=2,
     freq_dim=16,
     patch_size=(1, 1, 1),
@@ -46,12 +46,11 @@ RING = GAUSSIAN.override("latent=[16, 6, 1, 1]").model_copy(
     update={
         "teacher": RingBlobs(kind="ring_blobs"),
         "text": Labels(kind="labels", labels=("moving right", "moving left")),
-        "network": SMALL.override("num_attention_heads=8"),
     }
 )
 
 SAMPLE = Sample(samples_per_prompt=2048, batch=512)
-STUDENT = Optimiser(lr=1e-2, betas=(0.9, 0.95), weight_decay=0.0, clip=1.0, warmup=30, decay="cosine")
+STUDENT = Optimiser(lr=2e-2, betas=(0.9, 0.95), weight_decay=0.0, clip=1.0, warmup=30, decay="cosine")
 SELF_FORCING = Optimisation(
     student=Optimiser(lr=1e-4, betas=(0.0, 0.999), weight_decay=0.0, clip=1.0),
     fake_score=Optimiser(lr=1e-3, betas=(0.0, 0.999), weight_decay=0.0, clip=1.0),
