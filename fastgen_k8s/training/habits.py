@@ -26,12 +26,14 @@ class Logbook:
         self.log = Log(store, prefix)
         self.trackers = open_trackers(execution.trackers, folder, prefix)
         self._put = -math.inf
+        self._newest: dict[str, float] = {}  # since the line before
 
     def tell(self, report: Report, steps: int) -> None:
-        """Record a step when it is one of those that are logged."""
+        """Record a step when it is one of those that are logged, with the newest value of what other turns measure."""
+        self._newest |= _scalars(report)
         if report.step % self.execution.log_every and report.step != steps:
             return
-        scalars = _scalars(report)
+        scalars, self._newest = self._newest, {}
         now = time.time()
         self.log.add(report.step, {"step": report.step, "time": round(now, 3)} | _as_json(scalars))
         for tracker in self.trackers:

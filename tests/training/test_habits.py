@@ -1,0 +1,22 @@
+"""What a run tells of its steps."""
+
+from pathlib import Path
+
+from fastgen_k8s.artifacts import store_at
+from fastgen_k8s.pipeline.work import Execution
+from fastgen_k8s.training.habits import Logbook
+from fastgen_k8s.training.loop import Report
+from fastgen_k8s.training.metrics import read_metrics
+from fastgen_k8s.training.progress import Reporter
+
+
+def test_a_line_holds_the_newest_of_what_every_turn_measured(tmp_path: Path) -> None:
+    """With a student step every fifth and a line every tenth, the critic's loss would never be seen."""
+    execution = Execution(log_every=2, trackers=())
+    store = store_at(str(tmp_path))
+    book = Logbook(store, tmp_path, "0001-a", execution, Reporter("test", 1, 4))
+    for step, losses in enumerate([{"critic": 1.0}, {"matching": 2.0}, {"critic": 3.0}, {"matching": 4.0}], 1):
+        book.tell(Report(step, losses, {}, {}, ()), 4)
+    book.close()
+    lines = [(line["step"], line["critic"], line["matching"]) for line in read_metrics(store)]
+    assert lines == [(2, 1.0, 2.0), (4, 3.0, 4.0)]
