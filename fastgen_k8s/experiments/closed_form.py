@@ -116,7 +116,7 @@ ring_kd = Experiment(
     model=RING,
     pairs=Pairs(guidance=3.0, samples_per_prompt=1024, block_size=256),
     method=Regression(kind="regression", pick="chunks"),
-    optimisation=Optimisation(student=STUDENT.override("lr=3e-3")),
+    optimisation=Optimisation(student=STUDENT.override("lr=1e-2")),
     train=Train(steps=1500, global_batch=128),
     sample=SAMPLE,
     report=Report(metric="examples.closed_form.ring:measure"),

@@ -47,7 +47,7 @@ class RingBlobs(Config):
 
     kind: Literal["ring_blobs"]
     speeds: tuple[PositiveInt, ...] = (1, 2)  # pixels a frame; label 0 moves right, label 1 left
-    width: PositiveFloat = 1.5  # of the bump, pixels
+    width: PositiveFloat = 2.0  # of the bump, pixels
     noise: PositiveFloat = 0.05  # standard deviation around each video
 
 
@@ -202,6 +202,7 @@ class DistributionMatching(Config):
     start_gradient_frame: NonNegativeInt = 0
     context_noise: Time = 0.0  # time to which a finished chunk is noised before it is cached
     times: tuple[Time, Time] = (0.001, 0.999)  # range of t for matching and denoising
+    time_shift: PositiveFloat | None = None  # of the drawn times; None: the model's
     critic_loss: Literal["flow", "x0"] = "flow"
     gan: Gan | None = None
     health: Health = Health()

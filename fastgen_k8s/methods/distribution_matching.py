@@ -48,6 +48,7 @@ class DistributionMatching:
         )
         self.frozen: Mapping[str, Network] = {"teacher": teacher}
         self.warmup = settings.critic_warmup
+        self.time_shift = settings.time_shift or model.shift
         self.bounds = Bounds(settings.health)
         self.chunks = chunk_slices(sizes(model, model.latent[1]))
 
@@ -112,7 +113,7 @@ class DistributionMatching:
 
     def _noise(self, x: Tensor, draws: Draws, purpose: str = "fake") -> tuple[Tensor, Tensor]:
         """A time [B] and noise [B, C, T, H, W] at which clips are judged."""
-        t = draw_times(draws.uniform(f"{purpose}/t"), self.model.shift, *self.settings.times)
+        t = draw_times(draws.uniform(f"{purpose}/t"), self.time_shift, *self.settings.times)
         return t, draws.normal(f"{purpose}/eps", x.shape[1:])
 
     @torch.no_grad()
