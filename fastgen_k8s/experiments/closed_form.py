@@ -62,7 +62,7 @@ MATCHING = DistributionMatching(
     critic_warmup=150,
     exit_sampling="last",
     times=(0.02, 0.98),
-    health=Health(critic_lag=1.5, variance=(0.3, 2.0), patience=30),
+    health=Health(critic_lag=1.5, variance=(0.3, 1.5), patience=30),
 )
 
 
