@@ -57,7 +57,7 @@ def test_the_last_chunk_sees_everything_and_has_no_floor() -> None:
 
 def bumps() -> tuple[Tensor, list[str]]:
     """Every video once, right ones first."""
-    videos = ring_videos((1, 2), 1.5, 16, 6)
+    videos = ring_videos((1, 2), 2.0, 16, 6)
     return videos.flatten(0, 1), ["moving right"] * 32 + ["moving left"] * 32
 
 
