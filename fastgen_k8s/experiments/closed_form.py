@@ -114,7 +114,7 @@ gaussian_sf_autoregressive = _variant(gaussian_sf, "gaussian_sf_autoregressive")
 ring_kd = Experiment(
     name="closed_form/ring_kd",
     model=RING,
-    pairs=Pairs(guidance=3.0, samples_per_prompt=1024, block_size=256),
+    pairs=Pairs(guidance=3.0, samples_per_prompt=16384, block_size=512),
     method=Regression(kind="regression", pick="chunks"),
     optimisation=Optimisation(student=STUDENT.override("lr=1e-2")),
     train=Train(steps=1500, global_batch=128),
@@ -126,8 +126,8 @@ ring_sf = _variant(
     "ring_sf",
     # Unshifted times: the shifted ones rarely see the small t at which neighbouring videos part.
     method=MATCHING.model_copy(update={"time_shift": 1.0}),
-    optimisation=SELF_FORCING.override("student.lr=3e-5"),
-    train=Train(steps=600, global_batch=128, ema=Ema(decay=0.95, start=0)),
+    optimisation=SELF_FORCING,
+    train=Train(steps=960, global_batch=128, ema=Ema(decay=0.95, start=0)),
 )
 ring_sf_gan = _variant(
     ring_sf,

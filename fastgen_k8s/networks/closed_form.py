@@ -29,7 +29,11 @@ def closed_form_teacher(model: Model) -> Network:
 
 
 class ResidualScore(Network):
-    """A closed-form teacher plus a network whose last layer is zeroed: it starts as the teacher, and can learn."""
+    """A closed-form teacher plus a network whose last layer is zeroed: it starts as the teacher, and can learn.
+
+    The network sees x_t and the teacher's flow, 2 C channels: a teacher of separate modes jumps between them, and a
+    network that sees x_t alone would spend its training on learning where, before it can follow a blurred student.
+    """
 
     def __init__(self, teacher: Network, network: Network) -> None:
         super().__init__()
@@ -57,9 +61,11 @@ class ResidualScore(Network):
         """The sum of both flows on a whole clip; features are the network's."""
         if cache is not None:
             raise Misdescribed("a residual score judges whole clips, found a cache")
+        given = flow(self.teacher, x_t, t, condition)
+        seen = torch.cat([x_t, given], dim=1)  # [B, 2 C, T, H, W]
         if len(blocks) > 0:
-            return self.network(x_t, t, condition, blocks=blocks)
-        return Output(flow(self.teacher, x_t, t, condition) + flow(self.network, x_t, t, condition))
+            return self.network(seen, t, condition, blocks=blocks)
+        return Output(given + flow(self.network, seen, t, condition))
 
 
 def _ring_teacher(settings: RingBlobs, pixels: int, frames: int) -> RingTeacher:

@@ -41,7 +41,8 @@ def build_fake_score(model: Model, teacher: Path | None, init: Literal["teacher"
     if model.teacher is None:
         return WanNetwork(_from_folder(model, component(teacher, "transformer")), None)
     # A closed form has no weights to copy: it is corrected by a network that starts at zero.
-    return ResidualScore(_frozen(closed_form_teacher(model)), WanNetwork(_at_random(model, "fake_score"), None))
+    correction = WanNetwork(_at_random(model, "fake_score", sees=2), None)
+    return ResidualScore(_frozen(closed_form_teacher(model)), correction)
 
 
 def build_discriminator(teacher: Network, blocks: Sequence[int]) -> Discriminator:
@@ -91,8 +92,6 @@ def seeded(*key: int | str) -> Generator[None]:
 def _weighted(network: Network) -> nn.Module:
     if isinstance(network, WanNetwork):
         return network.transformer
-    if isinstance(network, ResidualScore):
-        return _weighted(network.network)
     raise Misdescribed(f"wanted a network with weights, found {type(network).__name__}")
 
 
@@ -116,12 +115,13 @@ def _transformer(model: Model, teacher: Path | None, role: str) -> WanTransforme
     return _at_random(model, role)
 
 
-def _at_random(model: Model, role: str) -> WanTransformer3DModel:
+def _at_random(model: Model, role: str, sees: int = 1) -> WanTransformer3DModel:
+    """A network for the model's clips that is given `sees` of them at once, one after the other in the channels."""
     settings = model.network.model_dump(exclude={"kind"})
     channels = model.latent[0]
     with seeded(role):
-        transformer = WanTransformer3DModel(**settings, in_channels=channels, out_channels=channels)
-    _check_fits(transformer, model, "model.network")
+        transformer = WanTransformer3DModel(**settings, in_channels=sees * channels, out_channels=channels)
+    _check_fits(transformer, model, "model.network", sees)
     return transformer
 
 
@@ -137,10 +137,10 @@ def _from_folder(model: Model, path: Path) -> WanTransformer3DModel:
     return transformer
 
 
-def _check_fits(transformer: WanTransformer3DModel, model: Model, where: str) -> None:
+def _check_fits(transformer: WanTransformer3DModel, model: Model, where: str, sees: int = 1) -> None:
     config = transformer.config
     channels, frames, height, width = model.latent
-    if (config["in_channels"], config["out_channels"]) != (channels, channels):
+    if (config["in_channels"], config["out_channels"]) != (sees * channels, channels):
         found = f"{config['in_channels']} in and {config['out_channels']} out"
         raise BadInput(f"{where}: wanted {channels} channels as in model.latent, found {found}")
     _, patch_height, patch_width = config["patch_size"]

@@ -10,7 +10,7 @@ from torch.distributions import MultivariateNormal
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.experiments.schema import RingBlobs
-from fastgen_k8s.networks.closed_form import ResidualScore, closed_form_teacher
+from fastgen_k8s.networks.closed_form import closed_form_teacher
 from fastgen_k8s.networks.closed_form_gaussian import (
     GaussianTeacher,
     as_clips,
@@ -20,7 +20,7 @@ from fastgen_k8s.networks.closed_form_gaussian import (
     rotation,
 )
 from fastgen_k8s.networks.closed_form_ring import RingTeacher, bump, ring_videos
-from fastgen_k8s.networks.load import build_student
+from fastgen_k8s.networks.load import build_fake_score
 from fastgen_k8s.networks.network import Cache, Network, features, flow
 
 MODEL = get_experiment("closed_form/gaussian_kd").model
@@ -204,8 +204,8 @@ def test_a_gaussian_teacher_has_no_features() -> None:
         features(GaussianTeacher(A, ANGLES, 2), noise(1, 2, 2, 1, 1), torch.ones(1), condition(LEFT, 1), (0,))
 
 
-def critic() -> ResidualScore:
-    return ResidualScore(closed_form_teacher(MODEL), build_student(MODEL.override("chunk_size=null"), None))
+def critic() -> Network:
+    return build_fake_score(MODEL, None, "teacher")
 
 
 def test_a_residual_score_starts_as_its_teacher() -> None:

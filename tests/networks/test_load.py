@@ -125,12 +125,6 @@ def test_roles_start_from_different_weights() -> None:
     assert not same(weights(build_student(GAUSSIAN, None)), weights(build_fake_score(GAUSSIAN, None, "random")))
 
 
-def test_weights_go_in_and_out_of_a_residual_score() -> None:
-    fake, other = build_fake_score(GAUSSIAN, None, "teacher"), build_fake_score(GAUSSIAN, None, "random")
-    load_weights(fake, weights(other), "a test")
-    assert same(weights(fake), weights(other))
-
-
 def test_a_discriminator_has_a_head_for_each_block(teacher: Path) -> None:
     network = build_teacher(WAN, teacher)
     found = network(tiny.clip(6), tiny.times(6), tiny.condition(), blocks=(0, 2)).features
