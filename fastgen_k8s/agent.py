@@ -12,7 +12,7 @@ from types import FrameType
 import structlog
 
 from fastgen_k8s.errors import PERMANENT, FastgenError, Stopped, StoreFailed
-from fastgen_k8s.pipeline.work import KINDS, Placement
+from fastgen_k8s.pipeline.work import KINDS, Placement, check_world
 from fastgen_k8s.stages.crew import Crew
 from fastgen_k8s.stages.meeting import Alone, Elastic, Meeting
 from fastgen_k8s.stages.stage import Job, resolve
@@ -25,6 +25,7 @@ log = structlog.get_logger()
 def main(argv: Sequence[str]) -> int:
     """Run one node's part of a stage; its exit code."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # OpenMP barriers of several busy processes spin against each other
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # a lost peer or host is expected, not worth a C++ stack
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop_now)
     try:
@@ -49,6 +50,7 @@ def verdict(end: End, asked: bool, alone: bool, restarts: int) -> int | None:
 
 def _run(argv: Sequence[str]) -> End:
     job, placement = resolve(argv), _placement()
+    check_world(job.work, placement)
     if finished(job):
         return End(0)
     agent = _Agent(job, placement, Crew(job.work.kind, argv))

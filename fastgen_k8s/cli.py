@@ -12,8 +12,8 @@ from typer.exceptions import TyperException
 
 from fastgen_k8s.errors import FastgenError, Misdescribed
 from fastgen_k8s.experiments import EXPERIMENTS, get_experiment
-from fastgen_k8s.launch.command import AGENT, argv, check_world, environment
-from fastgen_k8s.pipeline.work import Execution, Kind, Placement, Work, check_read, parse_inputs
+from fastgen_k8s.launch.command import AGENT, argv, environment
+from fastgen_k8s.pipeline.work import Execution, Kind, Placement, Work, check_read, check_world, parse_inputs
 
 cli = typer.Typer(
     help="Distil diffusion models into few-step, causal students.",

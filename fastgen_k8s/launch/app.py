@@ -3,9 +3,9 @@
 
 from torchx.specs import AppDef, Role
 
-from fastgen_k8s.launch.command import AGENT, argv, check_world, environment, name
+from fastgen_k8s.launch.command import AGENT, argv, environment, name
 from fastgen_k8s.launch.resources import resource
-from fastgen_k8s.pipeline.work import Execution, Placement, Work
+from fastgen_k8s.pipeline.work import Execution, Placement, Work, check_world
 
 ROLE = "agent"
 IMAGE = "fastgen-k8s:latest"

@@ -3,8 +3,7 @@
 import re
 import zlib
 
-from fastgen_k8s.errors import Misdescribed
-from fastgen_k8s.pipeline.work import KINDS, Execution, Placement, Work
+from fastgen_k8s.pipeline.work import Execution, Placement, Work
 
 AGENT = "fastgen_k8s.agent"
 
@@ -34,16 +33,6 @@ def environment(work: Work, placement: Placement) -> dict[str, str]:
 def name(work: Work) -> str:
     """A DNS label that says what runs."""
     return re.sub(r"[^a-z0-9]+", "-", f"{work.kind}-{work.experiment}".lower()).strip("-")
-
-
-def check_world(work: Work, placement: Placement) -> None:
-    """Raise Misdescribed for more processes, at the placement's largest, than the global batch has samples."""
-    world, batch = placement.max_nodes * placement.processes, work.resolve().train.global_batch
-    if KINDS[work.kind].elastic and world > batch:
-        raise Misdescribed(
-            f"{work.experiment}: wanted at most train.global_batch = {batch} processes, "
-            f"found {world} ({placement.max_nodes} nodes x {placement.processes})"
-        )
 
 
 def _port(work: Work) -> int:

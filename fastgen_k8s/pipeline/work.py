@@ -193,6 +193,16 @@ def checked_digest(work: Work, experiment: Experiment, inputs: Mapping[str, str]
     return found
 
 
+def check_world(work: Work, placement: Placement) -> None:
+    """Raise Misdescribed for more processes, at the placement's largest, than the global batch has samples."""
+    world, batch = placement.max_nodes * placement.processes, work.resolve().train.global_batch
+    if KINDS[work.kind].elastic and world > batch:
+        raise Misdescribed(
+            f"{work.experiment}: wanted at most train.global_batch = {batch} processes, "
+            f"found {world} ({placement.max_nodes} nodes x {placement.processes})"
+        )
+
+
 def parse_inputs(words: Sequence[str]) -> dict[str, str]:
     """Inputs written as name=uri."""
     pairs = [word.partition("=") for word in words]

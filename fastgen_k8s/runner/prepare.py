@@ -6,11 +6,11 @@ from pathlib import Path
 
 from fastgen_k8s.artifacts import find_artifact
 from fastgen_k8s.errors import Misdescribed
-from fastgen_k8s.launch.command import check_world
 from fastgen_k8s.launch.resources import resource
 from fastgen_k8s.pipeline import settings
 from fastgen_k8s.pipeline.resolve import Resolved, resolve
 from fastgen_k8s.pipeline.spec import Pipeline, read_pipeline
+from fastgen_k8s.pipeline.work import check_world
 
 
 @dataclass(frozen=True)

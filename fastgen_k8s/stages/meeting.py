@@ -87,7 +87,6 @@ class Elastic:
         self._handler: RendezvousHandler | None = None
         # Each group gets a store of its own on a fresh port: one that agents share outlives the group it belongs to.
         os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
-        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # a lost host is expected, not worth a C++ stack
 
     def next(self) -> Group | None:
         """Meet; where the endpoint's host is gone, wait for another or become it."""

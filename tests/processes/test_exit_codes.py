@@ -75,7 +75,11 @@ def agents(stage_2: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
     ("case", "code", "words"),
     [
         ("described wrongly", 64, "error: unknown setting 'train.stepz': did you mean 'steps'?"),
-        ("more processes than samples", 64, "error: wanted at most train.global_batch = 5 processes, found 6"),
+        (
+            "more processes than samples",
+            64,
+            "error: closed_form/gaussian_kd: wanted at most train.global_batch = 5 processes, found 6",
+        ),
         ("pairs of other times", 65, "error: t_list time 0.5 is not in the pairs"),
         ("not finite", 70, "error: step 2: wanted a finite loss, found total = "),
         ("out of memory", 71, "error: out of memory"),
