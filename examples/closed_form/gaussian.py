@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fastgen_k8s.diffusion.chunks import chunk_sizes, chunk_slices
+from fastgen_k8s.diffusion.chunks import chunk_slices
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments.schema import Experiment, GaussianRotation, Labels, Model
+from fastgen_k8s.methods.rollout import sizes
 from fastgen_k8s.networks.closed_form_gaussian import as_vectors, covariance, law, noised_variances
 
 Matrix = NDArray[np.float64]
@@ -80,7 +81,7 @@ def _map(model: Model, angle: float, t: float) -> Matrix:
 
 
 def _spans(model: Model) -> tuple[slice, ...]:
-    return chunk_slices(chunk_sizes(model.latent[1], model.chunk_size or model.latent[1]))
+    return chunk_slices(sizes(model, model.latent[1]))
 
 
 def _settings(model: Model) -> tuple[GaussianRotation, tuple[str, ...]]:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fastgen_k8s.diffusion.chunks import chunk_sizes, chunk_slices
+from fastgen_k8s.diffusion.chunks import chunk_slices
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments.schema import Experiment, Labels, Model, RingBlobs
+from fastgen_k8s.methods.rollout import sizes
 from fastgen_k8s.networks.closed_form_ring import ring_videos
 
 
@@ -20,7 +21,7 @@ def measure(experiment: Experiment, latents: Tensor, prompts: Sequence[str]) -> 
     nearest = torch.cdist(clips.flatten(1), every.flatten(1)).argmin(1)  # [N]
     error = (clips - every[nearest]) ** 2
     wanted = torch.tensor([labels.index(prompt) for prompt in prompts])
-    spans = chunk_slices(chunk_sizes(model.latent[1], model.chunk_size or model.latent[1]))
+    spans = chunk_slices(sizes(model, model.latent[1]))
     return {
         "mse": float(error.mean()),
         "prompt_accuracy": float((nearest // each == wanted).double().mean()),

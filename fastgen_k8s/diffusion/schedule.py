@@ -42,6 +42,17 @@ def x0_to_eps(x0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
     return ((x_t.double() - (1 - u) * x0.double()) / u).to(x_t.dtype)
 
 
+def eps_to_x0(eps: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+    """x0 = (x_t - t eps) / (1 - t) for t < 1, computed in float64."""
+    u = over_clip(t.double(), x_t)
+    return ((x_t.double() - u * eps.double()) / (1 - u)).to(x_t.dtype)
+
+
+def eps_to_flow(eps: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+    """v = (eps - x_t) / (1 - t) for t < 1, computed in float64."""
+    return ((eps.double() - x_t.double()) / (1 - over_clip(t.double(), x_t))).to(x_t.dtype)
+
+
 def draw_times(uniform: Tensor, s: float, low: float, high: float) -> Tensor:
     """Times for matching losses: u in [0, 1) is stretched to [low, high], shifted by s, and clamped to the range."""
     return shift(low + (high - low) * uniform, s).clamp(low, high)

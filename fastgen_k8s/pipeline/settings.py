@@ -14,12 +14,13 @@ _MANY_WORKERS = ("pairs", "train", "sample")  # kinds that a placement without a
 
 def apply(pipeline: Pipeline, settings: Iterable[str]) -> Pipeline:
     """The pipeline with every `STAGE.key=value` and `key=value` set; Misdescribed when one fits nowhere."""
-    for setting in settings:
+    given = list(settings)
+    for setting in given:
         key, separator, _ = setting.partition("=")
         if not separator:
             raise Misdescribed(f"a setting is key=value or STAGE.key=value, found {setting!r}")
         pipeline = _apply_one(pipeline, key.strip(), setting)
-    return pipeline
+    return Pipeline.parse(pipeline.model_dump(mode="json"), " ".join(given))  # once: some fit each other only
 
 
 def _apply_one(pipeline: Pipeline, key: str, setting: str) -> Pipeline:
@@ -32,13 +33,22 @@ def _apply_one(pipeline: Pipeline, key: str, setting: str) -> Pipeline:
     if not chosen:
         raise Misdescribed(_unknown(pipeline, named, key, rest))
     stages = [_set(stage, short) if stage.name in chosen else stage for stage in pipeline.stages]
-    data = pipeline.model_dump(mode="json") | {"stages": [stage.model_dump(mode="json") for stage in stages]}
-    return Pipeline.parse(data, setting)
+    return pipeline.model_copy(update={"stages": tuple(stages)})
 
 
 def knows(stage: Stage, key: str) -> bool:
     """Whether a setting of this name changes this stage."""
-    return key in _own_settings() or (key in stage.resolve().settings() and reads(stage.kind, key))
+    return key in _own_settings() or (key in _settings(stage) and reads(stage.kind, key))
+
+
+def _settings(stage: Stage) -> frozenset[str]:
+    """The settings of a stage's experiment; without the newest overrides while those want others beside them."""
+    try:
+        return frozenset(stage.resolve().settings())
+    except Misdescribed:
+        if not stage.overrides:
+            raise
+        return _settings(stage.model_copy(update={"overrides": stage.overrides[:-1]}))
 
 
 def _is_for(stage: Stage, key: str) -> bool:
@@ -49,14 +59,12 @@ def _is_for(stage: Stage, key: str) -> bool:
 
 
 def _set(stage: Stage, setting: str) -> Stage:
-    try:
-        if setting.partition("=")[0].strip() in _own_settings():
+    if setting.partition("=")[0].strip() in _own_settings():
+        try:
             return stage.override(setting)
-        changed = stage.model_copy(update={"overrides": (*stage.overrides, setting)})
-        changed.resolve()
-    except Misdescribed as error:
-        raise Misdescribed(f"stage {stage.name}: {error}") from error
-    return changed
+        except Misdescribed as error:
+            raise Misdescribed(f"stage {stage.name}: {error}") from error
+    return stage.model_copy(update={"overrides": (*stage.overrides, setting)})
 
 
 def _own_settings() -> frozenset[str]:
@@ -71,7 +79,7 @@ def _unknown(pipeline: Pipeline, named: Stage | None, key: str, rest: str) -> st
     new = became(short)
     if new is not None:
         return f"unknown setting {key!r}: it became {new}"
-    if any(short in stage.resolve().settings() for stage in stages):
+    if any(short in _settings(stage) for stage in stages):
         who = f"a {named.kind} stage does not read {rest!r}" if named else "no stage of this pipeline reads it"
         return f"unknown setting {key!r}: {who}"
     known = {stage.name: _known(stage) for stage in stages}
@@ -83,4 +91,4 @@ def _unknown(pipeline: Pipeline, named: Stage | None, key: str, rest: str) -> st
 
 def _known(stage: Stage) -> frozenset[str]:
     """Every setting that changes this stage."""
-    return frozenset(name for name in stage.resolve().settings() if reads(stage.kind, name)) | _own_settings()
+    return frozenset(name for name in _settings(stage) if reads(stage.kind, name)) | _own_settings()

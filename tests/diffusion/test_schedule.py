@@ -9,6 +9,8 @@ from torch import Tensor
 from fastgen_k8s.diffusion.schedule import (
     add_noise,
     draw_times,
+    eps_to_flow,
+    eps_to_x0,
     flow_to_eps,
     flow_to_x0,
     shift,
@@ -49,6 +51,8 @@ def test_frames_are_noised_at_their_own_times() -> None:
         (flow_to_eps, "flow", "eps"),
         (x0_to_flow, "x0", "flow"),
         (x0_to_eps, "x0", "eps"),
+        (eps_to_x0, "eps", "x0"),
+        (eps_to_flow, "eps", "flow"),
     ],
 )
 def test_a_conversion_recovers_what_made_the_state(

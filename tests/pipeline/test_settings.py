@@ -75,6 +75,22 @@ def test_later_settings_count() -> None:
     assert apply(PIPELINE, ["kd.train.steps=3", "train.steps=4"]).stage("kd").resolve().train.steps == 4
 
 
+@pytest.mark.parametrize(
+    "together",
+    [
+        ("sf.method.exit_sampling=weighted", "sf.method.exit_weights=[1, 1, 1, 1]"),
+        ("sf.method.exit_weights=[1, 1, 1, 1]", "sf.method.exit_sampling=weighted"),
+    ],
+)
+def test_settings_that_fit_each_other_only_can_be_given_in_any_order(together: tuple[str, str]) -> None:
+    assert apply(PIPELINE, together).stage("sf").overrides[-2:] == tuple(word[3:] for word in together)
+
+
+def test_a_setting_may_lie_in_what_another_one_made() -> None:
+    made = apply(PIPELINE, ["sf.method.gan={weight: 0.1, blocks: [0]}", "sf.method.gan.weight=0.2"])
+    assert made.stage("sf").resolve().canonical()["method"]["gan"]["weight"] == 0.2
+
+
 def test_a_setting_does_not_change_the_pipeline_that_it_was_given() -> None:
     before = PIPELINE.model_dump()
     apply(PIPELINE, ["train.steps=3"])
