@@ -40,7 +40,7 @@ def measure(pairs: int = 5) -> Ratio:
     condition, negative = encode(prompts), for_batch(encode([""]), len(prompts))
     with tempfile.TemporaryDirectory() as folder:
         writer = begin(f"{folder}/conditions", "conditions", "benchmark", {})
-        write_conditions(writer, prompts, condition, encode([""]), encode([""]))
+        write_conditions(writer, prompts, [condition], encode([""]), encode([""]))
         writer.commit({})
         conditions = Conditions(open_artifact(f"{folder}/conditions", "conditions"))
         maker = PairMaker(EXPERIMENT, conditions, teacher, load_codec(model.codec, TEACHER))

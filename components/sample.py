@@ -6,7 +6,7 @@ torchx run -s local_cwd components/sample.py --student runs/stage3 --output runs
 
 from torchx import specs
 
-from fastgen_k8s.launch.component import default, made, stage_app
+from fastgen_k8s.launch.component import default, default_count, made, stage_app
 
 
 def sample(
@@ -16,6 +16,8 @@ def sample(
     teacher: str = default("sample", "teacher", "examples/moving_shapes/teacher"),
     experiment: str = default("sample", "experiment", "moving_shapes/sf"),
     output: str = default("sample", "output", made("sample")),
+    nodes: str = default("sample", "nodes", "1"),
+    processes: int = default_count("sample", "processes", "1"),
     resource: str = default("sample", "resource", "cpu_small"),
 ) -> specs.AppDef:
     """Draw clips from a student and decode them.
@@ -27,7 +29,11 @@ def sample(
         teacher: the model artifact whose codec decodes
         experiment: a name from `fastgen-k8s experiments`
         output: where the artifact goes
+        nodes: workers' nodes, a count or min:max
+        processes: workers on each node
         resource: what the node offers
     """
     inputs = {"student": student, "conditions": conditions, "teacher": teacher}
-    return stage_app("sample", experiment, overrides, inputs, output, {"resource": resource})
+    return stage_app(
+        "sample", experiment, overrides, inputs, output, {"nodes": nodes, "processes": processes, "resource": resource}
+    )

@@ -6,7 +6,7 @@ torchx run -s local_cwd components/stage1.py --conditions runs/encode --output r
 
 from torchx import specs
 
-from fastgen_k8s.launch.component import default, made, stage_app
+from fastgen_k8s.launch.component import default, default_count, made, stage_app
 
 
 def stage1(
@@ -16,7 +16,7 @@ def stage1(
     experiment: str = default("stage1", "experiment", "moving_shapes/kd_causal"),
     output: str = default("stage1", "output", made("stage1")),
     nodes: str = default("stage1", "nodes", "1"),
-    processes: int = int(default("stage1", "processes", "1")),
+    processes: int = default_count("stage1", "processes", "1"),
     resource: str = default("stage1", "resource", "cpu_small"),
 ) -> specs.AppDef:
     """Follow the teacher's trajectories; any number of workers gives the same bytes.

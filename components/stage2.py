@@ -6,7 +6,7 @@ torchx run -s local_cwd components/stage2.py --pairs runs/stage1 --output runs/s
 
 from torchx import specs
 
-from fastgen_k8s.launch.component import default, made, stage_app
+from fastgen_k8s.launch.component import default, default_count, made, stage_app
 
 
 def stage2(
@@ -17,9 +17,9 @@ def stage2(
     experiment: str = default("stage2", "experiment", "moving_shapes/kd_causal"),
     output: str = default("stage2", "output", made("stage2")),
     nodes: str = default("stage2", "nodes", "1"),
-    processes: int = int(default("stage2", "processes", "1")),
-    micro_batch: int = int(default("stage2", "micro_batch", "0")),
-    save_every: int = int(default("stage2", "save_every", "100")),
+    processes: int = default_count("stage2", "processes", "1"),
+    micro_batch: int = default_count("stage2", "micro_batch", "0"),
+    save_every: int = default_count("stage2", "save_every", "100"),
     resource: str = default("stage2", "resource", "cpu_small"),
 ) -> specs.AppDef:
     """Regress the teacher's clips from the states of its trajectories.

@@ -6,7 +6,7 @@ torchx run -s local_cwd components/stage3.py --student runs/bridge --output runs
 
 from torchx import specs
 
-from fastgen_k8s.launch.component import default, made, stage_app
+from fastgen_k8s.launch.component import default, default_count, made, stage_app
 
 
 def stage3(
@@ -18,9 +18,9 @@ def stage3(
     experiment: str = default("stage3", "experiment", "moving_shapes/sf"),
     output: str = default("stage3", "output", made("stage3")),
     nodes: str = default("stage3", "nodes", "1"),
-    processes: int = int(default("stage3", "processes", "1")),
-    micro_batch: int = int(default("stage3", "micro_batch", "0")),
-    save_every: int = int(default("stage3", "save_every", "100")),
+    processes: int = default_count("stage3", "processes", "1"),
+    micro_batch: int = default_count("stage3", "micro_batch", "0"),
+    save_every: int = default_count("stage3", "save_every", "100"),
     resource: str = default("stage3", "resource", "cpu_small"),
 ) -> specs.AppDef:
     """Match the student's rollouts to the teacher's distribution.

@@ -11,12 +11,12 @@ from types import FrameType
 
 import structlog
 
-from fastgen_k8s.errors import PERMANENT, FastgenError, Stopped, StoreFailed
+from fastgen_k8s.errors import PERMANENT, FastgenError, Misdescribed, Stopped, StoreFailed, failed_io
 from fastgen_k8s.pipeline.work import KINDS, Placement, check_world
 from fastgen_k8s.stages.crew import Crew
 from fastgen_k8s.stages.meeting import Alone, Elastic, Meeting
 from fastgen_k8s.stages.stage import Job, resolve
-from fastgen_k8s.stages.worker import LOST, End, finished
+from fastgen_k8s.stages.worker import LOST, End, finished, threads
 
 RESTARTS = 3  # of crashed workers, in the life of an agent
 log = structlog.get_logger()
@@ -32,6 +32,11 @@ def main(argv: Sequence[str]) -> int:
         end = _run(argv)
     except FastgenError as error:
         end = End(error.code, str(error))
+    except OSError as error:
+        if error.filename is None:
+            raise  # no file's error: a connection's
+        found = failed_io(error)
+        end = End(found.code, str(found))
     if end.code:
         print(f"{'stopped' if end.code == Stopped.code else 'error'}: {end.words}", file=sys.stderr)
     return 128 - end.code if end.code < 0 else end.code
@@ -43,12 +48,18 @@ def verdict(end: End, asked: bool, alone: bool, restarts: int) -> int | None:
         return end.code
     if asked:
         return Stopped.code
-    if end.code == Stopped.code or (end.code == LOST and not alone):
-        return None  # others left or want to come
-    return None if restarts < RESTARTS else end.code
+    if restarts < RESTARTS or not crashed(end, alone):
+        return None
+    return 1 if end.code == LOST else end.code
+
+
+def crashed(end: End, alone: bool) -> bool:
+    """Whether this is one of RESTARTS: not when others left or want to come, which a node alone does not have."""
+    return end.code != Stopped.code and (alone or end.code != LOST)
 
 
 def _run(argv: Sequence[str]) -> End:
+    threads(os.environ["OMP_NUM_THREADS"])  # refused before OpenMP itself complains
     job, placement = resolve(argv), _placement()
     check_world(job.work, placement)
     if finished(job):
@@ -65,7 +76,7 @@ class _Agent:
         self.job, self.placement, self.crew = job, placement, crew
         self.together = KINDS[job.work.kind].elastic
         self.asked = self.working = False
-        self.grace = float(os.environ.get("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", placement.grace))
+        self.grace = _grace(placement)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask)
 
@@ -84,7 +95,7 @@ class _Agent:
                 if code == 0 or code in PERMANENT:
                     meeting.close()  # after a crash, a new node may take this one's place
                 return End(code, end.words)
-            restarts += end.code not in (Stopped.code, LOST)
+            restarts += crashed(end, alone)
             log.warning("starting the workers again", reason=end.words, crashes=restarts, of=RESTARTS)
         return End(0 if finished(self.job) else 1, f"another node has ended the work of {self.job.work.output}")
 
@@ -115,6 +126,15 @@ class _Agent:
 def stop_now(number: int, frame: FrameType | None) -> None:
     """End where nothing runs that would have to be saved."""
     raise Stopped(f"asked to stop by {signal.Signals(number).name} while no worker ran")
+
+
+def _grace(placement: Placement) -> float:
+    name = "TORCH_ELASTIC_SHUTDOWN_TIMEOUT"
+    given = os.environ.get(name, str(placement.grace))
+    try:
+        return float(given)
+    except ValueError as error:
+        raise Misdescribed(f"{name}: wanted seconds, found {given!r}") from error
 
 
 def _placement() -> Placement:

@@ -10,7 +10,7 @@ import typer
 import yaml
 from typer.exceptions import TyperException
 
-from fastgen_k8s.errors import FastgenError, Misdescribed
+from fastgen_k8s.errors import FastgenError, Misdescribed, failed_io
 from fastgen_k8s.experiments import EXPERIMENTS, get_experiment
 from fastgen_k8s.launch.command import AGENT, argv, environment
 from fastgen_k8s.pipeline.work import Execution, Kind, Placement, Work, check_read, check_world, parse_inputs
@@ -30,18 +30,19 @@ def main() -> None:
     try:
         code: object = cli(standalone_mode=False)
     except FastgenError as error:
-        sys.exit(_fail(str(error), error.code))
+        sys.exit(_fail(error))
     except TyperException as error:
-        sys.exit(_fail(f"{error.format_message()} (--help says what there is)", Misdescribed.code))
+        sys.exit(_fail(Misdescribed(f"{error.format_message()} (--help says what there is)")))
+    except OSError as error:
+        sys.exit(_fail(failed_io(error)))
     except typer.Abort:
         sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _fail(message: str, code: int) -> int:
-    if message:
-        print(f"error: {message}", file=sys.stderr)
-    return code
+def _fail(error: FastgenError) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return error.code
 
 
 # --- pipelines --------------------------------------------------------------------------------------------------------
@@ -101,7 +102,7 @@ def encode(
     inputs: _Input = None,
 ) -> None:
     """Encode prompts into a conditions artifact."""
-    given = parse_inputs(inputs or []) | ({"prompts": str(prompts)} if prompts else {})
+    given = parse_inputs([*(inputs or []), *([f"prompts={prompts}"] if prompts else [])])
     _become_agent(Work.parse(_work("encode", experiment, output, settings, given), "command line"))
 
 
@@ -117,7 +118,7 @@ def pairs(
     """Stage 1: follow the teacher's trajectories."""
     given = _encoded(prompts, experiment, output, settings, inputs)
     work = Work.parse(_work("pairs", experiment, output, settings, given), "command line")
-    _become_agent(work, Placement(processes=processes))
+    _become_agent(work, Placement(processes=processes), encoded=prompts is not None)
 
 
 @cli.command()
@@ -141,7 +142,7 @@ def train(
     execution = Execution.parse({name: value for name, value in habits.items() if value is not None}, "command line")
     where = {"nodes": nodes, "processes": processes, "micro_batch": micro_batch}
     work = Work.parse(_work("train", experiment, output, settings, given), "command line")
-    _become_agent(work, Placement.parse(where, "command line"), execution)
+    _become_agent(work, Placement.parse(where, "command line"), execution, encoded=prompts is not None)
 
 
 @cli.command()
@@ -158,10 +159,12 @@ def sample(
     prompts: _Prompts = None,
     settings: _Set = None,
     inputs: _Input = None,
+    processes: _Processes = 1,
 ) -> None:
     """Draw clips from a student, chunk by chunk."""
     given = _encoded(prompts, experiment, output, settings, inputs)
-    _become_agent(Work.parse(_work("sample", experiment, output, settings, given), "command line"))
+    work = Work.parse(_work("sample", experiment, output, settings, given), "command line")
+    _become_agent(work, Placement(processes=processes), encoded=prompts is not None)
 
 
 @cli.command()
@@ -196,11 +199,16 @@ def _encoded(
     return given | {"conditions": place}
 
 
-def _become_agent(work: Work, placement: Placement | None = None, execution: Execution | None = None) -> None:
-    """Turn this process into the stage's agent, so that signals and the exit code are the agent's own."""
+def _become_agent(
+    work: Work, placement: Placement | None = None, execution: Execution | None = None, encoded: bool = False
+) -> None:
+    """Turn this process into the stage's agent, so that signals and the exit code are the agent's own.
+
+    Where prompts were `encoded` for it, with the same settings, it need not be the one that reads them.
+    """
     where, habits = placement or Placement(), execution or Execution()
     work.resolve()
-    check_read([work.kind, "encode"], work.overrides)  # what `--prompts` encodes has the same settings
+    check_read([work.kind, "encode"] if encoded else [work.kind], work.overrides)
     check_world(work, where)
     sys.stdout.flush()
     os.execve(sys.executable, _words(work, where, habits), _environment(work, where))

@@ -5,20 +5,31 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Self, cast
+from typing import Any, Self, cast, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from fastgen_k8s.errors import Misdescribed
 
-_INT, _FLOAT = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
+_INT, _FLOAT, _TIME = (f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp"))
+_LONGEST = 160  # characters of a found value
+_NAMES = 16  # known names that are listed
 
 
 class Config(BaseModel):
     """A frozen value with named, typed fields and no others."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _a_boolean_is_no_number(cls, data: object, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        checked = validate(data)
+        for name, value in cast("dict[str, object]", data).items() if isinstance(data, dict) else ():
+            if isinstance(value, bool) and not isinstance(getattr(checked, name), bool):
+                raise ValueError(f"{name}: wanted a number, found {str(value).lower()}")
+        return checked
 
     def override(self, *settings: str) -> Self:
         """A copy with each `dotted.key=value` set; values are YAML, and checked like the file's own.
@@ -60,12 +71,22 @@ class Config(BaseModel):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with the numbers of version 1.2: `1:2` is a range of nodes and not 62, `1e-4` is a number."""
+    """YAML with the scalars of version 1.2: `1:2` is a range of nodes and not 62, `1e-4` is a number, a date is text.
+
+    A key that is given twice is refused: one of the two would be lost.
+    """
 
     yaml_implicit_resolvers = {  # pyright: ignore[reportIncompatibleVariableOverride]  # noqa: RUF012
-        letter: [(tag, pattern) for tag, pattern in resolvers if tag not in (_INT, _FLOAT)]
+        letter: [(tag, pattern) for tag, pattern in resolvers if tag not in (_INT, _FLOAT, _TIME)]
         for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]  # as written, before merges
+        twice = next((key for index, key in enumerate(keys) if isinstance(key, str) and key in keys[:index]), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {twice!r} is given twice", node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 for _tag, _number in {
@@ -79,7 +100,10 @@ for _tag, _number in {
 
 def read_yaml(text: str) -> object:
     """Plain data from YAML; raises yaml.YAMLError."""
-    return yaml.load(text, _Loader)
+    try:
+        return yaml.load(text, _Loader)
+    except (ValueError, AttributeError, RecursionError) as error:  # of a scalar that is not what its tag says
+        raise yaml.YAMLError(str(error)) from error
 
 
 def digest(value: object) -> str:
@@ -94,14 +118,17 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if close:
         return f"did you mean {close[0]!r}?"
-    return f"known are {', '.join(names)}" if names else "none is known"
+    if not names:
+        return "none is known"
+    more = f", ... ({len(names)} in all)" if len(names) > _NAMES else ""
+    return f"known are {', '.join(names[:_NAMES])}{more}"
 
 
 def _value(setting: str, text: str) -> object:
     try:
         return read_yaml(text)
     except yaml.YAMLError as error:
-        raise Misdescribed(f"the value of {setting!r} is not YAML: {error.__class__.__name__}") from error
+        raise Misdescribed(f"the value of {setting!r} is not YAML: {' '.join(str(error).split())}") from error
 
 
 def _keys(data: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -133,16 +160,29 @@ def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
     if problem["type"] == "extra_forbidden":
         return f"unknown setting {where!r}: {nearest(path[-1], _siblings(model, path[:-1]))}"
     found = problem.get("input")
-    shown = "" if isinstance(found, Mapping) or problem["type"] == "missing" else f", found {found!r}"
+    shown = "" if isinstance(found, Mapping) or problem["type"] == "missing" else f", found {_short(found)}"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{where}: {message[0].lower()}{message[1:]}{shown}"
 
 
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
+
+
 def _siblings(model: type[BaseModel], path: list[str]) -> list[str]:
-    here: Any = model
+    """The settings that stand beside one; an index, a name of the writer's own or a kind leads no deeper."""
+    here = [model]
     for part in path:
-        fields = here.model_fields if isinstance(here, type) and issubclass(here, BaseModel) else {}
-        if part not in fields:
-            break
-        here = fields[part].annotation
-    return list(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else []
+        inner = [
+            found for each in here if part in each.model_fields for found in _models(each.model_fields[part].annotation)
+        ]
+        here = inner or here
+    return [name for each in here for name in each.model_fields]
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """The models in an annotation: one, the variants of a union, or those in a container."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for inner in get_args(annotation) for found in _models(inner)]

@@ -1,12 +1,21 @@
 """What can go wrong, as one tree: every error says wanted, found and where, and knows its exit code."""
 
+import errno
 from typing import ClassVar
+
+_LONGEST = 600  # characters of a line; the middle of a longer one is left out
+_NEVER = frozenset({errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP})
 
 
 class FastgenError(Exception):
     """An error with one clear line for a person and an exit code for a controller."""
 
     code: ClassVar[int] = 1
+
+    def __str__(self) -> str:
+        """One line, whatever a person or a file put into it."""
+        line = "".join(letter if letter.isprintable() else " " for letter in super().__str__())
+        return line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
 
 
 class Misdescribed(FastgenError):
@@ -47,3 +56,11 @@ class Stopped(FastgenError):
 
 PERMANENT = frozenset({64, 65, 70, 71})
 """Exit codes that the same work would meet again: nobody restarts them."""
+
+
+def failed_io(error: OSError, where: object = None) -> FastgenError:
+    """An operating system's error in one line: a place that can never be one is BadInput, the rest may pass."""
+    place, said = where or error.filename or "output", error.strerror or error
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return BadInput(f"{place}: wanted a folder on the way there, found a file ({said})")
+    return (BadInput if error.errno in _NEVER else StoreFailed)(f"{place}: {said}")

@@ -71,7 +71,7 @@ def put_pairs(folder: Path, digest: str, solver_steps: int = 35) -> str:
     for name, data in clip_files(range(len(SHOWN)), latents(SHOWN), SHOWN, codec(), MODEL.fps).items():
         writer.put(name, data)
     writer.put(INDEX, to_json(index))
-    writer.commit({"samples": len(SHOWN)})
+    writer.commit({"samples": len(SHOWN), "seed": 1})
     return str(folder)
 
 
@@ -80,7 +80,7 @@ def put_training(folder: Path, digest: str) -> str:
     lines = [{"step": step, "total": 2.0 / step, "flow": 1.0 / step, "lr/student": 1e-3} for step in range(1, 9)]
     writer = begin(str(folder), "training", digest, {})
     writer.put(merged_file("0001"), to_lines(lines))
-    writer.commit({"step": 8, "method": "regression"})
+    writer.commit({"step": 8, "method": "regression", "seed": 3})
     return str(folder)
 
 

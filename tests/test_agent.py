@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from fastgen_k8s.agent import verdict
+from fastgen_k8s.agent import crashed, verdict
 from fastgen_k8s.stages.worker import LOST, End
 
 
@@ -25,7 +25,7 @@ from fastgen_k8s.stages.worker import LOST, End
         (75, False, False, 3, None),
         (LOST, False, False, 3, None),
         (LOST, False, True, 0, None),
-        (LOST, False, True, 3, LOST),
+        (LOST, False, True, 3, 1),
         (1, False, True, 0, None),
         (1, False, True, 2, None),
         (1, False, True, 3, 1),
@@ -36,3 +36,13 @@ def test_a_verdict_follows_from_how_the_workers_ended(
     code: int, asked: bool, alone: bool, restarts: int, wanted: int | None
 ) -> None:
     assert verdict(End(code), asked, alone, restarts) == wanted
+
+
+@pytest.mark.parametrize(
+    ("code", "alone", "wanted"),
+    [(1, False, True), (75, True, False), (75, False, False), (LOST, False, False), (LOST, True, True)],
+)
+def test_a_lost_peer_counts_as_a_crash_only_where_no_other_node_could_have_left(
+    code: int, alone: bool, wanted: bool
+) -> None:
+    assert crashed(End(code), alone) == wanted

@@ -67,7 +67,9 @@ except SystemExit as end:
         (["run", GAUSSIAN, "--root", "x", "--only", "kd", "--from", "kd"], "found both"),
         (["run", GAUSSIAN, "--root", "x", "kd.train.stepz=1"], "did you mean 'train.steps'?"),
         (["run", GAUSSIAN, "--root", "x", "kd.placement.processes=999"], "at most train.global_batch"),
+        (["run", GAUSSIAN, "--root", "x", "kd.placement.resource=h100_9"], "stage kd: unknown resource 'h100_9'"),
         (["run", GAUSSIAN, "--root", "x", "kd.placement.resource=h100_9"], "did you mean 'h100_8'?"),
+        (["run", GAUSSIAN, "--root", "x", "kd.train.steps=2020-13-45"], "valid integer"),
         (["experiments", "closed_form/gausian_kd"], "did you mean 'closed_form/gaussian_kd'?"),
         (["train", "--output", "x"], "--experiment"),
         (["train", *KD], "--output"),
@@ -76,6 +78,10 @@ except SystemExit as end:
         (["train", *KD, "--output", "x", "--set", "max_iter=1"], "it became train.steps"),
         (["train", *KD, "--output", "x", "--set", "sample.seed=1"], "a train stage reads model"),
         (["train", *KD, "--output", "x", "--input", "pairs"], "name=uri"),
+        (["train", *KD, "--output", "x", "--input", "pairs=a", "--input", "pairs=b"], "found 'pairs' twice"),
+        (["train", *KD, "--output", "x", "--set", "train.steps=a\nb"], "found 'a b'"),
+        (["train", *KD, "--output", "x", "--set", "train.steps=true"], "wanted a number, found true"),
+        (["encode", *KD, "--output", "x", "--prompts", "p", "--input", "prompts=q"], "found 'prompts' twice"),
         (["train", *KD, "--output", "x", "--nodes", "3:2"], "min 3 above max 2"),
         (["train", *KD, "--output", "x", "--processes", "999"], "at most train.global_batch"),
         (["train", *KD, "--output", "x", "--save-every", "many"], "--save-every"),
@@ -156,7 +162,13 @@ def test_a_model_is_added_twice_to_no_effect_and_another_is_refused_its_place(
 
 
 @pytest.mark.parametrize(
-    ("folder", "said"), [("nothing", "found nothing"), (".", "found none of them"), ("file", "found a file")]
+    ("folder", "said"),
+    [
+        ("nothing", "found nothing"),
+        (".", "found none of them"),
+        ("file", "found a file"),
+        ("l" * 300, "File name too long"),
+    ],
 )
 def test_what_is_no_model_is_refused(folder: str, said: str, tmp_path: Path, say: Say) -> None:
     (tmp_path / "file").write_text("")

@@ -26,6 +26,7 @@ class Outer(Config):
     maybe: Inner | None = None
     choice: Literal["left", "right"] = "left"
     times: tuple[float, ...] = (1.0, 0.0)
+    several: tuple[Inner, ...] = ()
 
 
 @pytest.mark.parametrize(
@@ -63,12 +64,24 @@ def test_an_override_sets_what_it_names(settings: tuple[str, ...], wanted: Outer
         ("inner={stepz: 4}", "unknown setting 'inner.stepz': did you mean 'steps'?"),
         ("inner.steps", "key=value"),
         ("inner.steps=[", "not YAML"),
+        ("inner.steps=true", "inner: steps: wanted a number, found true"),
+        ("inner.steps=null", "inner.steps: .*found None"),
+        ("inner.steps=a\nb", "found 'a b'"),
+        ("inner.steps=2020-13-45", "found '2020-13-45'"),
+        ("inner.steps=!!int a", "not YAML: invalid literal"),
+        ("inner.steps=" + "9" * 5000, "not YAML: Exceeds the limit"),
+        ("inner.steps=" + "[" * 5000, "not YAML: maximum recursion depth"),
+        ("inner={steps: 1, steps: 2}", "the key 'steps' is given twice"),
+        ("maybe={stepz: 4}", "unknown setting 'maybe.stepz': did you mean 'steps'?"),
+        ("inner.rate=[" + "1, " * 2000 + "1]", r"inner\.rate: .* \.\.\.$"),
+        ("several=[{stepz: 4}]", "unknown setting 'several.0.stepz': did you mean 'steps'?"),
     ],
 )
 def test_an_override_that_does_not_fit_is_refused_in_one_line(setting: str, said: str) -> None:
     with pytest.raises(Misdescribed, match=said) as refused:
         Outer().override(setting)
     assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 700
 
 
 def test_an_override_leaves_the_original_alone() -> None:
@@ -101,7 +114,16 @@ def test_defaults_are_left_out_of_the_canonical_form() -> None:
 
 
 def test_every_setting_has_a_dotted_name() -> None:
-    assert Outer().settings() == {"inner", "inner.steps", "inner.rate", "inner.name", "maybe", "choice", "times"}
+    assert Outer().settings() == {
+        "inner",
+        "inner.steps",
+        "inner.rate",
+        "inner.name",
+        "maybe",
+        "choice",
+        "times",
+        "several",
+    }
 
 
 @pytest.mark.parametrize(
@@ -110,6 +132,10 @@ def test_every_setting_has_a_dotted_name() -> None:
 )
 def test_a_hint_is_the_nearest_name_or_all_of_them(name: str, hint: str) -> None:
     assert nearest(name, ["train", "sample"]) == hint
+
+
+def test_a_hint_does_not_list_too_many_names() -> None:
+    assert nearest("zzz", [f"name{number:02}" for number in range(99)]).endswith("name15, ... (99 in all)")
 
 
 @pytest.mark.parametrize(
@@ -127,6 +153,7 @@ def test_a_hint_is_the_nearest_name_or_all_of_them(name: str, hint: str) -> None
         ("012", "012"),
         ("1_000", "1_000"),
         ("[0.999, 0]", [0.999, 0]),
+        ("2020-01-01", "2020-01-01"),
     ],
 )
 def test_numbers_are_those_of_yaml_1_2(text: str, value: object) -> None:

@@ -33,6 +33,7 @@ class Writer:
             kind=self.claim.kind, digest=self.claim.digest, inputs=self.inputs, facts=facts, files=self.files
         )
         if self.store.put_new(MANIFEST, manifest.to_json()):
+            self.store.sweep()
             return manifest
         return open_artifact(self.store.uri, self.claim.kind).manifest
 
@@ -52,7 +53,7 @@ class Artifact:
     def read(self, name: str) -> bytes:
         """A file's content, checked against the manifest (BadInput)."""
         data = self.store.read(name)
-        self._entry(name).check(data, f"{self.uri}/{name}")
+        self._entry(name).check(FileEntry.of(data), f"{self.uri}/{name}")
         self._verified.add(name)
         return data
 
@@ -60,7 +61,7 @@ class Artifact:
         """A local file with a file's content, checked once (BadInput)."""
         path = self.store.local(name)
         if name not in self._verified:
-            self._entry(name).check(path.read_bytes(), f"{self.uri}/{name}")
+            self._entry(name).check(FileEntry.of_file(path), f"{self.uri}/{name}")
             self._verified.add(name)
         return path
 

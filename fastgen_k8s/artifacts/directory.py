@@ -3,13 +3,15 @@
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fastgen_k8s.errors import BadInput, StoreFailed
+from fastgen_k8s.errors import BadInput, failed_io
 
 _TEMPORARY = ".tmp-"
+_ABANDONED = 3600.0  # seconds without a write after which nobody finishes a file
 
 
 class Directory:
@@ -77,6 +79,14 @@ class Directory:
         with _io(self.root / key):
             (self.root / key).unlink(missing_ok=True)
 
+    def sweep(self) -> None:
+        """Remove what killed writers left unfinished."""
+        with _io(self.root):
+            for path in self.root.rglob(f"{_TEMPORARY}*"):
+                with suppress(FileNotFoundError):  # finished meanwhile
+                    if path.is_file() and time.time() - path.stat().st_mtime > _ABANDONED:
+                        path.unlink()
+
     @contextmanager
     def _whole(self, key: str) -> Generator[Path]:
         target = self.root / key
@@ -107,4 +117,4 @@ def _io(where: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreFailed(f"{where}: {error.strerror or error}") from error
+        raise failed_io(error, where) from error

@@ -3,12 +3,13 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TypeVar
 
-from pydantic import JsonValue
+from pydantic import JsonValue, NonNegativeInt
 
 from fastgen_k8s.config import Config
-from fastgen_k8s.errors import BadInput, Misdescribed
+from fastgen_k8s.errors import BadInput, Misdescribed, failed_io
 
 MANIFEST = "artifact.json"
 CLAIM = "work.json"  # put before the first data: whose place this is
@@ -17,7 +18,7 @@ CLAIM = "work.json"  # put before the first data: whose place this is
 class FileEntry(Config):
     """Size and content of one file."""
 
-    size: int  # bytes
+    size: NonNegativeInt  # bytes
     sha256: str
 
     @classmethod
@@ -25,13 +26,21 @@ class FileEntry(Config):
         """The entry of a file that holds `data`."""
         return cls(size=len(data), sha256=hashlib.sha256(data).hexdigest())
 
-    def check(self, data: bytes, where: str) -> None:
-        """Raise BadInput when `data` is not what was recorded."""
-        if len(data) != self.size:
-            raise BadInput(f"{where}: wanted {self.size} bytes, found {len(data)}")
-        found = hashlib.sha256(data).hexdigest()
-        if found != self.sha256:
-            raise BadInput(f"{where}: wanted sha256 {self.sha256[:16]}, found {found[:16]}")
+    @classmethod
+    def of_file(cls, path: Path) -> "FileEntry":
+        """The entry of a local file, read piece by piece."""
+        try:
+            with path.open("rb") as file:
+                return cls(size=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
+        except OSError as error:
+            raise failed_io(error, path) from error
+
+    def check(self, found: "FileEntry", where: str) -> None:
+        """Raise BadInput when what was found is not what was recorded."""
+        if found.size != self.size:
+            raise BadInput(f"{where}: wanted {self.size} bytes, found {found.size}")
+        if found.sha256 != self.sha256:
+            raise BadInput(f"{where}: wanted sha256 {self.sha256[:16]}, found {found.sha256[:16]}")
 
 
 class Claim(Config):
@@ -67,7 +76,7 @@ def from_json(model: type[C], data: bytes, where: str) -> C:
     """A manifest or claim from its bytes; BadInput when it is not one."""
     try:
         value = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{where}: wanted JSON, found {data[:40]!r}") from error
     try:
         return model.parse(value, where)

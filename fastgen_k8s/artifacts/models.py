@@ -1,6 +1,5 @@
 """A teacher's folder as a `model` artifact: every file hashed, the digest that of the whole content."""
 
-import hashlib
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -8,7 +7,7 @@ from pydantic import JsonValue
 from fastgen_k8s.artifacts.artifact import begin
 from fastgen_k8s.artifacts.manifest import CLAIM, MANIFEST, FileEntry, Manifest
 from fastgen_k8s.config import digest
-from fastgen_k8s.errors import BadInput, StoreFailed
+from fastgen_k8s.errors import BadInput
 
 PARTS = ("transformer", "text_encoder", "tokenizer", "vae", "codec")
 
@@ -21,7 +20,7 @@ def add_model(folder: Path, uri: str) -> Manifest:
     if not parts:
         raise BadInput(f"{folder}: wanted a diffusers folder with {', '.join(PARTS)}, found none of them")
     files = _files(folder)
-    entries = {name: _entry(path) for name, path in files.items()}
+    entries = {name: FileEntry.of_file(path) for name, path in files.items()}
     content = digest({name: entry.sha256 for name, entry in entries.items()})
     writer = begin(uri, "model", content, {})
     for name, path in files.items():
@@ -38,11 +37,3 @@ def _files(folder: Path) -> dict[str, Path]:
         for name, path in found.items()
         if name.as_posix() not in (CLAIM, MANIFEST) and not any(part.startswith(".") for part in name.parts)
     }
-
-
-def _entry(path: Path) -> FileEntry:
-    try:
-        with path.open("rb") as file:
-            return FileEntry(size=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
-    except OSError as error:
-        raise StoreFailed(f"{path}: {error.strerror}") from error

@@ -45,10 +45,14 @@ class Store(Protocol):
         """Remove a key; an absent one is fine."""
         ...
 
+    def sweep(self) -> None:
+        """Remove what killed writers left unfinished."""
+        ...
+
 
 def store_at(uri: str) -> Store:
     """The store that a URI names: a folder, for now."""
     scheme, separator, _ = uri.partition("://")
-    if separator and scheme != "file":
+    if not uri.removeprefix("file://") or "\0" in uri or (separator and scheme != "file"):
         raise Misdescribed(f"wanted a folder or file:// as the place of an artifact, found {uri!r}")
     return Directory(uri.removeprefix("file://"))

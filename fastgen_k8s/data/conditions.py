@@ -1,7 +1,7 @@
 """Encoded prompts as an artifact: written by encode, read by pairs, train and sample."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import torch
@@ -10,20 +10,23 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from fastgen_k8s.artifacts import Artifact, Writer
+from fastgen_k8s.data.pairs import RESIDENT_BYTES
 from fastgen_k8s.errors import BadInput
+from fastgen_k8s.experiments.schema import TextEncoder
 from fastgen_k8s.networks.network import Condition
 
-_PROMPTS = "prompts.json"
+_PROMPTS, _NEGATIVE, _EMPTY = "prompts.json", "negative.safetensors", "empty.safetensors"
 
 
 def write_conditions(
-    writer: Writer, prompts: Sequence[str], encoded: Condition, negative: Condition, empty: Condition
+    writer: Writer, prompts: Sequence[str], batches: Iterable[Condition], negative: Condition, empty: Condition
 ) -> None:
-    """Put prompts and their encodings [N, ...], and those of the negative and the empty prompt [1, ...]."""
-    for index in range(len(prompts)):
-        writer.put(_name(index), _to_bytes(encoded, index))
-    writer.put("negative.safetensors", _to_bytes(negative, 0))
-    writer.put("empty.safetensors", _to_bytes(empty, 0))
+    """Put prompts and their encodings, batch [B, ...] by batch, and those of the negative and empty prompt [1, ...]."""
+    rows = (_to_bytes(batch, row) for batch in batches for row in range(len(next(iter(batch.values())))))
+    for index, row in enumerate(rows):
+        writer.put(_name(index), row)
+    writer.put(_NEGATIVE, _to_bytes(negative, 0))
+    writer.put(_EMPTY, _to_bytes(empty, 0))
     writer.put(_PROMPTS, json.dumps(list(prompts), ensure_ascii=False, indent=1).encode())
 
 
@@ -33,27 +36,38 @@ class Conditions:
     def __init__(self, artifact: Artifact) -> None:
         self._artifact = artifact
         self.digest = artifact.manifest.digest
-        self.prompts: tuple[str, ...] = tuple(cast("list[str]", json.loads(artifact.read(_PROMPTS))))
-        self.negative: Condition = _batched([self._read("negative.safetensors")])  # each [1, ...]
-        self.empty: Condition = _batched([self._read("empty.safetensors")])  # each [1, ...]
-        self._encoded: dict[int, Condition] = {}
+        self.prompts = _prompts(artifact.read(_PROMPTS), f"{artifact.uri}/{_PROMPTS}")
+        first = _from_bytes(artifact.read(_EMPTY), f"{artifact.uri}/{_EMPTY}")
+        self._shapes = _shapes(first)  # every encoding has these
+        self.empty: Condition = _batched([first])  # each [1, ...]
+        self.negative: Condition = _batched([self._read(_NEGATIVE)])  # each [1, ...]
+        size = len(self.prompts) * sum(value.numel() * value.element_size() for value in first.values())
+        self._encoded: dict[int, Condition] | None = {} if size <= RESIDENT_BYTES else None
 
     def __len__(self) -> int:
         return len(self.prompts)
 
+    def check(self, text: TextEncoder) -> None:
+        """Refuse encodings that are not those of the model's text encoder (BadInput)."""
+        found = self._shapes.get("text", [])
+        wanted = [1, len(text.labels)] if text.kind == "labels" else [text.length, *found[1:]]  # tokens, numbers each
+        if found != wanted:
+            raise BadInput(f"{self._artifact.uri}: wanted a text {wanted} of model.text {text.kind}, found {found}")
+
     def batch(self, indices: Sequence[int]) -> Condition:
         """The encodings of some prompts, each [B, ...]."""
+        if self._encoded is None:
+            return _batched([self._read(_name(index)) for index in indices])
         for index in set(indices) - self._encoded.keys():
             self._encoded[index] = self._read(_name(index))
         return _batched([self._encoded[index] for index in indices])
 
     def _read(self, name: str) -> Condition:
-        return _from_bytes(self._artifact.read(name), f"{self._artifact.uri}/{name}")
-
-
-def repeat(condition: Condition, batch: int) -> Condition:
-    """One encoding [1, ...] for a whole batch [B, ...]."""
-    return {name: value.expand(batch, *value.shape[1:]) for name, value in condition.items()}
+        where = f"{self._artifact.uri}/{name}"
+        encoded = _from_bytes(self._artifact.read(name), where)
+        if _shapes(encoded) != self._shapes:
+            raise BadInput(f"{where}: wanted {self._shapes} as in {_EMPTY}, found {_shapes(encoded)}")
+        return encoded
 
 
 def to_device(condition: Condition, device: torch.device) -> Condition:
@@ -69,11 +83,30 @@ def _to_bytes(condition: Condition, row: int) -> bytes:
     return save({name: value[row].contiguous() for name, value in condition.items()})
 
 
+def _prompts(data: bytes, where: str) -> tuple[str, ...]:
+    try:
+        found: object = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{where}: wanted JSON, found {data[:40]!r}") from error
+    prompts = cast("list[object]", found) if isinstance(found, list) else []
+    if not prompts or not all(isinstance(prompt, str) for prompt in prompts):
+        raise BadInput(f"{where}: wanted a list of prompts, found {data[:40]!r}")
+    return tuple(cast("list[str]", prompts))
+
+
 def _from_bytes(data: bytes, where: str) -> Condition:
     try:
-        return load(data)
+        encoded = load(data)
     except SafetensorError as error:
         raise BadInput(f"{where}: wanted a safetensors file, found {error}") from error
+    for name, value in encoded.items():
+        if not value.isfinite().all():
+            raise BadInput(f"{where}: wanted finite numbers, found some in {name!r} that are not")
+    return encoded
+
+
+def _shapes(encoded: Condition) -> dict[str, list[int]]:
+    return {name: list(value.shape) for name, value in encoded.items()}
 
 
 def _batched(rows: Sequence[Condition]) -> Condition:

@@ -1,21 +1,22 @@
 """ODE pairs as an artifact: the teacher's clean clip and its states on the way there, with the exact time of each."""
 
-import json
 from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import torch
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor
 
 from fastgen_k8s.artifacts import Artifact
+from fastgen_k8s.artifacts.manifest import from_json
 from fastgen_k8s.config import Config
 from fastgen_k8s.diffusion.draws import generator
-from fastgen_k8s.errors import BadInput, Misdescribed
+from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments.schema import Model
 from fastgen_k8s.networks.pth import tensor_from_pth
 
 INDEX = "index.json"
-_RESIDENT_BYTES = 2 << 30  # sets up to this size stay in memory once read
+RESIDENT_BYTES = 2 << 30  # sets up to this size stay in memory once read
 
 
 class PairIndex(Config):
@@ -24,8 +25,8 @@ class PairIndex(Config):
     samples: PositiveInt
     samples_per_prompt: PositiveInt  # sample n belongs to prompt n // samples_per_prompt
     block_size: PositiveInt
-    latent: tuple[int, int, int, int]  # C, T, H, W
-    times: tuple[float, ...]  # of the states of `path`, exactly
+    latent: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]  # C, T, H, W
+    times: Annotated[tuple[float, ...], Field(min_length=1)]  # of the states of `path`, exactly
     grid: tuple[float, ...]  # of the solver, from max_t to 0
     solver: str
     solver_steps: PositiveInt
@@ -35,7 +36,7 @@ class PairIndex(Config):
     compute_dtype: str = "float32"
     seed: int
     seed_rule: str = "noise of sample n: float32 stream of (seed, 'pair', n)"
-    teacher: str  # bidirectional or autoregressive
+    teacher: Literal["bidirectional", "autoregressive"]
     chunk_size: NonNegativeInt  # of an autoregressive teacher; 0 for a bidirectional one
     teacher_digest: str
     conditions_digest: str
@@ -46,15 +47,11 @@ class PairSet:
 
     def __init__(self, artifact: Artifact) -> None:
         self._artifact = artifact
-        data: object = json.loads(artifact.read(INDEX))
-        try:
-            self.index = PairIndex.parse(data, f"{artifact.uri}/{INDEX}")
-        except Misdescribed as error:
-            raise BadInput(str(error)) from error
+        self.index = from_json(PairIndex, artifact.read(INDEX), f"{artifact.uri}/{INDEX}")
         states = len(self.index.times)
         numel = self.index.samples * (states + 1) * torch.Size(self.index.latent).numel()
         self._resident = (
-            _Resident(self.index.samples, states, self.index.latent) if numel * 4 <= _RESIDENT_BYTES else None
+            _Resident(self.index.samples, states, self.index.latent) if numel * 4 <= RESIDENT_BYTES else None
         )
 
     def __len__(self) -> int:
@@ -94,6 +91,8 @@ class PairSet:
     def check(self, model: Model, *, teacher: str | None, conditions: str) -> None:
         """Refuse pairs that do not fit the model, the teacher (digest) or the conditions (digest) of a training run."""
         where = f"{self._artifact.uri}/{INDEX}"
+        paths = sum(name.endswith("/path.pth") for name in self._artifact.manifest.files)
+        _same(where, "as many samples as the manifest has paths,", paths, self.index.samples)
         self.columns(model.t_list)
         _same(where, "latents of shape", list(model.latent), list(self.index.latent))
         _same(where, "pairs of the conditions", conditions[:16], self.index.conditions_digest[:16])
@@ -112,6 +111,11 @@ class PairSet:
         value = tensor_from_pth(self._artifact.read(name), f"{self._artifact.uri}/{name}")
         if tuple(value.shape) != shape:
             raise BadInput(f"{self._artifact.uri}/{name}: wanted a tensor {list(shape)}, found {list(value.shape)}")
+        _same(
+            f"{self._artifact.uri}/{name}", "numbers of type", self.index.dtype, str(value.dtype).removeprefix("torch.")
+        )
+        if not value.isfinite().all():
+            raise BadInput(f"{self._artifact.uri}/{name}: wanted finite numbers, found some that are not")
         return value.float()
 
 

@@ -17,7 +17,8 @@ def read_prompts(path: Path) -> list[str]:
         raise BadInput(f"{path}: wanted a file of prompts, found a folder") from error
     except UnicodeDecodeError as error:
         raise BadInput(f"{path}: wanted prompts in UTF-8, found byte {error.object[error.start]:#04x}") from error
-    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    text = text.replace("\r\n", "\n")  # a prompt may hold what else splitlines() takes for the end of a line
+    lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     parse = _json_line if path.suffix in {".jsonl", ".ndjson"} else _text_line
     prompts = [parse(line, f"{path}:{number}") for number, line in lines]
     if not prompts:
@@ -34,7 +35,7 @@ def _text_line(line: str, where: str) -> str:
 def _json_line(line: str, where: str) -> str:
     try:
         value: object = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{where}: wanted a JSON object with 'prompt', found {line[:40]!r}") from error
     prompt = cast("dict[str, object]", value).get("prompt") if isinstance(value, dict) else None
     if not isinstance(prompt, str) or not prompt.strip():

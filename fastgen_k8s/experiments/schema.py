@@ -16,12 +16,12 @@ Precision = Literal["float32", "bfloat16"]
 
 
 class Wan(Config):
-    """The architecture of a `WanTransformer3DModel` that has no weights yet; unused where weights are given."""
+    """The architecture of a `WanTransformer3DModel`; a teacher's folder that has another one is refused."""
 
     kind: Literal["wan"]
     num_layers: PositiveInt = 30
     num_attention_heads: PositiveInt = 12
-    attention_head_dim: PositiveInt = 128
+    attention_head_dim: Annotated[PositiveInt, Field(multiple_of=2)] = 128  # positions turn pairs of numbers
     ffn_dim: PositiveInt = 8960
     text_dim: PositiveInt = 4096
     freq_dim: PositiveInt = 256
@@ -186,6 +186,11 @@ class Health(Config):
     variance: tuple[PositiveFloat, PositiveFloat] | None = None  # of a generated chunk to the real one
     patience: PositiveInt = 50  # updates in a row outside before the run stops
 
+    @field_validator("variance")
+    @classmethod
+    def _ascends(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        return None if value is None else _range(value)
+
 
 class DistributionMatching(Config):
     """DMD2 on a bidirectional student, Self-Forcing on a causal one: they differ in the rollout only."""
@@ -212,6 +217,17 @@ class DistributionMatching(Config):
         if (self.exit_sampling == "weighted") != (self.exit_weights is not None):
             raise ValueError("exit_weights go with exit_sampling: weighted, and only with it")
         return self
+
+    @field_validator("times")
+    @classmethod
+    def _ascend(cls, value: tuple[float, float]) -> tuple[float, float]:
+        return _range(value)
+
+
+def _range(value: tuple[float, float]) -> tuple[float, float]:
+    if value[0] > value[1]:
+        raise ValueError(f"wanted a range that ascends, found {value[0]:g} above {value[1]:g}")
+    return value
 
 
 Method = Annotated[Regression | FlowMatching | DistributionMatching, Field(discriminator="kind")]
@@ -316,3 +332,13 @@ class Experiment(Config):
     bridge: Bridge = Bridge()
     sample: Sample = Sample()
     report: Report = Report()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        method, steps, frames = self.method, len(self.model.t_list) - 1, self.model.latent[1]
+        if isinstance(method, DistributionMatching):
+            if method.exit_weights is not None and len(method.exit_weights) != steps:
+                raise ValueError(f"method.exit_weights: wanted one for each of {steps} steps of model.t_list")
+            if method.start_gradient_frame >= frames:
+                raise ValueError(f"method.start_gradient_frame: wanted one of {frames} frames of model.latent")
+        return self

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from torchx.specs import AppDef
 
 from fastgen_k8s.artifacts import find_artifact
-from fastgen_k8s.errors import BadInput
+from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.launch.app import app
 from fastgen_k8s.pipeline.work import Execution, Kind, Placement, Work, check_read, input_digest, known_input
 
@@ -22,8 +22,19 @@ MADE_BY: Mapping[str, str] = {
 
 def default(stage: str, name: str, fallback: str) -> str:
     """An argument's default: FASTGEN_STAGE2_PAIRS, else FASTGEN_PAIRS, else what the repository offers."""
-    wanted = (f"FASTGEN_{stage}_{name}".upper(), f"FASTGEN_{name}".upper())
-    return next((os.environ[variable] for variable in wanted if variable in os.environ), fallback)
+    return next((os.environ[variable] for variable in _variables(stage, name) if variable in os.environ), fallback)
+
+
+def default_count(stage: str, name: str, fallback: str) -> int:
+    """The same of an argument that is a whole number; Misdescribed when the environment holds another word."""
+    given = default(stage, name, fallback)
+    if not given.isdecimal():
+        raise Misdescribed(f"{' or '.join(_variables(stage, name))}: wanted a whole number, found {given!r}")
+    return int(given)
+
+
+def _variables(stage: str, name: str) -> tuple[str, str]:
+    return f"FASTGEN_{stage}_{name}".upper(), f"FASTGEN_{name}".upper()
 
 
 def made(stage: str) -> str:

@@ -50,6 +50,7 @@ class DistributionMatching:
         self.warmup = settings.critic_warmup
         self.time_shift = settings.time_shift or model.shift
         self.bounds = Bounds(settings.health)
+        self.rows = self.bounds.rows
         self.chunks = chunk_slices(sizes(model, model.latent[1]))
 
     def turn(self, step: int) -> tuple[str, ...]:

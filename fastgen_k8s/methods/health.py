@@ -44,7 +44,7 @@ class Bounds:
 
     def __init__(self, health: Health) -> None:
         self.health = health
-        self.row = {"critic_lag": 0, "variance": 0}
+        self.rows = {"critic_lag": 0, "variance": 0}
 
     def check(self, step: int, logged: Mapping[str, float]) -> None:
         """Raise Unhealthy for a number that is not finite, or for a bound broken `patience` updates in a row."""
@@ -57,6 +57,6 @@ class Bounds:
             self._count("variance", step, variance_ratio(logged, *self.health.variance))
 
     def _count(self, bound: str, step: int, problem: str | None) -> None:
-        self.row[bound] = 0 if problem is None else self.row[bound] + 1
-        if problem is not None and self.row[bound] >= self.health.patience:
-            raise Unhealthy(f"step {step}: {problem}, {self.row[bound]} updates in a row (method.health.{bound})")
+        self.rows[bound] = 0 if problem is None else self.rows[bound] + 1
+        if problem is not None and self.rows[bound] >= self.health.patience:
+            raise Unhealthy(f"step {step}: {problem}, {self.rows[bound]} updates in a row (method.health.{bound})")

@@ -6,12 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from fastgen_k8s.diffusion import losses
-from fastgen_k8s.diffusion.chunks import chunk_sizes, per_frame
+from fastgen_k8s.diffusion.chunks import per_frame
 from fastgen_k8s.diffusion.draws import Draws
 from fastgen_k8s.diffusion.schedule import flow_to_x0
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.experiments.schema import Model, Regression
 from fastgen_k8s.methods.method import Batch, Losses, clean
+from fastgen_k8s.methods.rollout import sizes
 from fastgen_k8s.methods.teacher_forcing import flow_on_clean_past
 from fastgen_k8s.networks.network import Network, flow
 
@@ -27,10 +28,10 @@ class TrajectoryRegression:
         self.student, self.settings = student, settings
         self.roles: Mapping[str, nn.Module] = {"student": student}
         self.frozen: Mapping[str, Network] = {}
-        self.warmup = 0
+        self.warmup, self.rows = 0, dict[str, int]()
         self.times = torch.tensor(model.t_list, dtype=torch.float64)  # [S + 1], the last is 0
         self.states = len(model.t_list) - 1  # S
-        self.sizes = chunk_sizes(model.latent[1], model.chunk_size or model.latent[1])
+        self.sizes = sizes(model, model.latent[1])
 
     def turn(self, step: int) -> tuple[str, ...]:
         """Every step is the student's."""

@@ -17,10 +17,13 @@ def flow_on_clean_past(
     The past is written to a cache at t = 0, as a rollout does it, but with gradient: the loss of a chunk reaches what
     the network makes of its past.
     """
-    cache, flows = Cache(), list[Tensor]()
+    cache, flows, unused = Cache(), list[Tensor](), x_t.new_zeros(())
     for frames in chunk_slices(sizes):
         flows.append(flow(network, x_t[:, :, frames], t[:, frames], condition, cache=cache))
         if frames.stop < x_t.shape[2]:
             zero = torch.zeros_like(t[:, frames])
-            flow(network, clean[:, :, frames], zero, condition, cache=cache, write=True)
-    return torch.cat(flows, dim=2)
+            written = flow(network, clean[:, :, frames], zero, condition, cache=cache, write=True)
+            # FSDP2 gathers a block's weights for the backward pass when a gradient reaches the block's output. The last
+            # block is left through its keys and values only, so its output gets a gradient of zero.
+            unused = unused + 0 * written.mean()
+    return torch.cat(flows, dim=2) + unused

@@ -8,7 +8,7 @@ from fastgen_k8s.diffusion.solvers import Velocity, snapped_grid, solve
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments.schema import Model, Pairs
 from fastgen_k8s.methods.method import for_batch
-from fastgen_k8s.networks.network import Cache, Condition, Network, flow
+from fastgen_k8s.networks.network import Cache, Condition, Network, flow, guided_flow
 
 
 @torch.no_grad()
@@ -50,14 +50,10 @@ def guided_velocity(
     past: Cache | None = None,
     negative_past: Cache | None = None,
 ) -> Velocity:
-    """uncond + g (cond - uncond) (Ho & Salimans 2022, arXiv 2207.12598, eq. 6) at one time, on the cached past."""
+    """The guided flow at one time for the whole batch, on the cached past."""
 
     def velocity(x_t: Tensor, t: float) -> Tensor:
         times = torch.full((len(x_t),), t, dtype=torch.float64, device=x_t.device)
-        conditional = flow(teacher, x_t, times, condition, cache=past)
-        if guidance == 1.0:
-            return conditional
-        unconditional = flow(teacher, x_t, times, negative, cache=negative_past)
-        return unconditional + guidance * (conditional - unconditional)
+        return guided_flow(teacher, x_t, times, condition, negative, guidance, cache=past, negative_cache=negative_past)
 
     return velocity

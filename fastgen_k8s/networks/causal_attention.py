@@ -8,7 +8,6 @@ stored on the model, and a block that is run again for activation checkpointing 
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 import torch
@@ -46,17 +45,27 @@ View = tuple[Span, tuple[Span, ...]]
 """Queries, counted from the first frame of a call, and the keys that they see, counted from the first at hand."""
 
 
-@dataclass
 class Sight:
-    """What one forward knows of attention; processors read it, and write nothing but `new`."""
+    """What one forward knows of attention; processors read it, and write nothing but `new`.
 
-    keys: tuple[Span, ...]  # absolute frames whose keys are at hand: of the past, then of this call
-    frames: int  # of this call
-    views: tuple[View, ...]
-    past: Mapping[int, Pair] = field(default_factory=dict[int, Pair])  # by layer
-    new: dict[int, Pair] = field(default_factory=dict[int, Pair])  # by layer
-    write: bool = False
-    turns: Tensor | None = None  # of `keys`: e^(i angle) [1, tokens, 1, D / 2]
+    No dataclass: FSDP2 rebuilds those among a block's arguments, and what is written to a copy is lost.
+    """
+
+    def __init__(
+        self,
+        keys: tuple[Span, ...],
+        frames: int,
+        views: tuple[View, ...],
+        past: Mapping[int, Pair] | None = None,
+        write: bool = False,
+    ) -> None:
+        self.keys = keys  # absolute frames whose keys are at hand: of the past, then of this call
+        self.frames = frames  # of this call
+        self.views = views
+        self.past = past or {}  # by layer
+        self.new: dict[int, Pair] = {}  # by layer
+        self.write = write
+        self.turns: Tensor | None = None  # of `keys`: e^(i angle) [1, tokens, 1, D / 2]
 
     @property
     def positions(self) -> tuple[Span, ...]:

@@ -18,6 +18,7 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
 from fastgen_k8s.errors import BadInput, StoreFailed
+from fastgen_k8s.networks.pth import UNREADABLE
 
 
 def write_parts(tensors: dict[str, Tensor], folder: Path, group: ProcessGroup | None) -> None:
@@ -55,8 +56,11 @@ class _Reader(FileSystemReader):
         described = Path(self.path) / ".metadata"
         if not described.is_file():
             raise BadInput(f"{self.path}: wanted a DCP folder, found no .metadata in it")
-        with described.open("rb") as file:
-            metadata = _Plain(file).load()
+        try:
+            with described.open("rb") as file:
+                metadata = _Plain(file).load()
+        except (*UNREADABLE, MemoryError) as error:  # of a size that stands in a torn file
+            raise pickle.UnpicklingError(str(error) or type(error).__name__) from error
         if not isinstance(metadata, Metadata):
             raise pickle.UnpicklingError(f"wanted DCP metadata, found {type(metadata).__name__}")
         return metadata

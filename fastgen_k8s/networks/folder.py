@@ -19,6 +19,10 @@ from fastgen_k8s.errors import BadInput
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
+UNBUILT = (TypeError, ValueError, RuntimeError, AssertionError, ArithmeticError, LookupError)
+"""What diffusers and torch raise on settings that describe no network."""
+
+
 def component(folder: Path | None, name: str) -> Path:
     """The folder of a component, which must exist."""
     if folder is None:
@@ -43,7 +47,7 @@ def read_json(path: Path) -> dict[str, Any]:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise BadInput(f"{path}: wanted a file, found none") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}: wanted JSON, found {error}") from error
     if not isinstance(data, dict):
         raise BadInput(f"{path}: wanted a JSON object, found {type(data).__name__}")
@@ -56,8 +60,8 @@ def read_component(path: Path) -> dict[str, Tensor]:
     if not index.is_file():
         return read_safetensors(path / WEIGHTS)
     names = read_json(index).get("weight_map")
-    if not isinstance(names, dict):
-        raise BadInput(f"{index}: wanted a weight_map, found none")
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+        raise BadInput(f"{index}: wanted a weight_map of file names, found none")
     state: dict[str, Tensor] = {}
     for name in sorted(set(cast("dict[str, str]", names).values())):
         state |= read_safetensors(path / Path(name).name)
@@ -66,10 +70,10 @@ def read_component(path: Path) -> dict[str, Tensor]:
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file."""
+    if not path.is_file():
+        raise BadInput(f"{path}: wanted a file, found none")
     try:
         return load_file(path)
-    except FileNotFoundError as error:
-        raise BadInput(f"{path}: wanted a file, found none") from error
     except SafetensorError as error:
         raise BadInput(f"{path}: wanted a whole safetensors file, found {str(error).splitlines()[0]}") from error
 
@@ -83,11 +87,23 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
     for name, value in state.items():
         if value.shape != own[name].shape:
             raise BadInput(f"{where}: wanted {name} of shape {list(own[name].shape)}, found {list(value.shape)}")
-        if not torch.isfinite(value).all():
+        if value.is_floating_point() != own[name].is_floating_point():
+            raise BadInput(f"{where}: wanted {name} of {own[name].dtype}, found {value.dtype}")
+        if not finite(value):
             raise BadInput(f"{where}: wanted finite weights, found a non-finite value in {name}")
     with torch.no_grad():
         for name, value in state.items():
             own[name].copy_(value)
+
+
+def finite(value: Tensor) -> bool:
+    """Whether every number is; the smallest floating-point types know no such question, so they are widened."""
+    return bool((value.float() if value.is_floating_point() and value.element_size() == 1 else value).isfinite().all())
+
+
+def first_line(error: Exception) -> str:
+    """What an error of somebody else's says, shortly."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _difference(missing: list[str], unknown: list[str]) -> str:

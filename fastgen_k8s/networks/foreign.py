@@ -4,6 +4,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.networks.dcp import read_whole
 from fastgen_k8s.networks.folder import read_safetensors
-from fastgen_k8s.networks.pth import from_pth
+from fastgen_k8s.networks.pth import dense, from_pth
 
 _OPTIMISER = ("optimizer", "optim.")
 _WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
@@ -48,12 +49,8 @@ def _from_pickle(data: object, path: Path, ema: bool) -> Weights:
             raise BadInput(f"{path}: wanted {name!r}, found {', '.join(sorted(map(str, data)))}")
         return Weights(_diffusers_keys(data[name], path), f"{{{name}: ...}}")
     if isinstance(data.get("model"), dict):
-        step = data.get("iteration")
-        return Weights(
-            _diffusers_keys(data["model"].get("net", data["model"]), path),
-            "{model: {net: ...}}",
-            None if step is None else int(step),
-        )
+        state = _diffusers_keys(data["model"].get("net", data["model"]), path)
+        return Weights(state, "{model: {net: ...}}", _iteration(data.get("iteration"), path))
     return Weights(_diffusers_keys(data, path), "flat")
 
 
@@ -66,6 +63,7 @@ def _diffusers_keys(state: object, path: Path) -> dict[str, Tensor]:
     for name, value in flat.items():
         if not isinstance(value, Tensor):
             raise BadInput(f"{path}: wanted a tensor under {name!r}, found {type(value).__name__}")
+        dense(value, f"{path}, {name}")
     if any(".self_attn." in name for name in flat):  # the original Wan release's names
         flat = convert_wan_transformer_to_diffusers(dict(flat))
     return flat
@@ -73,6 +71,13 @@ def _diffusers_keys(state: object, path: Path) -> dict[str, Tensor]:
 
 def _unwrapped(name: str) -> str:
     return ".".join(part for part in name.split(".") if part not in _WRAPPERS)
+
+
+def _iteration(value: object, path: Path) -> int | None:
+    try:
+        return None if value is None else int(cast("int", value))
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise BadInput(f"{path}: wanted a whole number under 'iteration', found {type(value).__name__}") from error
 
 
 def _number(name: str) -> int | None:

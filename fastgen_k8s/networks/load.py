@@ -1,6 +1,7 @@
 # pyright: basic
 """Building the networks of an experiment: students, teachers, fake scores, and their weights in and out."""
 
+import json
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from fastgen_k8s.experiments.schema import Model
 from fastgen_k8s.networks.closed_form import ResidualScore, closed_form_teacher
 from fastgen_k8s.networks.closed_form_ring import RingTeacher
 from fastgen_k8s.networks.discriminator import Discriminator
-from fastgen_k8s.networks.folder import component, fill, read_component, read_config
+from fastgen_k8s.networks.folder import UNBUILT, component, fill, first_line, read_component, read_config
 from fastgen_k8s.networks.network import Network
 from fastgen_k8s.networks.wan import WanNetwork
 
@@ -121,7 +122,10 @@ def _at_random(model: Model, role: str, sees: int = 1) -> WanTransformer3DModel:
     channels = model.latent[0]
     with seeded(role):
         transformer = WanTransformer3DModel(**settings, in_channels=sees * channels, out_channels=channels)
-    _check_fits(transformer, model, "model.network", sees)
+    try:
+        _check_fits(transformer, model, "model.network", sees)
+    except BadInput as error:  # no input says so, the experiment does
+        raise Misdescribed(str(error)) from error
     return transformer
 
 
@@ -129,12 +133,23 @@ def _from_folder(model: Model, path: Path) -> WanTransformer3DModel:
     settings = read_config(path, "WanTransformer3DModel")
     try:
         transformer = WanTransformer3DModel(**settings)
-    except (TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+    except UNBUILT as error:
+        reason = first_line(error)
         raise BadInput(f"{path / 'config.json'}: wanted a WanTransformer3DModel's settings, found {reason}") from error
     _check_fits(transformer, model, str(path))
+    _check_architecture(transformer, model, path)
     fill(transformer, read_component(path), str(path))
     return transformer
+
+
+def _check_architecture(transformer: WanTransformer3DModel, model: Model, path: Path) -> None:
+    """Refuse a folder of another architecture than the experiment's: a later stage could not take its weights."""
+    with torch.device("meta"):
+        wanted = _at_random(model, "student").config  # also of what model.network leaves to diffusers' defaults
+    for name in (name for name in wanted if not name.startswith("_")):
+        value, found = json.dumps(wanted[name]), json.dumps(transformer.config[name])
+        if found != value:
+            raise BadInput(f"{path / 'config.json'}: wanted {name} {value} as in model.network, found {found}")
 
 
 def _check_fits(transformer: WanTransformer3DModel, model: Model, where: str, sees: int = 1) -> None:

@@ -97,13 +97,21 @@ def x0(
 
 
 def guided_flow(
-    network: Network, x_t: Tensor, t: Tensor, condition: Condition, negative: Condition, guidance: float
+    network: Network,
+    x_t: Tensor,
+    t: Tensor,
+    condition: Condition,
+    negative: Condition,
+    guidance: float,
+    *,
+    cache: Cache | None = None,
+    negative_cache: Cache | None = None,
 ) -> Tensor:
     """Classifier-free guidance in the standard form, uncond + g (cond - uncond) (Ho & Salimans 2022, eq. 6)."""
-    conditional = flow(network, x_t, t, condition)
+    conditional = flow(network, x_t, t, condition, cache=cache)
     if guidance == 1.0:
         return conditional
-    unconditional = flow(network, x_t, t, negative)
+    unconditional = flow(network, x_t, t, negative, cache=negative_cache)
     return unconditional + guidance * (conditional - unconditional)
 
 

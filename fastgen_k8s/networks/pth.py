@@ -14,8 +14,7 @@ from torch import Tensor
 
 from fastgen_k8s.errors import BadInput
 
-# What torch's restricted unpickler raises, besides its own error, on bytes that are no pickle of tensors.
-_UNREADABLE = (
+UNREADABLE = (
     pickle.UnpicklingError,
     RuntimeError,
     EOFError,
@@ -25,7 +24,10 @@ _UNREADABLE = (
     TypeError,
     AssertionError,
     struct.error,
+    OSError,
+    RecursionError,
 )
+"""What a restricted unpickler raises, besides its own error, on bytes that are no pickle of what is wanted."""
 # A training loop's iteration is often a numpy scalar, which weights_only refuses unless it is named.
 _NUMPY: list[Callable[..., object] | tuple[Callable[..., object], str]] = [
     cast("Callable[..., object]", np.float64(0).__reduce__()[0]),  # numpy's own maker of scalars
@@ -48,15 +50,22 @@ def from_pth(source: Path | bytes, where: str) -> object:
             warnings.filterwarnings("ignore", message="Detected pickle protocol")  # what it cannot read is refused
             file = io.BytesIO(source) if isinstance(source, bytes) else source
             return torch.load(file, weights_only=True, map_location="cpu")
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise BadInput(f"{where}: wanted tensors, found {_reason(error)}") from error
 
 
 def tensor_from_pth(data: bytes, where: str) -> Tensor:
     """The one tensor in a file (BadInput when it holds something else)."""
-    value = from_pth(data, where)
+    return dense(from_pth(data, where), where)
+
+
+def dense(value: object, where: str) -> Tensor:
+    """A tensor with all of its numbers in memory (BadInput for anything else)."""
     if not isinstance(value, Tensor):
         raise BadInput(f"{where}: wanted one tensor, found {type(value).__name__}")
+    if value.layout != torch.strided or value.is_meta or value.is_quantized:
+        found = "none of its numbers" if value.is_meta else str(value.layout).removeprefix("torch.")
+        raise BadInput(f"{where}: wanted a plain tensor, found {'a quantized one' if value.is_quantized else found}")
     return value
 
 
@@ -69,4 +78,4 @@ def _reason(error: Exception) -> str:
     for line in text.splitlines():
         if "Unsupported global" in line or "GLOBAL" in line:
             return f"a pickle that wants more than tensors: {line.strip()[:100]}"
-    return f"something else ({text.splitlines()[0][:80] if text else type(error).__name__})"
+    return "something else" + (f" ({text.splitlines()[0][:80]})" if text.startswith("PytorchStreamReader") else "")

@@ -11,7 +11,16 @@ from torch import Tensor, nn
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments import schema
 from fastgen_k8s.networks.device import local_device
-from fastgen_k8s.networks.folder import component, fill, read_component, read_config, read_safetensors
+from fastgen_k8s.networks.folder import (
+    UNBUILT,
+    component,
+    fill,
+    finite,
+    first_line,
+    read_component,
+    read_config,
+    read_safetensors,
+)
 
 BLOCK = 8  # pixels
 
@@ -55,6 +64,8 @@ class PatchPca:
         found = {name: list(tensor.shape) for name, tensor in tensors.items()}
         if found != wanted:
             raise BadInput(f"{path}: wanted basis [C, {numbers}], mean [{numbers}] and scale [C], found {found}")
+        if not all(map(finite, tensors.values())):
+            raise BadInput(f"{path}: wanted finite numbers, found some that are not")
         return cls(**tensors)
 
     def encode(self, video: Tensor) -> Tensor:
@@ -104,8 +115,8 @@ class WanCodec:
 def _autoencoder(path: Path) -> AutoencoderKLWan:
     try:
         vae = AutoencoderKLWan(**read_config(path, "AutoencoderKLWan"))
-    except (TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+    except UNBUILT as error:
+        reason = first_line(error)
         raise BadInput(f"{path / 'config.json'}: wanted an AutoencoderKLWan's settings, found {reason}") from error
     fill(vae, read_component(path), str(path))
     nn.Module.to(vae, local_device())

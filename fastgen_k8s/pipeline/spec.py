@@ -32,6 +32,14 @@ class Bound(Config):
     min: float | None = None
     max: float | None = None
 
+    @model_validator(mode="after")
+    def _can_hold(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("wanted min, max or both, found neither")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"wanted min up to max, found min {self.min:g} above max {self.max:g}")
+        return self
+
     def __str__(self) -> str:
         low = [] if self.min is None else [f"at least {self.min:g}"]
         return " and ".join(low + ([] if self.max is None else [f"at most {self.max:g}"]))

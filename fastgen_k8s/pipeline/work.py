@@ -1,13 +1,12 @@
 """One stage's work: what is computed from what, its digest, and how it is written as a command line."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
-from fastgen_k8s.artifacts import find_artifact
+from fastgen_k8s.artifacts import FileEntry, find_artifact
 from fastgen_k8s.config import Config, digest
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.experiments import get_experiment
@@ -33,7 +32,7 @@ KINDS: Mapping[Kind, StageKind] = {
     "train": StageKind(
         makes="training",
         reads=("model", "method", "optimisation", "train"),
-        inputs=("conditions", "pairs", "videos", "teacher", "student"),
+        inputs=("conditions", "pairs", "teacher", "student"),
         elastic=True,
     ),
     "bridge": StageKind(makes="weights", reads=("model", "bridge"), inputs=("checkpoint",)),
@@ -154,7 +153,7 @@ def input_digest(uri: str) -> str:
     """The digest of an input: an artifact's own, or the content of one file. BadInput when there is neither."""
     path = Path(uri.removeprefix("file://"))
     if path.is_file():
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return FileEntry.of_file(path).sha256
     artifact = find_artifact(uri)
     if artifact is None:
         found = "a folder without artifact.json" if path.is_dir() else "nothing"
@@ -164,6 +163,8 @@ def input_digest(uri: str) -> str:
 
 def known_input(kind: Kind, name: str) -> None:
     """Raise Misdescribed when a stage of this kind has no input of that name."""
+    if not name or "=" in name:
+        raise Misdescribed(f"wanted an input's name without '=', found {name!r}")
     known = KINDS[kind].inputs
     if known and name not in known:
         raise Misdescribed(f"a {kind} stage has no input {name!r}: it knows {', '.join(known)}")
@@ -209,4 +210,8 @@ def parse_inputs(words: Sequence[str]) -> dict[str, str]:
     for name, separator, uri in pairs:
         if not (name and separator and uri):
             raise Misdescribed(f"an input is name=uri, found {name + separator + uri!r}")
+    names = [name for name, _, _ in pairs]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise Misdescribed(f"wanted each input once, found {twice!r} twice")
     return {name: uri for name, _, uri in pairs}

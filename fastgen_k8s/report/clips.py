@@ -20,8 +20,13 @@ class Clips:
     prompts: tuple[str, ...]  # one per clip
 
     def latents(self) -> Tensor:
-        """Every clip's latent [N, C, T, H, W]."""
-        return torch.stack([self._latent(number) for number in range(len(self.prompts))])
+        """Every clip's latent [N, C, T, H, W]; BadInput when one is of another shape."""
+        latents = [self._latent(number) for number in range(len(self.prompts))]
+        odd = next((number for number, latent in enumerate(latents) if latent.shape != latents[0].shape), None)
+        if odd is not None:
+            wanted, found = list(latents[0].shape), list(latents[odd].shape)
+            raise BadInput(f"{self.artifact.uri}/samples/{odd:06d}/latent.pth: wanted a tensor {wanted}, found {found}")
+        return torch.stack(latents)
 
     def video(self, number: int) -> bytes | None:
         """The MP4 file of a clip, or None where latents are the data."""
@@ -43,8 +48,16 @@ def read_clips(name: str, artifact: Artifact) -> Clips:
     count = sum(file.endswith("/latent.pth") for file in files)
     if count == 0:
         raise BadInput(f"{artifact.uri}: wanted clips samples/<n>/latent.pth, found {len(files)} other files")
-    prompts = (artifact.read(f"samples/{number:06d}/prompt.txt").decode().strip() for number in range(count))
-    return Clips(name, artifact, tuple(prompts))
+    return Clips(
+        name, artifact, tuple(_prompt(artifact, f"samples/{number:06d}/prompt.txt") for number in range(count))
+    )
+
+
+def _prompt(artifact: Artifact, name: str) -> str:
+    try:
+        return artifact.read(name).decode().strip()
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{artifact.uri}/{name}: wanted a prompt in UTF-8, found {error.object[:40]!r}") from error
 
 
 def spread_out(prompts: Sequence[str], count: int) -> list[str]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from fastgen_k8s.errors import BadInput
+
 
 @dataclass(frozen=True)
 class StageTime:
@@ -20,5 +22,9 @@ def stage_times(output: str) -> list[StageTime]:
     record = Path(output.removeprefix("file://")).absolute().parent.parent / "run.json"
     if not record.is_file():
         return []
-    stages = cast("Mapping[str, Mapping[str, float]]", json.loads(record.read_text())["stages"])
-    return [StageTime(name, entry["seconds"]) for name, entry in stages.items() if entry["seconds"] > 0]
+    data = record.read_bytes()
+    try:
+        stages = cast("Mapping[str, Mapping[str, float]]", json.loads(data)["stages"])
+        return [StageTime(name, entry["seconds"]) for name, entry in stages.items() if entry["seconds"] > 0]
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
+        raise BadInput(f"{record}: wanted the history of a run, found {data[:40]!r}") from error

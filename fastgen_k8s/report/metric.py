@@ -31,6 +31,8 @@ class Row:
 def load_metric(reference: str) -> Metric:
     """The function that `package.module:function` names; Misdescribed when there is none."""
     module_name, _, name = reference.partition(":")
+    if not all(part.isidentifier() for part in [*module_name.split("."), name]):
+        raise Misdescribed(f"report.metric: wanted package.module:function, found {reference!r}")
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # a metric of the reader's own lies where the pipeline was started
     try:

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fastgen_k8s.errors import Stopped, StoreFailed
+from fastgen_k8s.errors import Stopped, failed_io
 
 NAME = "run.lock"
 
@@ -18,7 +18,7 @@ def only_runner(root: Path) -> Generator[None]:
         root.mkdir(parents=True, exist_ok=True)
         file = (root / NAME).open("a+")  # closed on exec, so a stage that outlives its runner does not hold it
     except OSError as error:
-        raise StoreFailed(f"{root}: wanted a folder to write to, found {error.strerror}") from error
+        raise failed_io(error, root) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -41,9 +41,12 @@ def prepare(
         raise Misdescribed(f"{file}: wanted a local root (--root DIR), found {where or 'none'}")
     place = Path(where).resolve()  # one spelling: a stage left behind is recognised by its output
     stages = resolve(pipeline, str(place))
-    for stage in stages.values():
-        check_world(stage.work, stage.stage.placement)
-        resource(stage.stage.placement.resource)
+    for name, stage in stages.items():
+        try:
+            check_world(stage.work, stage.stage.placement)
+            resource(stage.stage.placement.resource)
+        except Misdescribed as error:
+            raise Misdescribed(f"stage {name}: {error}") from error
     return Run(described.metadata.name, pipeline, place, stages, _chosen(pipeline, first, only), parallel)
 
 

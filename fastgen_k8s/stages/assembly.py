@@ -32,6 +32,7 @@ class Data:
     def __init__(self, job: Job) -> None:
         self.experiment = job.experiment
         self.conditions = Conditions(job.input("conditions", "conditions"))
+        self.conditions.check(job.experiment.model.text)
         wanted = _wants_pairs(job.experiment)
         artifact = job.input("pairs", "pairs") if wanted else job.optional("pairs", "pairs")
         self.pairs = None if artifact is None else PairSet(artifact)
@@ -87,7 +88,10 @@ def validation_samples(
     condition = to_device(data.conditions.batch(prompts), device)
     eps = torch.stack([noise(experiment.sample.seed, index, model.latent) for index in range(count)]).to(device)
     draws = KeyedDraws(experiment.sample.seed, 0, range(count), device)
-    return lambda: sample(student, eps, condition, model, draws)
+    settings = experiment.sample
+    return lambda: sample(
+        student, eps, condition, model, draws, renoise=settings.renoise, context_noise=settings.context_noise
+    )
 
 
 def _matching(
@@ -110,9 +114,12 @@ def _knows_teacher(job: Job) -> bool:
 
 
 def _teacher(job: Job) -> Path | None:
-    """The teacher's folder, which distribution matching needs and the others start from where it is given."""
-    wanted = isinstance(job.experiment.method, Matching) or "teacher" in job.work.inputs
-    return teacher_folder(job) if wanted else None
+    """The teacher's folder, which distribution matching needs, a regression without an initial student starts from,
+    and flow matching where it is given.
+    """
+    method, given = job.experiment.method, job.work.inputs
+    starts = isinstance(method, Regression) and "student" not in given
+    return teacher_folder(job) if isinstance(method, Matching) or starts or "teacher" in given else None
 
 
 def _student_weights(job: Job) -> Mapping[str, Tensor] | None:

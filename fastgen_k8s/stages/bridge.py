@@ -15,7 +15,7 @@ from fastgen_k8s.networks.foreign import read_weights
 from fastgen_k8s.networks.load import build_student, load_weights, save_transformer
 from fastgen_k8s.networks.pth import to_pth
 from fastgen_k8s.stages.stage import Job
-from fastgen_k8s.stages.student import DIFFUSERS, PT, SAFETENSORS, check_student
+from fastgen_k8s.stages.student import DIFFUSERS, PT, ROLLOUT, SAFETENSORS, check_student
 from fastgen_k8s.training.checkpoint import load_role
 
 
@@ -55,7 +55,8 @@ def _read(job: Job) -> tuple[Mapping[str, Tensor], Mapping[str, JsonValue]]:
     settings, artifact = job.experiment.bridge, _artifact(job)
     if artifact is not None:
         state, step = load_role(artifact, settings.role, settings.weights)
-        return state, {"origin": artifact.manifest.digest, "layout": "training", "step": step}
+        recorded = {name: value for name, value in artifact.manifest.facts.items() if name in ROLLOUT}
+        return state, {"origin": artifact.manifest.digest, "layout": "training", "step": step, **recorded}
     found = read_weights(_path(job), ema=settings.weights == "ema")
     return found.state, {"origin": job.inputs["checkpoint"], "layout": found.layout, "step": found.step}
 

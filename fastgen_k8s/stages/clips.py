@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from fastgen_k8s.data.videos import to_mp4
+from fastgen_k8s.errors import Unhealthy
 from fastgen_k8s.networks.pth import to_pth
 from fastgen_k8s.networks.vae import Codec
 
@@ -13,7 +14,12 @@ from fastgen_k8s.networks.vae import Codec
 def clip_files(
     samples: Sequence[int], latent: Tensor, prompts: Sequence[str], codec: Codec | None, fps: int
 ) -> dict[str, bytes]:
-    """`samples/<n>/{latent.pth,prompt.txt,video.mp4}` of each clip of `latent` [B, C, T, H, W]."""
+    """`samples/<n>/{latent.pth,prompt.txt,video.mp4}` of each clip of `latent` [B, C, T, H, W]; Unhealthy when
+    it is not finite.
+    """
+    for row, sample in enumerate(samples):
+        if not latent[row].isfinite().all():
+            raise Unhealthy(f"sample {sample}: wanted a finite clip, found one that is not")
     with torch.no_grad():
         videos = None if codec is None else codec.decode(latent.float())  # [B, 3, F, H, W]
     files: dict[str, bytes] = {}

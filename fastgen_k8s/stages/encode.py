@@ -16,8 +16,9 @@ _BATCH = 32  # prompts encoded together
 
 def check(job: Job) -> None:
     """Refuse missing or malformed prompts, and prompts that the encoder cannot take."""
-    read_prompts(_prompts_file(job))
-    teacher_folder(job)
+    prompts, text, folder = read_prompts(_prompts_file(job)), job.experiment.model.text, teacher_folder(job)
+    if text.kind == "labels":
+        load_text_encoder(text, folder)(prompts)
 
 
 def run(job: Job) -> Manifest:
@@ -26,11 +27,10 @@ def run(job: Job) -> Manifest:
     model, negative = job.experiment.model, job.experiment.conditions.negative_prompt
     encode = load_text_encoder(model.text, teacher_folder(job))
     with torch.inference_mode():
-        batches = [encode(prompts[start : start + _BATCH]) for start in range(0, len(prompts), _BATCH)]
-        encoded = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
         negative_encoded, empty_encoded = encode([negative]), encode([""])
-    writer = job.begin()
-    write_conditions(writer, prompts, encoded, negative_encoded, empty_encoded)
+        batches = (encode(prompts[start : start + _BATCH]) for start in range(0, len(prompts), _BATCH))
+        writer = job.begin()
+        write_conditions(writer, prompts, batches, negative_encoded, empty_encoded)
     return writer.commit({"prompts": len(prompts), "negative_prompt": negative})
 
 

@@ -1,22 +1,23 @@
 """What is this file or artifact: `fastgen-k8s inspect URI`, in a process of its own because it reads tensors."""
 
 import json
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from torch import Tensor
 
-from fastgen_k8s.artifacts import Artifact, find_artifact, store_at
+from fastgen_k8s.artifacts import Artifact, FileEntry, find_artifact, store_at
 from fastgen_k8s.artifacts.manifest import CLAIM, Claim, from_json
-from fastgen_k8s.errors import BadInput, FastgenError
+from fastgen_k8s.errors import BadInput, FastgenError, failed_io
 from fastgen_k8s.networks.dcp import read_whole
+from fastgen_k8s.networks.folder import finite, read_component, read_json
 from fastgen_k8s.networks.foreign import read_weights
 from fastgen_k8s.networks.pth import from_pth
-from fastgen_k8s.training.checkpoint import FOLDER, entry, newest
+from fastgen_k8s.training.checkpoint import newest, verified_folder
 
 _WEIGHTS = (".pt", ".pth", ".safetensors", ".ckpt", ".bin")
-_TRANSFORMER = "diffusion_pytorch_model.safetensors"
 _LONGEST = 120  # characters of a fact
 
 
@@ -47,15 +48,15 @@ def _artifact(artifact: Artifact) -> Iterator[str]:
         text = json.dumps(value)
         yield f"{name}: {text if len(text) <= _LONGEST else text[:_LONGEST] + ' ...'}"
     for name, wanted in manifest.files.items():
-        if entry(artifact.store.local(name)) != wanted:
+        if FileEntry.of_file(artifact.store.local(name)) != wanted:
             raise BadInput(f"{artifact.uri}/{name}: torn: its bytes are not those that the manifest names")
     for name in manifest.files:
         path = artifact.store.local(name)
         if path.suffix in _WEIGHTS and manifest.kind in ("weights", "model"):
             yield from (f"{name}: {line}" for line in _tensors(read_weights(path).state))
     if manifest.kind == "training":
-        [folder] = {artifact.store.local(name).parent for name in manifest.files if name.startswith(f"{FOLDER}/")}
-        yield from _roles(read_whole(folder, ""))
+        folder = verified_folder(artifact)
+        yield from _roles(read_whole(folder, ""), folder)
     size = sum(file.size for file in manifest.files.values())
     yield f"whole: {len(manifest.files)} files, {size:,} bytes, every sha256 as the manifest says"
 
@@ -71,13 +72,13 @@ def _folder(path: Path) -> Iterator[str]:
     if (path / ".metadata").is_file():
         yield "folder: a DCP checkpoint"
         state = read_whole(path, "")
-        yield from _roles(state) if "step" in state else _weights(path)
+        yield from _roles(state, path) if "step" in state else _weights(path)
         yield "whole"
         return
     if (path / "transformer" / "config.json").is_file():
-        named = json.loads((path / "transformer" / "config.json").read_bytes())
+        named = read_json(path / "transformer" / "config.json")
         yield f"folder: diffusers, {named.get('_class_name', 'a transformer')}"
-        yield from _weights(path / "transformer" / _TRANSFORMER)
+        yield from _tensors(read_component(path / "transformer"))
         yield "whole"
         return
     inside = [child for child in sorted(path.iterdir()) if (child / CLAIM).is_file()]
@@ -108,8 +109,10 @@ def _weights(path: Path) -> Iterator[str]:
     yield from _tensors(found.state)
 
 
-def _roles(state: Mapping[str, Tensor]) -> Iterator[str]:
+def _roles(state: Mapping[str, Tensor], where: Path) -> Iterator[str]:
     """A checkpoint of our own trainings, which hold `<role>.weights.<name>` besides the optimisers' state."""
+    if "step" not in state or state["step"].numel() != 1:
+        raise BadInput(f"{where}: wanted a training's checkpoint with its step, found none")
     yield f"step: {int(state['step'])}"
     for part in ("weights", "ema"):
         parts = [name.partition(f".{part}.") for name in state]
@@ -122,7 +125,7 @@ def _tensors(state: Mapping[str, Tensor]) -> Iterator[str]:
     count = sum(value.numel() for value in state.values())
     kinds = ", ".join(sorted({_name(value) for value in state.values()}))
     yield f"{count:,} parameters in {len(state)} tensors, {kinds}"
-    odd = [name for name, value in state.items() if value.is_floating_point() and not bool(value.isfinite().all())]
+    odd = [name for name, value in state.items() if not finite(value)]
     if odd:
         yield f"not finite: {', '.join(odd[:5])}"
 
@@ -142,10 +145,17 @@ def main(words: list[str]) -> int:
         for line in inspect(words[0]):
             print(line)
     except FastgenError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.code
+        return _refuse(error)
+    except OSError as error:
+        return _refuse(failed_io(error))
     return 0
 
 
+def _refuse(error: FastgenError) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return error.code
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader that has seen enough is no error
     sys.exit(main(sys.argv[1:]))

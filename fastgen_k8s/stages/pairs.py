@@ -7,7 +7,7 @@ import torch
 from fastgen_k8s.artifacts import Manifest
 from fastgen_k8s.artifacts.manifest import to_json
 from fastgen_k8s.data.blocks import make_blocks
-from fastgen_k8s.data.conditions import Conditions, repeat, to_device
+from fastgen_k8s.data.conditions import Conditions, to_device
 from fastgen_k8s.data.pairs import INDEX, PairIndex, noise
 from fastgen_k8s.diffusion.solvers import snapped_grid
 from fastgen_k8s.experiments.schema import Experiment
@@ -26,8 +26,8 @@ _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch
 def check(job: Job) -> None:
     """Refuse missing inputs and a solver grid that cannot hold the requested times."""
     teacher_folder(job)
-    Conditions(job.input("conditions", "conditions"))
     model, pairs = job.experiment.model, job.experiment.pairs
+    Conditions(job.input("conditions", "conditions")).check(model.text)
     snapped_grid(pairs.solver_steps, model.shift, model.t_list)
 
 
@@ -48,6 +48,7 @@ def run(job: Job) -> Manifest:
     return writer.commit(
         {
             "samples": index.samples,
+            "seed": index.seed,
             "times": list(index.times),
             "latent": list(index.latent),
             "teacher_digest": index.teacher_digest,
@@ -68,7 +69,7 @@ class PairMaker:
         prompts = [sample // self.settings.samples_per_prompt for sample in samples]
         eps = torch.stack([noise(self.settings.seed, sample, self.model.latent) for sample in samples])
         condition = to_device(self.conditions.batch(prompts), device)
-        negative = to_device(repeat(self.conditions.negative, len(samples)), device)
+        negative = to_device(self.conditions.negative, device)
         with torch.no_grad():
             path, latent = trajectory(self.teacher, eps.to(device), condition, negative, self.model, self.settings)
         dtype = _DTYPES[self.settings.dtype]

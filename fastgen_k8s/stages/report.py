@@ -60,6 +60,7 @@ def summary(page: Page) -> dict[str, object]:
         ],
         "stage_seconds": {time.stage: time.seconds for time in page.times},
         "inputs": {source.name: {"kind": source.kind, "digest": source.digest} for source in page.sources},
+        "seeds": {source.name: source.facts["seed"] for source in page.sources if "seed" in source.facts},
         "versions": dict(page.versions),
     }
 

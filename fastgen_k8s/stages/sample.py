@@ -17,15 +17,16 @@ from fastgen_k8s.networks.network import Network
 from fastgen_k8s.networks.vae import Codec, load_codec
 from fastgen_k8s.stages.clips import clip_files
 from fastgen_k8s.stages.stage import Job, teacher_folder
-from fastgen_k8s.stages.student import check_student, student_state
+from fastgen_k8s.stages.student import check_rollout, check_student, student_state
 
 
 def check(job: Job) -> None:
     """Refuse missing inputs and a student that was trained for other times or chunks."""
     teacher_folder(job)
-    Conditions(job.input("conditions", "conditions"))
+    Conditions(job.input("conditions", "conditions")).check(job.experiment.model.text)
     if (student := _student(job)) is not None:
         check_student(student, job.experiment.model)
+        check_rollout(student, job.experiment.sample)
 
 
 def run(job: Job) -> Manifest:

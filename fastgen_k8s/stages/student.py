@@ -3,26 +3,47 @@
 import json
 from collections.abc import Mapping
 
+from pydantic import JsonValue
 from torch import Tensor
 
 from fastgen_k8s.artifacts import Artifact
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.experiments.schema import Model
+from fastgen_k8s.experiments.schema import DistributionMatching, Method, Model, Sample
+from fastgen_k8s.networks.folder import read_component
 from fastgen_k8s.networks.foreign import read_weights
 from fastgen_k8s.training.checkpoint import load_role
 
 PT, SAFETENSORS, DIFFUSERS = "ode_init.pt", "ode_init.safetensors", "transformer/"
 """Where a bridge puts the weights, by format."""
+ROLLOUT = ("renoise", "context_noise")
+"""How a student was rolled out in its training, as recorded, and how a sample stage does it."""
 
 
 def check_student(artifact: Artifact, model: Model) -> None:
-    """Refuse a student that was made for other times, chunks or latents (BadInput)."""
+    """Refuse another role, and a student that was made for other times, chunks or latents (BadInput)."""
+    role = artifact.manifest.facts.get("role", "student")
+    if role != "student":
+        raise BadInput(f"{artifact.uri}: wanted the weights of a student, found those of a {role}")
     wanted = {"t_list": list(model.t_list), "chunk_size": model.chunk_size, "latent": list(model.latent)}
     for name, value in wanted.items():
         found = artifact.fact(name)
         if found != value:
             shown, held = json.dumps(value), json.dumps(found)
             raise BadInput(f"{artifact.uri}: wanted a student with {name} {shown}, found {held}")
+
+
+def rollout_facts(method: Method) -> dict[str, JsonValue]:
+    """What a training records of its student's rollout: nothing where the student is not rolled out."""
+    return {name: getattr(method, name) for name in ROLLOUT} if isinstance(method, DistributionMatching) else {}
+
+
+def check_rollout(artifact: Artifact, sample: Sample) -> None:
+    """Refuse a student that learnt from another rollout than the one that samples it (BadInput)."""
+    for name in ROLLOUT:
+        wanted = getattr(sample, name)
+        found = artifact.manifest.facts.get(name, wanted)
+        if found != wanted:
+            raise BadInput(f"{artifact.uri}: wanted a student of sample.{name} {wanted}, found {found} in its training")
 
 
 def student_state(artifact: Artifact, weights: str) -> Mapping[str, Tensor]:
@@ -33,5 +54,4 @@ def student_state(artifact: Artifact, weights: str) -> Mapping[str, Tensor]:
     for name in (PT, SAFETENSORS):
         if name in artifact.manifest.files:
             return read_weights(artifact.local(name)).state
-    folder = artifact.folder(DIFFUSERS)
-    return read_weights(folder / "diffusion_pytorch_model.safetensors").state
+    return read_component(artifact.folder(DIFFUSERS))

@@ -6,6 +6,7 @@ import structlog
 from pydantic import JsonValue
 
 from fastgen_k8s.artifacts import Manifest, Writer, open_artifact
+from fastgen_k8s.config import digest
 from fastgen_k8s.methods.method import Method
 from fastgen_k8s.networks.device import local_device
 from fastgen_k8s.networks.load import recompute_activations
@@ -13,6 +14,7 @@ from fastgen_k8s.networks.pth import to_pth
 from fastgen_k8s.pipeline.work import KINDS
 from fastgen_k8s.stages.assembly import Data, build, check_inputs, validation_samples
 from fastgen_k8s.stages.stage import Job
+from fastgen_k8s.stages.student import rollout_facts
 from fastgen_k8s.training.checkpoint import Checkpoints, committed, group_prefix, local_folder, resume
 from fastgen_k8s.training.habits import Habits, Logbook
 from fastgen_k8s.training.loop import shares, train
@@ -90,16 +92,19 @@ def _facts(job: Job, method: Method) -> dict[str, JsonValue]:
         "method": job.experiment.method.kind,
         "roles": list(method.roles),
         "steps": settings.steps,
+        "seed": settings.seed,
         "ema": settings.ema is not None,
         "t_list": list(model.t_list),
         "chunk_size": model.chunk_size,
         "latent": list(model.latent),
+        **rollout_facts(job.experiment.method),
     }
 
 
 def _logbook(job: Job, writer: Writer, prefix: str, first_step: int) -> Logbook:
     progress = Reporter(job.experiment.name, first_step, job.experiment.train.steps)
-    return Logbook(writer.store, local_folder(writer.store, ""), prefix, job.execution, progress)
+    work = digest([job.digest, job.work.output])  # the same work elsewhere is another run
+    return Logbook(writer.store, local_folder(writer.store, ""), prefix, job.execution, progress, work)
 
 
 def _validation(job: Job, writer: Writer, data: Data, method: Method, world: World) -> Callable[[int], None] | None:

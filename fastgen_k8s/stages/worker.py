@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Literal, NamedTuple, cast
 
 from fastgen_k8s.artifacts import find_artifact
-from fastgen_k8s.errors import BadInput, FastgenError, OutOfMemory, Stopped, StoreFailed
+from fastgen_k8s.errors import BadInput, FastgenError, Misdescribed, OutOfMemory, Stopped, failed_io
 from fastgen_k8s.pipeline.work import KINDS
 from fastgen_k8s.stages.stage import Job, Stage, resolve
 
@@ -66,9 +66,9 @@ def ended(work: Callable[[Sequence[str]], None], argv: Sequence[str]) -> End:
     """Do the work, and say how it ended; what nobody foresaw is raised, and is code 1."""
     import torch  # here, because the agent has no use for it
 
-    if "OMP_NUM_THREADS" in os.environ:
-        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     try:
+        if "OMP_NUM_THREADS" in os.environ:
+            torch.set_num_threads(threads(os.environ["OMP_NUM_THREADS"]))
         work(argv)
     except FastgenError as error:
         return End(error.code, str(error))
@@ -77,9 +77,10 @@ def ended(work: Callable[[Sequence[str]], None], argv: Sequence[str]) -> End:
     except torch.OutOfMemoryError as error:
         return End(OutOfMemory.code, str(error).splitlines()[0])
     except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
-        return End(StoreFailed.code, f"{error.filename or 'output'}: {error.strerror}")
+        if error.errno not in _NO_ROOM and error.filename is None:
+            raise  # no file's error: a connection's
+        found = failed_io(error)
+        return End(found.code, str(found))
     except RuntimeError as error:
         if "allocate memory" in str(error):  # torch's CPU allocator has no class of its own
             return End(OutOfMemory.code, _memory(str(error)))
@@ -87,6 +88,14 @@ def ended(work: Callable[[Sequence[str]], None], argv: Sequence[str]) -> End:
             return End(LOST, f"a peer was lost: {str(error).splitlines()[0]}")
         raise
     return End(0)
+
+
+def threads(given: str) -> int:
+    """What OMP_NUM_THREADS says: a number, or a list with one for each level of nesting."""
+    first = given.partition(",")[0].strip()
+    if not first.isdecimal() or int(first) == 0:
+        raise Misdescribed(f"OMP_NUM_THREADS: wanted a number of threads, found {given!r}")
+    return int(first)
 
 
 def lost_peer(error: RuntimeError) -> bool:

@@ -4,7 +4,7 @@ A group of processes writes under a prefix of its own, `checkpoints/<prefix>/<st
 `checkpoints/step-<step>.json`, which names the files that count. What no such manifest names is garbage.
 """
 
-import hashlib
+import re
 import secrets
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +13,7 @@ from typing import Literal
 
 import structlog
 import torch
-from pydantic import JsonValue
+from pydantic import JsonValue, NonNegativeInt
 from torch import Tensor, nn
 
 from fastgen_k8s.artifacts import Artifact, FileEntry, Store, find_artifact, store_at
@@ -27,14 +27,16 @@ from fastgen_k8s.training.state import AVERAGED, State
 
 log = structlog.get_logger()
 FOLDER = "checkpoints"
+_MANIFEST = re.compile(rf"{FOLDER}/step-\d+\.json")
 
 
 class Checkpoint(Config):
     """The manifest of one checkpoint; its presence makes the checkpoint whole."""
 
     prefix: str  # of the group of processes that wrote it
-    step: int
+    step: NonNegativeInt
     facts: Mapping[str, JsonValue] = {}  # as those of the final artifact
+    rows: Mapping[str, int] = {}  # how often in a row each bound of the method was broken
     files: Mapping[str, FileEntry]
 
     @property
@@ -58,7 +60,7 @@ class Checkpoints:
             return
         self.wait()
         staged = {name: value.detach().to("cpu", copy=True) for name, value in tensors(state).items()}
-        self._newest, self._pending = state.step, self._thread.submit(self._write, staged, state.step)
+        self._newest, self._pending = state.step, self._thread.submit(self._write, staged, state.step, dict(state.rows))
 
     def wait(self) -> None:
         """Return when nothing is being written; StoreFailed when it could not be."""
@@ -70,12 +72,12 @@ class Checkpoints:
         """Whether the last write has ended badly; `wait` says how."""
         return self._pending is not None and self._pending.done() and self._pending.exception() is not None
 
-    def _write(self, staged: dict[str, Tensor], step: int) -> None:
+    def _write(self, staged: dict[str, Tensor], step: int, rows: dict[str, int]) -> None:
         folder = local_folder(self.store, _folder(self.prefix, step))
         write_parts(staged, folder, self.world.background)
         parts = agree(self.world, lambda: _entries(folder, self.world.rank))
         files = {f"{_folder(self.prefix, step)}/{name}": entry for part in parts for name, entry in part.items()}
-        manifest = Checkpoint(prefix=self.prefix, step=step, facts=self.facts, files=files)
+        manifest = Checkpoint(prefix=self.prefix, step=step, facts=self.facts, rows=rows, files=files)
         first(self.world, lambda: self._commit(manifest))
 
     def _commit(self, manifest: Checkpoint) -> None:
@@ -123,6 +125,7 @@ def resume(store: Store, state: State, world: World) -> bool:
     into = tensors(state)
     read_into(into, local_folder(store, chosen.folder), world.background)
     state.step = int(into["step"])
+    state.rows.update(chosen.rows)
     for name, role in state.roles.items():
         role.has_made(int(into[f"{name}.updates"]))
     return True
@@ -170,7 +173,7 @@ def load_role(source: Artifact | str, role: str, weights: Literal["raw", "ema"])
     """
     artifact = find_artifact(source) if isinstance(source, str) else source
     if artifact is not None:
-        folder, step = _verified_folder(artifact), _as_step(artifact)
+        folder, step = verified_folder(artifact), _as_step(artifact)
     else:
         store = store_at(str(source))
         found = newest(store)
@@ -195,7 +198,7 @@ def prune(store: Store, keep: int) -> None:
     oldest = min((checkpoint.step for checkpoint in kept.values()), default=0)
     for name in store.keys(f"{FOLDER}/"):
         folder = name.removeprefix(f"{FOLDER}/").split("/")
-        if len(folder) == 3 and int(folder[1]) < oldest and name not in named:
+        if len(folder) == 3 and folder[1].isdecimal() and int(folder[1]) < oldest and name not in named:
             store.delete(name)
 
 
@@ -217,19 +220,14 @@ def local_folder(store: Store, key: str) -> Path:
 def _entries(folder: Path, rank: int) -> dict[str, FileEntry]:
     """The files that a rank wrote."""
     mine = [*folder.glob(f"__{rank}_*"), *(folder.glob(".metadata") if rank == 0 else ())]
-    return {path.name: entry(path) for path in mine}
+    return {path.name: FileEntry.of_file(path) for path in mine}
 
 
-def entry(path: Path) -> FileEntry:
-    """Size and content of a file, read piece by piece."""
-    with path.open("rb") as file:
-        return FileEntry(size=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
-
-
-def _verified_folder(artifact: Artifact) -> Path:
+def verified_folder(artifact: Artifact) -> Path:
+    """The folder of a training's checkpoint, every file checked (BadInput)."""
     names = [name for name in artifact.manifest.files if name.startswith(f"{FOLDER}/")]
     if not names:
-        raise BadInput(f"{artifact.uri}: wanted a training with its checkpoint, found {artifact.manifest.kind}")
+        raise BadInput(f"{artifact.uri}: wanted a training with its checkpoint, found none in its manifest")
     return {artifact.local(name).parent for name in names}.pop()
 
 
@@ -246,17 +244,15 @@ def _diffusers_key(name: str) -> str:
 
 
 def _verify(store: Store, checkpoint: Checkpoint) -> None:
+    if f"{checkpoint.folder}/.metadata" not in checkpoint.files:
+        raise BadInput(f"{store.uri}/{checkpoint.folder}: wanted a checkpoint, found no .metadata in its manifest")
     for name, wanted in checkpoint.files.items():
-        found = entry(store.local(name))
-        if found != wanted:
-            raise BadInput(
-                f"{store.uri}/{name}: wanted {wanted.size} bytes of sha256 {wanted.sha256[:16]}, "
-                f"found {found.size} of {found.sha256[:16]}"
-            )
+        wanted.check(FileEntry.of_file(store.local(name)), f"{store.uri}/{name}")
 
 
 def _manifests(store: Store) -> list[str]:
-    return sorted((name for name in store.keys(f"{FOLDER}/step-") if name.count("/") == 1), key=_step)
+    """The manifests of checkpoints in order; what else lies beside them is nobody's."""
+    return sorted((name for name in store.keys(f"{FOLDER}/step-") if _MANIFEST.fullmatch(name)), key=_step)
 
 
 def _manifest(step: int) -> str:

@@ -21,10 +21,12 @@ _PUT_EVERY = 1.0  # seconds between writes of what others watch
 class Logbook:
     """What rank 0 tells of the steps: JSON lines, trackers, progress."""
 
-    def __init__(self, store: Store, folder: Path, prefix: str, execution: Execution, progress: Reporter) -> None:
+    def __init__(
+        self, store: Store, folder: Path, prefix: str, execution: Execution, progress: Reporter, work: str
+    ) -> None:
         self.store, self.execution, self.progress = store, execution, progress
         self.log = Log(store, prefix)
-        self.trackers = open_trackers(execution.trackers, folder, prefix)
+        self.trackers = open_trackers(execution.trackers, folder, prefix, work)
         self._put = -math.inf
         self._newest: dict[str, float] = {}  # since the line before
 

@@ -91,8 +91,8 @@ def train(
         else:
             rates = {name: state.update(name, norm) for name, norm in report.norms.items()}
             report = Report(step, report.losses, report.norms, rates, report.flags)
+            method.check(step, report.losses)
         state.step = step
-        method.check(step, report.losses)
         if watch is not None:
             watch.after(state, report)
     return state

@@ -80,10 +80,14 @@ def to_lines(lines: Sequence[Line]) -> bytes:
 
 def _steps(data: bytes, where: str) -> list[dict[str, Any]]:
     try:
-        lines = [cast("dict[str, Any]", json.loads(line)) for line in data.splitlines()]
-    except ValueError as error:
+        lines: list[object] = [json.loads(line) for line in data.splitlines()]
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{where}: wanted JSON lines, found {data[:40]!r}") from error
-    return [line for line in lines if "step" in line]
+    for line in lines:
+        step = cast("dict[str, object]", line).get("step", 0) if isinstance(line, dict) else None
+        if not isinstance(step, int):
+            raise BadInput(f"{where}: wanted JSON objects with a whole 'step', found {str(cast(object, line))[:40]!r}")
+    return [line for line in cast("list[dict[str, Any]]", lines) if "step" in line]
 
 
 class Tracker(Protocol):
@@ -105,23 +109,23 @@ def check_trackers(names: Sequence[str]) -> None:
             raise Misdescribed(f"the tracker {name!r} wants the package {name}, found none")
 
 
-def open_trackers(names: Sequence[str], folder: Path, run: str) -> list[Tracker]:
-    """The wanted trackers; Misdescribed when one is not installed."""
+def open_trackers(names: Sequence[str], folder: Path, run: str, work: str) -> list[Tracker]:
+    """The wanted trackers of one of the groups (`run`) that train a work; Misdescribed when one is not installed."""
     check_trackers(names)
     makers = {"tensorboard": _tensorboard, "wandb": _wandb}
-    return [makers[name](folder, run) for name in names]
+    return [makers[name](folder, run, work) for name in names]
 
 
-def _tensorboard(folder: Path, run: str) -> Tracker:
+def _tensorboard(folder: Path, run: str, work: str) -> Tracker:
     from torch.utils.tensorboard.writer import SummaryWriter  # takes a second, and only rank 0 needs it
 
     return _TensorBoard(SummaryWriter(str(folder / "tensorboard" / run)))
 
 
-def _wandb(folder: Path, run: str) -> Tracker:
+def _wandb(folder: Path, run: str, work: str) -> Tracker:
     import wandb  # pyright: ignore[reportMissingImports]
 
-    return _WandB(wandb.init(dir=str(folder), name=run, resume="allow"))  # pyright: ignore
+    return _WandB(wandb.init(dir=str(folder), name=run, id=work, resume="allow"))  # pyright: ignore
 
 
 class _TensorBoard:

@@ -22,6 +22,9 @@ from fastgen_k8s.networks.network import Network, Output
 T = TypeVar("T")
 _CPU = torch.device("cpu")
 
+IO_TIMEOUT = timedelta(minutes=30)
+"""What the background group waits for files: large checkpoints take minutes. A peer that died closes its connection."""
+
 
 @dataclass(frozen=True)
 class World:
@@ -51,7 +54,7 @@ def join(device: torch.device, precision: Precision, timeout: int) -> Generator[
     else:
         dist.init_process_group(backend, init_method="env://", timeout=limit)
     mesh = init_device_mesh(device.type, (size,)) if size > 1 or precision != "float32" else None
-    background = dist.new_group(backend="gloo", timeout=limit)
+    background = dist.new_group(backend="gloo", timeout=IO_TIMEOUT)
     assert isinstance(background, dist.ProcessGroup)  # every rank is in it
     ended_well = False
     try:

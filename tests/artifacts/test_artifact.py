@@ -1,13 +1,17 @@
 """Artifacts are whole, or they are not there."""
 
 import json
+import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from fastgen_k8s.artifacts import Artifact, begin, find_artifact, open_artifact
-from fastgen_k8s.errors import BadInput
+from fastgen_k8s.artifacts.manifest import FileEntry
+from fastgen_k8s.errors import BadInput, Misdescribed
+from fastgen_k8s.pipeline.work import input_digest
 
 
 def write(place: Path, digest: str = "d" * 64, kind: str = "pairs") -> Artifact:
@@ -34,6 +38,16 @@ def test_the_second_writer_gets_the_first_ones_manifest(tmp_path: Path) -> None:
     place = str(tmp_path / "a")
     first, second = begin(place, "pairs", "d", {}), begin(place, "pairs", "d", {})
     assert first.commit({"by": 1}) == second.commit({"by": 2})
+
+
+def test_a_commit_removes_what_killed_writers_left_and_nothing_that_may_still_be_written(tmp_path: Path) -> None:
+    writer = begin(str(tmp_path), "pairs", "d", {})
+    writer.put("sub/a.txt", b"alpha")
+    (tmp_path / "sub/.tmp-dead").write_bytes(b"half")
+    os.utime(tmp_path / "sub/.tmp-dead", (0, 0))
+    (tmp_path / "sub/.tmp-busy").write_bytes(b"half")
+    writer.commit({})
+    assert sorted(path.name for path in (tmp_path / "sub").iterdir()) == [".tmp-busy", "a.txt"]
 
 
 def test_equal_artifacts_have_equal_manifests(tmp_path: Path) -> None:
@@ -81,11 +95,36 @@ def test_damage_is_seen_on_reading(tmp_path: Path, how: str, read: str) -> None:
         READS[read](artifact)
 
 
-@pytest.mark.parametrize("text", ["", "not json", "[]", '{"kind": "pairs"}', '{"kind": 1, "digest": 2, "files": 3}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "not json",
+        "[]",
+        "[" * 100_000,
+        '{"kind": "pairs"}',
+        '{"kind": 1, "digest": 2, "files": 3}',
+        '{"kind": "pairs", "digest": "d", "files": {"a": {"size": -1, "sha256": "0"}}}',
+        '{"kind": "pairs", "digest": "d", "files": {"a": {"size": true, "sha256": "0"}}}',
+        '{"kind": "pairs", "digest": "d", "files": {"a": {"size": 1}}}',
+    ],
+)
 def test_a_manifest_that_is_none_is_bad_input(tmp_path: Path, text: str) -> None:
     (tmp_path / "artifact.json").write_text(text)
     with pytest.raises(BadInput, match=r"artifact\.json: "):
         open_artifact(str(tmp_path), "pairs")
+
+
+def test_a_folder_in_the_place_of_a_manifest_is_bad_input(tmp_path: Path) -> None:
+    (tmp_path / "artifact.json").mkdir()
+    with pytest.raises(BadInput, match=r"artifact\.json: Is a directory"):
+        open_artifact(str(tmp_path), "pairs")
+
+
+@pytest.mark.parametrize("uri", ["", "file://", "a\0b", "s3://bucket/a"])
+def test_what_names_no_place_is_refused(uri: str) -> None:
+    with pytest.raises(Misdescribed, match="wanted a folder or file://"):
+        find_artifact(uri)
 
 
 def test_another_kind_is_refused(tmp_path: Path) -> None:
@@ -103,6 +142,27 @@ def test_a_file_that_the_manifest_does_not_name_is_not_read(tmp_path: Path) -> N
     (tmp_path / "a/extra.txt").write_text("x")
     with pytest.raises(BadInput, match=r"wanted the file 'extra\.txt'"):
         artifact.read("extra.txt")
+
+
+HASHES: dict[str, Callable[[Path], object]] = {
+    "a local file": lambda place: open_artifact(str(place), "model").local("large"),
+    "an input": lambda place: input_digest(str(place / "large")),
+    "an entry": lambda place: FileEntry.of_file(place / "large"),
+}
+
+
+@pytest.mark.parametrize("case", HASHES)
+def test_a_file_is_hashed_without_being_held_whole(tmp_path: Path, case: str) -> None:
+    writer = begin(str(tmp_path), "model", "d", {})
+    writer.put("large", bytes(8 << 20))
+    writer.commit({})
+    tracemalloc.start()
+    try:
+        HASHES[case](tmp_path)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 2 << 20
 
 
 def test_the_manifest_is_json_that_people_can_read(tmp_path: Path) -> None:

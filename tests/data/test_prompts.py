@@ -12,6 +12,8 @@ GOOD = {
     "a byte order mark": ("p.txt", b"\xef\xbb\xbfa cat\n", ["a cat"]),
     "windows line ends": ("p.txt", b"a cat\r\na dog\r\n", ["a cat", "a dog"]),
     "no final line end": ("p.txt", "日本語の猫".encode(), ["日本語の猫"]),
+    "separators inside a line": ("p.txt", "a\u2028cat\r\na\x85dog\x0cin\n".encode(), ["a\u2028cat", "a\x85dog\x0cin"]),
+    "separators inside JSON": ("p.jsonl", '{"prompt": "a\u2028cat\x85"}\n'.encode(), ["a\u2028cat\x85"]),
     "JSON lines": ("p.jsonl", b'{"prompt": "a cat", "id": 3}\n{"prompt": "a dog"}\n', ["a cat", "a dog"]),
 }
 BAD = {
@@ -24,6 +26,7 @@ BAD = {
         b'{"prompt": "x"}\n{"text": "y"}',
         r"p\.jsonl:2: wanted a JSON object with a non-empty",
     ),
+    "JSON without end": ("p.jsonl", b"[" * 100_000, r"p\.jsonl:1: wanted a JSON object with 'prompt'"),
     "JSON that is none": ("p.jsonl", b"a cat", r"p\.jsonl:1: wanted a JSON object with 'prompt', found 'a cat'"),
 }
 

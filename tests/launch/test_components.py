@@ -8,8 +8,8 @@ from torchx.runner import get_runner
 from torchx.specs.file_linter import validate
 from torchx.specs.finder import get_component
 
-from fastgen_k8s.errors import BadInput
-from fastgen_k8s.launch.component import default, made
+from fastgen_k8s.errors import BadInput, Misdescribed
+from fastgen_k8s.launch.component import default, default_count, made
 from fastgen_k8s.pipeline.argv import parse
 from fastgen_k8s.pipeline.work import Work
 
@@ -92,3 +92,9 @@ def test_the_environment_gives_defaults(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert default("stage1", "conditions", made("encode")) == wanted
+
+
+def test_a_count_in_the_environment_is_a_whole_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTGEN_STAGE2_PROCESSES", "two")
+    with pytest.raises(Misdescribed, match=r"FASTGEN_STAGE2_PROCESSES .*wanted a whole number, found 'two'"):
+        default_count("stage2", "processes", "1")

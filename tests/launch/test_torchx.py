@@ -93,6 +93,8 @@ def test_a_dry_run_needs_no_cluster_and_no_torch(scheduler: str, gaussian_condit
         (["components/stage2.py", "--pairs", "nowhere"], 65, "error: input 'pairs': nowhere: wanted an artifact"),
         (["components/stage2.py", "--experiment", "nothing"], 64, "error: unknown experiment 'nothing'"),
         (["components/stage2.py", "sample.seed=1"], 64, "error: override 'sample.seed=1': a train stage reads model"),
+        (["components/stage2.py", "--pairs", "l" * 300], 65, "error: lll"),
+        (["components/stage4.py"], 64, "error: components/stage4.py does not exist"),
         (["components/stage2.py", "--nodes", "3:2"], 64, "error: arguments: nodes: wanted min:max nodes"),
     ],
 )

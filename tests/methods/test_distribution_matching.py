@@ -141,6 +141,12 @@ def test_the_variance_of_each_chunk_is_logged_by_exit_beside_the_real_one() -> N
     torch.testing.assert_close(terms["variance/real/chunk1"], REAL[:, :, 2:4].square().flatten(1).mean(1))
 
 
+def test_broken_bounds_are_counted_where_a_checkpoint_finds_them() -> None:
+    dm = method(health={"critic_lag": 1.5, "patience": 3})
+    dm.check(1, {"critic": 2.0, "teacher": 1.0})
+    assert dm.rows == {"critic_lag": 1, "variance": 0}
+
+
 def test_terms_carry_no_gradient() -> None:
     assert not any(
         term.requires_grad for term in adversarial().losses(Batch(BATCH.condition, REAL), draws(1)).terms.values()

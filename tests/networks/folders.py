@@ -20,6 +20,13 @@ def transformer(folder: Path, **changes: object) -> Path:
     return folder
 
 
+def in_several_files(folder: Path) -> Path:
+    """`transformer/` of a tiny Wan as diffusers writes a large one."""
+    tiny.wan().save_pretrained(folder / "transformer", max_shard_size="10KB")
+    assert len(list((folder / "transformer").glob("*.safetensors"))) > 1
+    return folder
+
+
 def text_encoder(folder: Path) -> Path:
     """`text_encoder/` and `tokenizer/` of a tiny UMT5 that knows a few words."""
     logging.disable_progress_bar()

@@ -12,6 +12,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor
 
 from fastgen_k8s.experiments.schema import Precision
+from fastgen_k8s.methods.teacher_forcing import flow_on_clean_past
 from fastgen_k8s.networks.network import Cache, features, flow
 from fastgen_k8s.networks.wan import WanNetwork
 from fastgen_k8s.training.parallel import World, shard
@@ -35,12 +36,22 @@ def rollout(network: WanNetwork, x: Tensor) -> Tensor:
     return torch.cat(parts, dim=2)
 
 
+def teacher_forcing(network: WanNetwork, x: Tensor) -> Tensor:
+    """Chunk by chunk on another clip's past, with gradient also through what is written to the cache."""
+    return flow_on_clean_past(network, x, tiny.times(6, len(x)), x.flip(2), tiny.condition(len(x)), (2, 2, 2))
+
+
 def two_features(network: WanNetwork, x: Tensor) -> Tensor:
     """The outputs of two blocks, as a discriminator reads them."""
     return torch.cat(features(network, x, tiny.times(6, len(x)), tiny.condition(len(x)), (0, 1)), dim=1)
 
 
-WORKS: dict[str, Work] = {"one pass": one_pass, "rollout": rollout, "features": two_features}
+WORKS: dict[str, Work] = {
+    "one pass": one_pass,
+    "rollout": rollout,
+    "teacher forcing": teacher_forcing,
+    "features": two_features,
+}
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 
 

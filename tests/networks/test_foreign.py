@@ -125,6 +125,15 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "a tensor": (lambda p: torch.save(torch.zeros(3), p), "wanted a state dict, found Tensor"),
     "code": (lambda p: p.write_bytes(pickle.dumps(Evil(), protocol=2)), "a pickle that wants more than tensors"),
     "numbers by name": (lambda p: torch.save({"a": 1.0}, p), "wanted a tensor under 'a', found float"),
+    "sparse weights": (lambda p: torch.save({"a": torch.eye(2).to_sparse()}, p), "x.pt, a: wanted a plain tensor"),
+    "an iteration that is no number": (
+        lambda p: torch.save({"model": {"net": STATE}, "iteration": "ten"}, p),
+        "wanted a whole number under 'iteration', found str",
+    ),
+    "many iterations": (
+        lambda p: torch.save({"model": {"net": STATE}, "iteration": torch.zeros(3)}, p),
+        "wanted a whole number under 'iteration', found Tensor",
+    ),
     "an empty folder": (lambda p: p.mkdir(), "wanted a DCP folder, found no .metadata in it"),
     "a folder with code": (evil_folder, r"wanted a checkpoint, found: a pickle that wants \w+\.print"),
     "only the other generator": (
@@ -149,6 +158,18 @@ def test_a_safetensors_file_of_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.safetensors").write_text("hello")
     with pytest.raises(BadInput, match="wanted a whole safetensors file"):
         read_weights(tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [b"", b"hello", b"\x80\x94.", b"\x80\x04\x8c\x01\xff.", b"\x80\x04}}s.", b"\x80\x04]K\x05R."],
+    ids=["empty", "text", "protocol", "not UTF-8", "short stack", "not callable"],
+)
+def test_metadata_that_cannot_be_read_are_refused_in_one_line(tmp_path: Path, metadata: bytes) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x/.metadata").write_bytes(metadata)
+    with pytest.raises(BadInput, match=r"wanted a checkpoint, found: ."):
+        read_weights(tmp_path / "x")
 
 
 @pytest.mark.filterwarnings("ignore:torch.distributed is disabled")

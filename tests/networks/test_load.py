@@ -14,6 +14,7 @@ from torch import Tensor
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.experiments.closed_form import GAUSSIAN
 from fastgen_k8s.experiments.schema import Model
+from fastgen_k8s.networks.device import local_device
 from fastgen_k8s.networks.load import (
     build_discriminator,
     build_fake_score,
@@ -29,7 +30,17 @@ from tests.networks import folders, tiny
 
 WAN = Model.model_validate(
     {
-        "network": {"kind": "wan", "num_layers": 1, "num_attention_heads": 2, "attention_head_dim": 12, "text_dim": 8},
+        "network": {
+            "kind": "wan",
+            "num_layers": 3,
+            "num_attention_heads": 2,
+            "attention_head_dim": 12,
+            "ffn_dim": 32,
+            "text_dim": 8,
+            "freq_dim": 16,
+            "patch_size": (1, 1, 2),
+            "rope_max_seq_len": 16,
+        },
         "text": {"kind": "umt5", "length": 4},
         "codec": {"kind": "none"},
         "latent": (3, 6, 2, 4),
@@ -56,9 +67,7 @@ def test_a_teacher_is_what_its_folder_says(teacher: Path) -> None:
 
 
 def test_a_teacher_in_several_files_is_read_whole(tmp_path: Path) -> None:
-    tiny.wan().save_pretrained(tmp_path / "transformer", max_shard_size="20KB")
-    assert len(list((tmp_path / "transformer").glob("*.safetensors"))) > 1
-    assert same(weights(build_teacher(WAN, tmp_path)), dict(tiny.wan().state_dict()))
+    assert same(weights(build_teacher(WAN, folders.in_several_files(tmp_path))), dict(tiny.wan().state_dict()))
 
 
 def test_half_precision_weights_become_float32_masters(tmp_path: Path) -> None:
@@ -176,13 +185,31 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "torn config": (lambda folder: (folder / "transformer/config.json").write_text("{"), "wanted JSON"),
     "a list as config": (lambda folder: (folder / "transformer/config.json").write_text("[]"), "found list"),
     "no transformer": (lambda folder: (folder / "transformer").rename(folder / "unet"), "transformer/, found unet"),
+    "a config without end": (
+        lambda folder: (folder / "transformer/config.json").write_text("[" * 100_000),
+        "wanted JSON",
+    ),
+    "an index of numbers": (
+        lambda folder: (folder / f"{WEIGHTS}.index.json").write_text('{"weight_map": {"a": 5}}'),
+        "wanted a weight_map of file names",
+    ),
+    "an index of folders": (
+        lambda folder: (folder / f"{WEIGHTS}.index.json").write_text('{"weight_map": {"a": ".."}}'),
+        "wanted a file, found none",
+    ),
     "another class": (
         configured(_class_name="UNet2DConditionModel"),
         "wanted a WanTransformer3DModel, found UNet2DConditionModel",
     ),
     "ill-typed settings": (configured(num_layers="four"), "wanted a WanTransformer3DModel's settings"),
-    "fewer layers": (configured(num_layers=2), r"found \d+ unknown \(blocks\.2\."),
-    "more layers": (configured(num_layers=4), r"found \d+ missing \(blocks\.3\."),
+    "heads of odd width": (configured(attention_head_dim=7), "wanted a WanTransformer3DModel's settings"),
+    "whole numbers as weights": (
+        changed("proj_out.bias", lambda bias: bias.int()),
+        r"wanted proj_out\.bias of torch\.float32, found torch\.int32",
+    ),
+    "fewer layers": (configured(num_layers=2), r"config\.json: wanted num_layers 3 as in model\.network, found 2"),
+    "more layers": (configured(num_layers=4), r"config\.json: wanted num_layers 3 as in model\.network, found 4"),
+    "heads of images": (configured(image_dim=8), r"wanted image_dim null as in model\.network, found 8"),
     "other channels": (configured(in_channels=4), "wanted 3 channels as in model.latent, found 4 in and 3 out"),
     "patches that do not fit": (configured(patch_size=[1, 1, 3]), "patches that divide a latent of 2 x 4, found 1 x 3"),
     "too few positions": (configured(rope_max_seq_len=5), "found a table of 5"),
@@ -213,11 +240,43 @@ def test_a_missing_folder_is_refused(folder: Path | None, found: str) -> None:
         build_teacher(WAN, folder)
 
 
-def test_labels_that_do_not_fit_the_network_are_refused() -> None:
-    with pytest.raises(BadInput, match="wanted text_dim 2, one a label, found 3"):
-        build_student(GAUSSIAN.override("network.text_dim=3"), None)
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("network.text_dim=3", "wanted text_dim 2, one a label, found 3"),
+        ("network.patch_size=[1, 2, 2]", "wanted patches that divide a latent of 1 x 1, found 2 x 2"),
+        ("network.rope_max_seq_len=3", "found a table of 3"),
+        ("network.attention_head_dim=7", "multiple of 2"),
+    ],
+)
+def test_a_network_that_does_not_fit_the_model_is_described_wrongly(setting: str, message: str) -> None:
+    with pytest.raises(Misdescribed, match=message):
+        build_student(GAUSSIAN.override(setting), None)
 
 
 def test_weights_of_another_network_are_refused_with_their_names(teacher: Path) -> None:
     with pytest.raises(BadInput, match=r"the bridge: wanted the weights of this architecture, found \d+ unknown"):
-        load_weights(build_student(WAN, None), weights(build_teacher(WAN, teacher)), "the bridge")
+        load_weights(
+            build_student(WAN.override("network.num_layers=1"), None),
+            weights(build_teacher(WAN, teacher)),
+            "the bridge",
+        )
+
+
+@pytest.mark.parametrize(("place", "wanted"), [("0", "cuda:0"), ("1", "cuda:1")])
+def test_each_process_of_a_node_has_a_gpu_of_its_own(place: str, wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    two_gpus(place, monkeypatch)
+    assert local_device() == torch.device(wanted)
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    two_gpus("2", monkeypatch)
+    with pytest.raises(Misdescribed, match="wanted a GPU for each process of a node, so at least 3, found 2"):
+        local_device()
+
+
+def two_gpus(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process `place` of a node with two GPUs."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_RANK", place)

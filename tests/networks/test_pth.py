@@ -32,6 +32,13 @@ def test_a_dictionary_is_not_one_tensor() -> None:
         tensor_from_pth(to_pth({"a": torch.zeros(1)}), "here")
 
 
+@pytest.mark.parametrize("value", [torch.eye(2).to_sparse(), torch.zeros(2, device="meta")], ids=["sparse", "meta"])
+def test_a_tensor_without_all_of_its_numbers_is_refused(value: torch.Tensor, tmp_path: Path) -> None:
+    torch.save(value, tmp_path / "x.pth")
+    with pytest.raises(BadInput, match="here: wanted a plain tensor, found"):
+        tensor_from_pth((tmp_path / "x.pth").read_bytes(), "here")
+
+
 @given(st.binary(max_size=200).filter(lambda data: data[:2] != b"\x80\x04"))
 def test_any_bytes_are_refused_in_one_line(data: bytes) -> None:
     with pytest.raises(BadInput, match=r"^here: wanted [^\n]*$"):

@@ -1,6 +1,7 @@
 # pyright: basic
 """Text encoders: labels and UMT5, with the empty prompt and what cannot be encoded."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,8 @@ def test_a_folder_without_its_part_is_refused(tmp_path: Path, missing: str) -> N
         ("text_encoder/model.safetensors", "text", "wanted a whole umt5 encoder"),
         ("tokenizer/tokenizer.json", "{", "wanted a tokenizer"),
         ("tokenizer/tokenizer_config.json", "{", "wanted JSON"),
+        ("tokenizer/tokenizer_config.json", "{}", "wanted a tokenizer with a token for padding"),
+        ("text_encoder/config.json", '{"model_type": "umt5", "num_layers": "two"}', "wanted a whole umt5 encoder"),
     ],
 )
 def test_a_spoilt_text_encoder_is_refused_in_one_line(tmp_path: Path, name: str, content: str, found: str) -> None:
@@ -90,6 +93,38 @@ def test_a_spoilt_text_encoder_is_refused_in_one_line(tmp_path: Path, name: str,
     with pytest.raises(BadInput, match=found) as error:
         load_text_encoder(Umt5(kind="umt5"), tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_a_tokenizer_without_its_vocabulary_is_refused(tmp_path: Path) -> None:
+    (folders.text_encoder(tmp_path) / "tokenizer" / "tokenizer.json").unlink()
+    with pytest.raises(BadInput, match=r"wanted a tokenizer's .*tokenizer\.json, found none"):
+        load_text_encoder(Umt5(kind="umt5"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda weight: weight / 0, "a non-finite value in encoder.final_layer_norm.weight"),
+        (lambda weight: weight[:-1].contiguous(), "another shape of .*encoder.final_layer_norm.weight"),
+    ],
+)
+def test_a_text_encoder_with_spoilt_weights_is_refused(
+    tmp_path: Path, change: Callable[[torch.Tensor], torch.Tensor], found: str
+) -> None:
+    path = folders.text_encoder(tmp_path) / "text_encoder" / "model.safetensors"
+    state = load_file(path)
+    name = "encoder.final_layer_norm.weight"
+    save_file(state | {name: change(state[name])}, path, {"format": "pt"})
+    with pytest.raises(BadInput, match=found):
+        load_text_encoder(Umt5(kind="umt5"), tmp_path)
+
+
+def test_weights_left_over_are_warned_of(tmp_path: Path) -> None:
+    path = folders.text_encoder(tmp_path) / "text_encoder" / "model.safetensors"
+    save_file(load_file(path) | {"x": torch.zeros(1)}, path, {"format": "pt"})
+    with structlog.testing.capture_logs() as logs:
+        load_text_encoder(Umt5(kind="umt5"), tmp_path)
+    assert [(entry["event"], entry["found"]) for entry in logs] == [("weights left over", ["x"])]
 
 
 def test_a_text_encoder_without_some_weights_is_refused(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments import schema
@@ -71,6 +71,13 @@ def test_a_codec_file_of_other_shapes_is_refused(tmp_path: Path) -> None:
     folders.codec(tmp_path)
     save_file({"basis": torch.zeros(4, 192), "scale": torch.zeros(4)}, tmp_path / "codec" / "codec.safetensors")
     with pytest.raises(BadInput, match=r"wanted basis \[C, 192\], mean \[192\] and scale \[C\]"):
+        load_codec(PCA, tmp_path)
+
+
+def test_a_codec_that_is_not_finite_is_refused(tmp_path: Path) -> None:
+    path = folders.codec(tmp_path) / "codec" / "codec.safetensors"
+    save_file({name: value / 0 for name, value in load_file(path).items()}, path)
+    with pytest.raises(BadInput, match="wanted finite numbers"):
         load_codec(PCA, tmp_path)
 
 

@@ -128,6 +128,12 @@ def test_an_input_that_the_kind_does_not_know_is_refused(tmp_path: Path) -> None
         resolve_inputs(work)
 
 
+def test_a_training_takes_no_videos_until_it_reads_them(tmp_path: Path) -> None:
+    work = Work(kind="train", experiment=KD.name, inputs={"videos": str(tmp_path)}, output="out")
+    with pytest.raises(Misdescribed, match="a train stage has no input 'videos'"):
+        resolve_inputs(work)
+
+
 def test_a_work_that_does_not_resolve_to_what_the_planner_saw_is_refused() -> None:
     work = Work(kind="train", experiment=KD.name, output="out", expect_digest="0" * 64)
     with pytest.raises(Misdescribed, match="wanted digest 0000"):
@@ -188,3 +194,20 @@ def test_a_command_line_that_does_not_fit_is_refused_in_one_line(words: list[str
 def test_nodes_are_a_number_or_a_range(nodes: str, low: int, high: int) -> None:
     placement = Placement(nodes=nodes)
     assert (placement.min_nodes, placement.max_nodes) == (low, high)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("method.times=[0.9, 0.1]", "wanted a range that ascends, found 0.9 above 0.1"),
+        ("method.health.variance=[1.5, 0.3]", "wanted a range that ascends, found 1.5 above 0.3"),
+        ("method.start_gradient_frame=6", "wanted one of 6 frames"),
+        (
+            "method={kind: distribution_matching, exit_sampling: weighted, exit_weights: [1, 2]}",
+            "method.exit_weights: wanted one for each of 4 steps",
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(setting: str, said: str) -> None:
+    with pytest.raises(Misdescribed, match=said):
+        get_experiment("closed_form/gaussian_sf").override(setting)

@@ -41,6 +41,12 @@ def stage_2(gaussian_conditions: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="session")
+def teacher_forcing(stage_2: Run) -> Run:
+    """CausalKD on the clean past: its gradient goes through what is written to the cache."""
+    return stage_2.to(stage_2.output.parent / "teacher_forcing", experiment="closed_form/gaussian_tf")
+
+
+@pytest.fixture(scope="session")
 def stage_3(gaussian_conditions: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Self-Forcing with a GAN and an average, from a tiny Wan teacher with random weights."""
     root = tmp_path_factory.mktemp("stage3")

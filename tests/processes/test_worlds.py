@@ -10,9 +10,9 @@ from tests.processes.runs import Run, largest_difference
 pytestmark = pytest.mark.processes
 
 
-@pytest.fixture(params=["stage_2", "stage_3"])
+@pytest.fixture(params=["stage_2", "teacher_forcing", "stage_3"])
 def training(request: pytest.FixtureRequest) -> Run:
-    """Either stage."""
+    """Either stage, and the one that trains through its cache."""
     run = request.getfixturevalue(request.param)
     assert isinstance(run, Run)
     return run

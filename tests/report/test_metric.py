@@ -11,7 +11,10 @@ from fastgen_k8s.report.metric import load_metric, standard_error
     [
         ("nowhere.at_all:measure", "wanted a module 'nowhere.at_all'"),
         ("examples.moving_shapes.metric:weigh", "wanted a function 'weigh'"),
-        ("examples.moving_shapes.metric", "wanted a function ''"),
+        ("examples.moving_shapes.metric", "wanted package.module:function, found 'examples.moving_shapes.metric'"),
+        ("examples.moving_shapes.metric:", "wanted package.module:function"),
+        (":measure", "wanted package.module:function"),
+        ("..metric:measure", "wanted package.module:function"),
         ("examples.moving_shapes.metric:MARGIN", "found 2"),
     ],
 )

@@ -55,6 +55,17 @@ def stages(root: Path) -> dict[str, dict[str, object]]:
     return json.loads((root / "run.json").read_text())["stages"]
 
 
+@pytest.mark.parametrize(
+    ("root", "said"),
+    [("file", "found a file"), ("file/below", "found a file"), ("l" * 300, "File name too long")],
+)
+def test_a_root_that_can_be_no_folder_is_refused(root: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(BadInput, match=said), only_runner(tmp_path / root):
+        pass
+    assert (tmp_path / "file").read_text() == "kept"
+
+
 def test_the_times_of_a_stage_add_up_over_its_attempts(tmp_path: Path) -> None:
     history = History(tmp_path, "tiny")
     for code in (1, 0):

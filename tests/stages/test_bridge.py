@@ -7,13 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from fastgen_k8s.artifacts import open_artifact
+from fastgen_k8s.artifacts import begin, open_artifact
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.networks.load import build_student, weights
+from fastgen_k8s.stages import sample
 from fastgen_k8s.stages.student import student_state
 from fastgen_k8s.training.checkpoint import load_role
-from tests.conftest import run_stage
+from tests.conftest import job_of, run_stage
+from tests.networks import folders, tiny
 
 KD, SF = "closed_form/gaussian_kd", "closed_form/gaussian_sf"
 STATE: dict[str, Tensor] = weights(build_student(get_experiment(KD).model, None))
@@ -137,3 +139,63 @@ def test_stage_three_refuses_a_student_of_other_times(
     with pytest.raises(BadInput, match="wanted a student with t_list"):
         run_stage("train", SF, tmp_path / "sf", "model.t_list=[0.999,0.5,0]", **inputs)
     assert not (tmp_path / "sf").exists()
+
+
+@pytest.fixture(scope="module")
+def rolled_out(tmp_path_factory: pytest.TempPathFactory, gaussian_conditions: Path) -> dict[str, Path]:
+    """A Self-Forcing training of two steps with an `ode` rollout on a noised past, and what the bridge makes of it."""
+    root = tmp_path_factory.mktemp("rolled_out")
+    short = ("train.steps=2", "train.global_batch=4", "method.critic_warmup=0")
+    how = ("method.renoise=ode", "method.context_noise=0.1")
+    run_stage("train", SF, root / "training", *short, *how, conditions=gaussian_conditions)
+    run_stage("bridge", SF, root / "weights", checkpoint=root / "training")
+    return {"training": root / "training", "weights": root / "weights"}
+
+
+@pytest.mark.parametrize("kind", ["training", "weights"])
+def test_how_a_student_was_rolled_out_travels(rolled_out: dict[str, Path], kind: str) -> None:
+    facts = open_artifact(str(rolled_out[kind]), kind).manifest.facts
+    assert (facts["renoise"], facts["context_noise"]) == ("ode", 0.1)
+
+
+def test_a_regressed_student_says_nothing_of_a_rollout(training: Path) -> None:
+    assert "renoise" not in open_artifact(str(training), "training").manifest.facts
+
+
+@pytest.mark.parametrize("kind", ["training", "weights"])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ((), r"wanted a student of sample\.renoise sde, found ode in its training"),
+        (("sample.renoise=ode",), r"wanted a student of sample\.context_noise 0\.0, found 0\.1 in its training"),
+    ],
+)
+def test_a_student_is_sampled_as_it_was_rolled_out_or_not_at_all(
+    tmp_path: Path,
+    rolled_out: dict[str, Path],
+    gaussian_conditions: Path,
+    kind: str,
+    settings: tuple[str, ...],
+    message: str,
+) -> None:
+    inputs = {"conditions": gaussian_conditions, "student": rolled_out[kind]}
+    with pytest.raises(BadInput, match=message):
+        sample.check(job_of("sample", SF, tmp_path / "s", *settings, **inputs))
+    sample.check(job_of("sample", SF, tmp_path / "s", "sample.renoise=ode", "sample.context_noise=0.1", **inputs))
+
+
+def test_a_student_that_says_nothing_of_a_rollout_is_sampled_either_way(
+    tmp_path: Path, training: Path, gaussian_conditions: Path
+) -> None:
+    inputs = {"conditions": gaussian_conditions, "student": training}
+    sample.check(job_of("sample", KD, tmp_path / "s", "sample.renoise=ode", **inputs))
+
+
+def test_a_student_in_several_files_is_read_whole(tmp_path: Path) -> None:
+    folder = folders.in_several_files(tmp_path)
+    writer = begin(str(tmp_path / "b"), "weights", "d" * 64, {})
+    for path in (folder / "transformer").iterdir():
+        writer.put(f"transformer/{path.name}", path.read_bytes())
+    writer.commit({})
+    found = student_state(open_artifact(str(tmp_path / "b"), "weights"), "raw")
+    assert equal(dict(found), tiny.wan().state_dict())

@@ -1,5 +1,7 @@
 """Encode: prompts become conditions."""
 
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,9 @@ import torch
 from fastgen_k8s.artifacts import open_artifact
 from fastgen_k8s.data.conditions import Conditions
 from fastgen_k8s.errors import BadInput
+from fastgen_k8s.networks.network import Condition
+from fastgen_k8s.networks.text import LabelEncoder
+from fastgen_k8s.stages import encode
 from tests.conftest import job_of, run_stage
 
 GAUSSIAN = "closed_form/gaussian_kd"
@@ -36,6 +41,42 @@ def test_encoding_twice_gives_the_same_bytes(tmp_path: Path, gaussian_conditions
     (tmp_path / "prompts.txt").write_text("turning left\nturning right\n")
     run_stage("encode", GAUSSIAN, tmp_path / "again", prompts=tmp_path / "prompts.txt")
     assert (tmp_path / "again/artifact.json").read_bytes() == (gaussian_conditions / "artifact.json").read_bytes()
+
+
+def test_a_batch_is_written_before_the_next_one_is_encoded_and_gives_the_same_bytes(
+    tmp_path: Path, gaussian_conditions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []  # prompts, each time that some are encoded
+
+    class Counting(LabelEncoder):
+        def __call__(self, prompts: Sequence[str]) -> Condition:
+            written.append(len(list((tmp_path / "c").glob("prompts/*"))))
+            return super().__call__(prompts)
+
+    monkeypatch.setattr("fastgen_k8s.networks.text.LabelEncoder", Counting)
+    monkeypatch.setattr(encode, "_BATCH", 1)
+    (tmp_path / "prompts.txt").write_text("turning left\nturning right\n")
+    run_stage("encode", GAUSSIAN, tmp_path / "c", prompts=tmp_path / "prompts.txt")
+    assert written[-2:] == [0, 1]
+    assert (tmp_path / "c/artifact.json").read_bytes() == (gaussian_conditions / "artifact.json").read_bytes()
+
+
+@pytest.mark.parametrize(("most", "kept"), [(16, True), (15, False)])
+def test_encodings_are_kept_while_all_of_them_are_small_enough(
+    tmp_path: Path, gaussian_conditions: Path, monkeypatch: pytest.MonkeyPatch, most: int, kept: bool
+) -> None:
+    monkeypatch.setattr("fastgen_k8s.data.conditions.RESIDENT_BYTES", most)  # two prompts of two numbers are 16 bytes
+    place = Path(shutil.copytree(gaussian_conditions, tmp_path / "c"))
+    conditions = Conditions(open_artifact(str(place), "conditions"))
+    first = conditions.batch([0, 1])["text"]
+    assert torch.equal(conditions.batch([0, 1])["text"], first)
+    (place / "prompts/000000.safetensors").unlink()
+    try:
+        conditions.batch([0])
+    except BadInput:
+        assert not kept
+    else:
+        assert kept
 
 
 def test_an_unknown_label_is_refused_and_nothing_is_written(tmp_path: Path) -> None:

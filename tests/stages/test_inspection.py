@@ -9,6 +9,7 @@ from fastgen_k8s.artifacts import begin
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.networks.pth import to_pth
 from fastgen_k8s.stages.inspection import inspect, main
+from tests.networks import folders, tiny
 
 
 def said(path: Path) -> str:
@@ -70,6 +71,25 @@ def test_a_file_of_something_else_is_one_line_and_65(
     assert main([str(tmp_path / name)]) == 65
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {tmp_path / name}")
+
+
+@pytest.mark.parametrize("config", ["", "{", "[]"])
+def test_a_diffusers_folder_with_a_spoilt_config_is_refused(config: str, tmp_path: Path) -> None:
+    (tmp_path / "transformer").mkdir()
+    (tmp_path / "transformer/config.json").write_text(config)
+    with pytest.raises(BadInput, match=r"config\.json: wanted "):
+        said(tmp_path)
+
+
+def test_a_diffusers_folder_in_several_files_is_read_whole(tmp_path: Path) -> None:
+    count = sum(value.numel() for value in tiny.wan().state_dict().values())
+    assert f"{count:,} parameters in " in said(folders.in_several_files(tmp_path))
+
+
+def test_a_training_that_names_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    begin(str(tmp_path / "made"), "training", "0" * 64, {}).commit({})
+    with pytest.raises(BadInput, match="wanted a training with its checkpoint"):
+        said(tmp_path / "made")
 
 
 @pytest.mark.parametrize("name", ["nothing", ""])

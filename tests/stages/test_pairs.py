@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from fastgen_k8s.artifacts import Artifact, open_artifact
 from fastgen_k8s.artifacts.manifest import FileEntry, Manifest, from_json
+from fastgen_k8s.data.conditions import Conditions
 from fastgen_k8s.data.pairs import PairSet
-from fastgen_k8s.errors import BadInput, Misdescribed
+from fastgen_k8s.errors import BadInput, Misdescribed, Unhealthy
 from fastgen_k8s.experiments import get_experiment
+from fastgen_k8s.experiments.schema import Labels
 from fastgen_k8s.networks.pth import to_pth
 from tests.conftest import run_stage
 
@@ -65,6 +68,11 @@ def test_the_index_says_the_exact_times_and_how_they_were_made(made: Path) -> No
     assert (index["solver"], index["solver_steps"], index["guidance"]) == ("unipc", 35, 1.0)
 
 
+def test_the_manifest_says_the_seed(gaussian_conditions: Path, tmp_path: Path) -> None:
+    made = run_stage("pairs", GAUSSIAN, tmp_path / "p", *SMALL, "pairs.seed=7", conditions=gaussian_conditions)
+    assert made.fact("seed") == 7
+
+
 def test_a_sample_belongs_to_the_prompt_that_it_names(made: Path) -> None:
     pairs = PairSet(opened(made))
     texts = [(made / f"samples/{n:06d}/prompt.txt").read_text().strip() for n in range(6)]
@@ -107,6 +115,12 @@ def rewrite(place: Path, name: str, data: bytes) -> None:
     (place / "artifact.json").write_bytes(changed.to_json())
 
 
+def indexed(place: Path, **changes: object) -> None:
+    """Change what the index says."""
+    index = json.loads((place / "index.json").read_bytes())
+    rewrite(place, "index.json", json.dumps(index | changes).encode())
+
+
 def truncate(place: Path) -> None:
     path = place / "samples/000000/path.pth"
     path.write_bytes(path.read_bytes()[:100])
@@ -138,7 +152,20 @@ BAD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda p: rewrite(p, "samples/000000/latent.pth", to_pth(torch.zeros(2, 5, 1, 1))),
         r"latent\.pth: wanted a tensor \[2, 6, 1, 1\], found \[2, 5, 1, 1\]",
     ),
+    "a path of another type": (
+        lambda p: rewrite(p, "samples/000000/path.pth", to_pth(torch.zeros(4, *MODEL.latent).double())),
+        r"path\.pth: wanted numbers of type float32, found float64",
+    ),
+    "a path that is not finite": (
+        lambda p: rewrite(p, "samples/000000/path.pth", to_pth(torch.zeros(4, *MODEL.latent) / 0)),
+        r"path\.pth: wanted finite numbers",
+    ),
+    "an index that is text": (lambda p: rewrite(p, "index.json", b"hello"), r"index\.json: wanted JSON"),
+    "an index that is a list": (lambda p: rewrite(p, "index.json", b"[]"), r"index\.json: .*found \[\]"),
     "an index without times": (lambda p: rewrite(p, "index.json", b'{"samples": 3}'), r"index\.json: "),
+    "negative latents": (lambda p: indexed(p, latent=[2, -6, 1, 1]), r"index\.json: latent\.1: .*greater than 0"),
+    "no times at all": (lambda p: indexed(p, times=[]), r"index\.json: times: .*at least 1 item"),
+    "another kind of teacher": (lambda p: indexed(p, teacher="other"), r"index\.json: teacher: "),
 }
 
 
@@ -172,6 +199,45 @@ def test_pairs_that_do_not_fit_the_experiment_are_refused(made: Path, case: str)
     pairs = PairSet(opened(made))
     with pytest.raises(BadInput, match=message):
         pairs.check(MODEL.override(setting), teacher=None, conditions=pairs.index.conditions_digest)
+
+
+def test_pairs_without_a_path_of_each_sample_are_refused(pairs: Path) -> None:
+    indexed(pairs, samples=10**30)
+    given = PairSet(opened(pairs))
+    with pytest.raises(BadInput, match="as many samples as the manifest has paths, 6, found 1000000"):
+        given.check(MODEL, teacher=None, conditions=given.index.conditions_digest)
+
+
+CONDITIONS: dict[str, tuple[str, bytes, str]] = {
+    "no prompts": ("prompts.json", b"[]", r"prompts\.json: wanted a list of prompts"),
+    "prompts that are text": ("prompts.json", b"hello", r"prompts\.json: wanted JSON"),
+    "prompts that are numbers": ("prompts.json", b"[1, 2]", r"prompts\.json: wanted a list of prompts"),
+    "another encoding": ("prompts/000000.safetensors", save({"text": torch.zeros(1, 5)}), "wanted .* as in empty"),
+    "no encoding": ("negative.safetensors", save({}), "wanted .* as in empty"),
+    "not finite": ("prompts/000000.safetensors", save({"text": torch.zeros(1, 2) / 0}), "wanted finite numbers"),
+}
+
+
+@pytest.mark.parametrize("case", CONDITIONS)
+def test_bad_conditions_are_refused_in_one_line(gaussian_conditions: Path, tmp_path: Path, case: str) -> None:
+    name, data, message = CONDITIONS[case]
+    given = Path(shutil.copytree(gaussian_conditions, tmp_path / "c"))
+    rewrite(given, name, data)
+    with pytest.raises(BadInput, match=message):
+        run_stage("pairs", GAUSSIAN, tmp_path / "p", *SMALL, conditions=given)
+    assert not (tmp_path / "p/artifact.json").exists()
+
+
+def test_conditions_of_another_encoder_are_refused(gaussian_conditions: Path) -> None:
+    conditions = Conditions(open_artifact(str(gaussian_conditions), "conditions"))
+    with pytest.raises(BadInput, match=r"wanted a text \[1, 1\] of model\.text labels, found \[1, 2\]"):
+        conditions.check(Labels(kind="labels", labels=("turning left",)))
+
+
+def test_pairs_that_are_not_finite_are_not_written(gaussian_conditions: Path, tmp_path: Path) -> None:
+    with pytest.raises(Unhealthy, match="wanted a finite clip"):
+        run_stage("pairs", GAUSSIAN, tmp_path / "p", *SMALL, "pairs.guidance=1e300", conditions=gaussian_conditions)
+    assert not (tmp_path / "p/blocks").exists()
 
 
 def test_pairs_of_another_teacher_are_refused(made: Path) -> None:

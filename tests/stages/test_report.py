@@ -10,6 +10,7 @@ import pytest
 from examples.moving_shapes.metric import TEACHER
 from fastgen_k8s.artifacts import Artifact, open_artifact
 from fastgen_k8s.errors import BadInput, Misdescribed
+from fastgen_k8s.report.history import stage_times
 from fastgen_k8s.stages import report
 from tests.conftest import run_stage
 from tests.report_artifacts import (
@@ -74,8 +75,21 @@ def test_shares_have_their_error(made: Artifact) -> None:
     assert set(summary(made)["standard_errors"]["untrained"]) == {"colour", "shape", "direction", "all"}
 
 
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"stages": {"kd": {"seconds": "many"}}}', '{"stages": [1]}'])
+def test_a_history_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(BadInput, match=r"run\.json: wanted the history of a run"):
+        stage_times(str(tmp_path / "report/0123"))
+
+
 def test_stages_that_have_ended_are_timed(made: Artifact) -> None:
     assert summary(made)["stage_seconds"] == {"pairs": 31.5, "kd": 40.25}
+
+
+def test_seeds_are_told_of_all_that_has_one(made: Artifact) -> None:
+    seeds = {"kd": 3, "kd-samples": 1, "sf-samples": 1, "teacher-samples": 1, "untrained": 1}
+    assert summary(made)["seeds"] == seeds
+    assert made.read("index.html").count(b"<dt>seed</dt>") == len(seeds)
 
 
 def test_the_numbers_are_facts_that_a_gate_can_read(made: Artifact) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from pydantic import JsonValue
+from torch import Tensor
 
 from fastgen_k8s.artifacts import Artifact, begin, store_at
 from fastgen_k8s.errors import BadInput, Misdescribed
@@ -46,6 +47,7 @@ def test_facts_say_what_later_stages_rely_on(trained: Artifact) -> None:
         "t_list": [0.999, 0.937, 0.833, 0.624, 0.0],
         "chunk_size": 2,
         "latent": [2, 6, 1, 1],
+        "seed": 0,
     }
 
 
@@ -78,6 +80,16 @@ def test_validation_samples_come_from_the_same_draws(gaussian_conditions: Path, 
     assert torch.equal(first, second)
 
 
+def test_validation_samples_are_drawn_as_samples_are(gaussian_conditions: Path, pairs: Path, tmp_path: Path) -> None:
+    often, given = "train.validation={every: 2, samples: 3}", {"conditions": gaussian_conditions, "pairs": pairs}
+    made: list[Tensor] = []
+    for how in ("sample.renoise=sde", "sample.renoise=ode", "sample.context_noise=0.5"):
+        run_stage("train", KD, tmp_path / how, *STILL, often, how, **given)
+        made.append(torch.load(tmp_path / how / "validation/00000002.pth"))
+    assert not torch.equal(made[0], made[1])
+    assert not torch.equal(made[0], made[2])
+
+
 def test_progress_says_that_it_has_ended(trained: Artifact) -> None:
     assert b'"step": 4' in trained.store.read("progress.json")
 
@@ -99,6 +111,7 @@ def test_a_student_goes_on_from_given_weights(
         (("model.t_list=[0.999, 0.5, 0]",), {}, r"t_list time 0\.5 is not in the pairs: they hold 0\.999, 0\.937"),
         (("model.latent=[2, 4, 1, 1]",), {}, r"wanted latents of shape \[2, 4, 1, 1\], found \[2, 6, 1, 1\]"),
         (("model.teacher.a=0.8",), {}, "wanted pairs of the teacher"),
+        (("model.teacher=null",), {}, "a train stage wants the input 'teacher', found conditions, pairs"),
     ],
 )
 def test_inputs_that_do_not_fit_are_refused_before_anything_starts(
@@ -128,6 +141,30 @@ def test_a_student_of_other_times_or_chunks_is_refused(
     begin(str(tmp_path / "student"), "weights", "d" * 64, {}).commit(facts)
     given = {"conditions": gaussian_conditions, "pairs": pairs, "student": tmp_path / "student"}
     with pytest.raises(BadInput, match=f"wanted a student {words}"):
+        check_inputs(job_of("train", KD, tmp_path / "out", **given))
+
+
+def test_pairs_of_another_teacher_with_weights_are_refused(
+    trained: Artifact, gaussian_conditions: Path, pairs: Path, tmp_path: Path
+) -> None:
+    begin(str(tmp_path / "teacher"), "model", "d" * 64, {}).commit({})
+    given = {"conditions": gaussian_conditions, "pairs": pairs, "teacher": tmp_path / "teacher"}
+    job = job_of("train", KD, tmp_path / "out", "model.teacher=null", student=Path(trained.uri), **given)
+    with pytest.raises(BadInput, match="wanted pairs of the teacher dddddddddddddddd"):
+        check_inputs(job)
+
+
+def test_a_regression_may_start_from_a_student_instead_of_a_teacher(
+    trained: Artifact, gaussian_conditions: Path, pairs: Path, tmp_path: Path
+) -> None:
+    given = {"conditions": gaussian_conditions, "pairs": pairs, "student": Path(trained.uri)}
+    check_inputs(job_of("train", KD, tmp_path / "out", "model.teacher=null", **given))
+
+
+def test_a_fake_score_is_no_student(trained: Artifact, gaussian_conditions: Path, pairs: Path, tmp_path: Path) -> None:
+    begin(str(tmp_path / "b"), "weights", "d" * 64, {}).commit({**trained.manifest.facts, "role": "fake_score"})
+    given = {"conditions": gaussian_conditions, "pairs": pairs, "student": tmp_path / "b"}
+    with pytest.raises(BadInput, match="wanted the weights of a student, found those of a fake_score"):
         check_inputs(job_of("train", KD, tmp_path / "out", **given))
 
 

@@ -10,7 +10,7 @@ import torch.distributed as dist
 
 from fastgen_k8s.artifacts import begin
 from fastgen_k8s.errors import BadInput, Misdescribed, OutOfMemory, StoreFailed, Unhealthy
-from fastgen_k8s.stages.worker import End, ended, finished, lost_peer
+from fastgen_k8s.stages.worker import End, ended, finished, lost_peer, threads
 from tests.conftest import job_of
 
 
@@ -24,6 +24,8 @@ from tests.conftest import job_of
         (StoreFailed("e"), End(74, "e")),
         (torch.OutOfMemoryError("tried to allocate 2 GiB of 1 GiB\nlong"), End(71, "tried to allocate 2 GiB of 1 GiB")),
         (OSError(errno.ENOSPC, "No space left on device", "x.pth"), End(74, "x.pth: No space left on device")),
+        (OSError(errno.EACCES, "Permission denied", "x.pth"), End(74, "x.pth: Permission denied")),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "x.pth"), End(65, "x.pth: File name too long")),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), End(74, "output: Disk quota exceeded")),
     ],
     ids=lambda value: type(value).__name__,
@@ -45,6 +47,17 @@ def test_what_is_foreseen_has_a_code_and_a_line(error: Exception, wanted: End) -
 def test_a_failed_allocation_is_out_of_memory_and_says_what_was_free(error: Exception) -> None:
     end = _end_of(error)
     assert (end.code, end.words.endswith("GiB of the machine were free")) == (71, True)
+
+
+@pytest.mark.parametrize(("given", "wanted"), [("3", 3), ("4,2", 4)])
+def test_threads_are_a_number_or_a_list_of_them(given: str, wanted: int) -> None:
+    assert threads(given) == wanted
+
+
+@pytest.mark.parametrize("given", ["", "0", "-1", "many", "1.5"])
+def test_threads_that_are_no_number_are_refused(given: str) -> None:
+    with pytest.raises(Misdescribed, match=f"OMP_NUM_THREADS: wanted a number of threads, found '{given}'"):
+        threads(given)
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,17 @@ def test_a_resumed_run_has_the_same_average(store: Store, alone: World) -> None:
     assert all(torch.equal(second.state.ema[name], value) for name, value in whole.state.ema.items())
 
 
+def test_a_resumed_run_goes_on_counting_broken_bounds(store: Store, alone: World) -> None:
+    first, second = Run(store, alone), Run(store, alone)
+    first.train(5)
+    first.checkpoints.save(first.state)
+    first.train(6)  # while it is written
+    first.checkpoints.wait()
+    resume(store, second.state, alone)
+    second.train(8)
+    assert second.toy.rows == {"checks": 8}
+
+
 def test_without_a_checkpoint_there_is_nothing_to_resume(store: Store, alone: World) -> None:
     run = Run(store, alone)
     assert (resume(store, run.state, alone), run.state.step) == (False, 0)
@@ -110,6 +121,23 @@ def test_garbage_of_a_killed_group_is_pruned_once_it_is_old(store: Store, alone:
     store.put("checkpoints/0001-dead/00000007/__0_0.distcp", b"maybe being written")
     Run(store, alone, keep=1).save(2)
     assert list(store.keys("checkpoints/0001-dead/")) == ["checkpoints/0001-dead/00000007/__0_0.distcp"]
+
+
+def test_what_else_lies_beside_checkpoints_is_left_alone(store: Store, alone: World) -> None:
+    foreign = ["checkpoints/notes/old/a.txt", "checkpoints/step-latest.json"]
+    for name in foreign:
+        store.put(name, b"somebody's")
+    Run(store, alone, keep=1).save(2, 4)
+    assert resume(store, Run(store, alone).state, alone)
+    assert [name for name in foreign if store.find(name)] == foreign
+
+
+def test_a_checkpoint_that_names_no_metadata_is_passed_over(store: Store, alone: World) -> None:
+    Run(store, alone).save(2)
+    store.put("checkpoints/step-00000009.json", b'{"prefix": "0001-aa", "step": 9, "files": {}}')
+    found = newest(store)
+    assert found is not None
+    assert found.step == 2
 
 
 def test_a_torn_older_manifest_is_no_error_when_a_later_step_is_written(store: Store, alone: World) -> None:

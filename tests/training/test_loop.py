@@ -145,6 +145,12 @@ def test_skip_batch_leaves_out_the_step_that_is_not_finite() -> None:
     assert found == (2, {}, True)
 
 
+def test_a_step_left_out_is_not_checked_by_the_method() -> None:
+    toy = Toy(spoil={3: float("nan")})
+    run(toy, SHORT.override("skip_batch=true"))
+    assert toy.checked == [1, 2, 4, 5, 6]
+
+
 def test_gradients_are_clipped_to_the_roles_norm() -> None:
     toy, settings = Toy(student_every=1), Train(steps=1, global_batch=4)
     state = fresh(toy, settings)

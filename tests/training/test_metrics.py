@@ -1,5 +1,6 @@
 """Metrics: segments of successive groups, merged into one series."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -62,20 +63,36 @@ def test_lines_without_a_step_are_no_metrics(tmp_path: Path) -> None:
     assert read_metrics(store) == series(1, 1, 0.1)
 
 
-def test_a_segment_that_is_not_json_lines_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (b"step 1\n", "wanted JSON lines, found b'step 1"),
+        (b"[1]\n", r"wanted JSON objects with a whole 'step', found '\[1\]'"),
+        (b'{"step": "one"}\n', "wanted JSON objects with a whole 'step'"),
+    ],
+)
+def test_a_segment_that_is_not_json_lines_is_refused(tmp_path: Path, line: bytes, found: str) -> None:
     store = store_at(str(tmp_path))
-    store.put("log/0001-aa/00000001.jsonl", b"step 1\n")
-    with pytest.raises(BadInput, match="wanted JSON lines, found b'step 1"):
+    store.put("log/0001-aa/00000001.jsonl", line)
+    with pytest.raises(BadInput, match=found):
         read_metrics(store)
 
 
 def test_a_missing_tracker_is_named(tmp_path: Path) -> None:
     with pytest.raises(Misdescribed, match="'wandb' wants the package wandb"):
-        open_trackers(("wandb",), tmp_path, "0001-aa")
+        open_trackers(("wandb",), tmp_path, "0001-aa", "work")
 
 
 def test_tensorboard_gets_a_file_of_events(tmp_path: Path) -> None:
-    (tracker,) = open_trackers(("tensorboard",), tmp_path, "0001-aa")
+    (tracker,) = open_trackers(("tensorboard",), tmp_path, "0001-aa", "work")
     tracker.add(1, {"total": 0.5})
     tracker.close()
     assert [path.parent.name for path in tmp_path.rglob("events*")] == ["0001-aa"]
+
+
+def test_later_groups_of_a_work_go_on_with_its_run_in_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wandb.py").write_text("ids = []\ndef init(**settings): ids.append(settings['id'])\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    for group, work in (("0001-aa", "w1"), ("0002-bb", "w1"), ("0001-cc", "w2")):
+        open_trackers(("wandb",), tmp_path, group, work)
+    assert sys.modules.pop("wandb").ids == ["w1", "w1", "w2"]
