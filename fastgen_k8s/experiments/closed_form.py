@@ -81,7 +81,7 @@ gaussian_kd = Experiment(
     pairs=Pairs(guidance=1.0, samples_per_prompt=16384, block_size=512),
     method=Regression(kind="regression", pick="chunks"),
     optimisation=Optimisation(student=STUDENT),
-    train=Train(steps=2000, global_batch=128),
+    train=Train(steps=3000, global_batch=128),  # at 2000 one seed of five is 5.1 % above the floor, here 3.4 %
     sample=SAMPLE,
     report=Report(metric="examples.closed_form.gaussian:measure"),
 )
