@@ -82,6 +82,9 @@ class Elastic:
         self.nodes, self.processes = (min_nodes, max_nodes), processes
         self.endpoint, self.run = environment["PET_RDZV_ENDPOINT"], environment["PET_RDZV_ID"]
         self.habits = _HABITS | _pairs(environment.get("PET_RDZV_CONF", ""))
+        for name in _HABITS:
+            if not self.habits[name].isdecimal():
+                raise Misdescribed(f"PET_RDZV_CONF: wanted a whole number as {name}, found {self.habits[name]!r}")
         host = self.endpoint.rpartition(":")[0]
         self.address = environment.get("PET_LOCAL_ADDR") or ("localhost" if host == "localhost" else None)
         self._handler: RendezvousHandler | None = None

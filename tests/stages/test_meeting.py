@@ -35,6 +35,12 @@ def test_settings_of_the_rendezvous_are_key_and_value(text: str) -> None:
         Elastic(1, 2, 1, THERE | {"PET_RDZV_CONF": text})
 
 
+@pytest.mark.parametrize("name", ["join_timeout", "last_call_timeout", "keep_alive_max_attempt"])
+def test_times_of_the_rendezvous_are_numbers(name: str) -> None:
+    with pytest.raises(Misdescribed, match=f"PET_RDZV_CONF: wanted a whole number as {name}, found 'soon'"):
+        Elastic(1, 2, 1, THERE | {"PET_RDZV_CONF": f"{name}=soon"})
+
+
 def test_settings_of_the_rendezvous_override_the_defaults() -> None:
     meeting = Elastic(1, 2, 1, THERE | {"PET_RDZV_CONF": "join_timeout=7,close_timeout=8"})
     assert (meeting.habits["join_timeout"], meeting.habits["close_timeout"]) == ("7", "8")
