@@ -8,6 +8,7 @@ snapped states, decoding, the video, four files a sample with their checksums, a
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
@@ -35,7 +36,8 @@ def measure(pairs: int = 5) -> Ratio:
     """One block by stage 1, and by the bare loop."""
     model, settings = EXPERIMENT.model, EXPERIMENT.pairs
     teacher, encode = build_teacher(model, TEACHER), load_text_encoder(model.text, TEACHER)
-    grid = [float(t) for t in snapped_grid(settings.solver_steps, model.shift, model.t_list)]
+    # Annotated as a list of sigmas, which the scheduler then multiplies.
+    grid: Any = snapped_grid(settings.solver_steps, model.shift, model.t_list).numpy()
     prompts = PROMPTS[: settings.block_size]
     condition, negative = encode(prompts), for_batch(encode([""]), len(prompts))
     with tempfile.TemporaryDirectory() as folder:
@@ -57,7 +59,7 @@ def measure(pairs: int = 5) -> Ratio:
             )
             scheduler.set_timesteps(sigmas=grid[:-1])
             scheduler.set_begin_index(0)
-            for index, t in enumerate(grid[:-1]):
+            for index, t in enumerate(grid[:-1].tolist()):
                 times = torch.full((len(prompts),), t)
                 unconditional = flow(teacher, x, times, negative)
                 guided = unconditional + settings.guidance * (flow(teacher, x, times, condition) - unconditional)
