@@ -31,7 +31,7 @@ def make_blocks(writer: Writer, samples: int, size: int, make: Callable[[Sequenc
     blocks = [list(range(start, min(start + size, samples))) for start in range(0, samples, size)]
     first = random.randrange(len(blocks))  # an order of its own for each worker: they rarely meet
     for number in [*range(first, len(blocks)), *range(first)]:
-        if writer.store.find(_name(number)) is None:
+        if not _whole(writer.store, number):
             block = blocks[number]
             _write(writer.store, number, make([*block, *[block[-1]] * (size - len(block))]))
             log.info("block written", block=number, blocks=len(blocks))
@@ -39,6 +39,23 @@ def make_blocks(writer: Writer, samples: int, size: int, make: Callable[[Sequenc
         data = writer.store.read(_name(number))
         writer.add(from_json(Block, data, f"{writer.store.uri}/{_name(number)}").files)
         writer.add({_name(number): FileEntry.of(data)})
+
+
+def _whole(store: Store, number: int) -> bool:
+    """Whether a block was finished and its files still hold what it names: a run may go on long after another ended."""
+    data = store.find(_name(number))
+    if data is None:
+        return False
+    files = from_json(Block, data, f"{store.uri}/{_name(number)}").files
+    torn = next((name for name, entry in files.items() if not _holds(store, name, entry)), None)
+    if torn is not None:
+        log.warning("block is torn; making it again", block=number, file=torn)
+    return torn is None
+
+
+def _holds(store: Store, name: str, entry: FileEntry) -> bool:
+    data = store.find(name)
+    return data is not None and FileEntry.of(data) == entry
 
 
 def _write(store: Store, number: int, files: Mapping[str, bytes]) -> None:
