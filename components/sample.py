@@ -29,11 +29,10 @@ def sample(
         teacher: the model artifact whose codec decodes
         experiment: a name from `fastgen-k8s experiments`
         output: where the artifact goes
-        nodes: workers' nodes, a count or min:max
-        processes: workers on each node
-        resource: what the node offers
+        nodes: how many agents work together, a number or min:max
+        processes: worker processes of each agent
+        resource: what a node offers
     """
     inputs = {"student": student, "conditions": conditions, "teacher": teacher}
-    return stage_app(
-        "sample", experiment, overrides, inputs, output, {"nodes": nodes, "processes": processes, "resource": resource}
-    )
+    placement = {"nodes": nodes, "processes": processes, "resource": resource}
+    return stage_app("sample", experiment, overrides, inputs, output, placement)

@@ -10,7 +10,7 @@ import typer
 import yaml
 from typer.exceptions import TyperException
 
-from fastgen_k8s.errors import FastgenError, Misdescribed, failed_io
+from fastgen_k8s.errors import FastgenError, Misdescribed, failed_io, refuse
 from fastgen_k8s.experiments import EXPERIMENTS, get_experiment
 from fastgen_k8s.launch.command import AGENT, argv, environment
 from fastgen_k8s.pipeline.work import Execution, Kind, Placement, Work, check_read, check_world, parse_inputs
@@ -30,19 +30,14 @@ def main() -> None:
     try:
         code: object = cli(standalone_mode=False)
     except FastgenError as error:
-        sys.exit(_fail(error))
+        sys.exit(refuse(error))
     except TyperException as error:
-        sys.exit(_fail(Misdescribed(f"{error.format_message()} (--help says what there is)")))
+        sys.exit(refuse(Misdescribed(f"{error.format_message()} (--help says what there is)")))
     except OSError as error:
-        sys.exit(_fail(failed_io(error)))
+        sys.exit(refuse(failed_io(error)))
     except typer.Abort:
         sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _fail(error: FastgenError) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    return error.code
 
 
 # --- pipelines --------------------------------------------------------------------------------------------------------

@@ -1,10 +1,12 @@
 """What can go wrong, as one tree: every error says wanted, found and where, and knows its exit code."""
 
 import errno
+import sys
 from typing import ClassVar
 
 _LONGEST = 600  # characters of a line; the middle of a longer one is left out
-_NEVER = frozenset({errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP})
+_IN_THE_WAY = frozenset({errno.ENOTDIR, errno.EEXIST})
+_NEVER = frozenset({errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP})
 
 
 class FastgenError(Exception):
@@ -54,6 +56,12 @@ class Stopped(FastgenError):
     code = 75
 
 
+def refuse(error: FastgenError) -> int:
+    """Say on stderr what is wrong, and return the exit code."""
+    print(f"error: {error}", file=sys.stderr)
+    return error.code
+
+
 PERMANENT = frozenset({64, 65, 70, 71})
 """Exit codes that the same work would meet again: nobody restarts them."""
 
@@ -61,6 +69,6 @@ PERMANENT = frozenset({64, 65, 70, 71})
 def failed_io(error: OSError, where: object = None) -> FastgenError:
     """An operating system's error in one line: a place that can never be one is BadInput, the rest may pass."""
     place, said = where or error.filename or "output", error.strerror or error
-    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+    if error.errno in _IN_THE_WAY:
         return BadInput(f"{place}: wanted a folder on the way there, found a file ({said})")
     return (BadInput if error.errno in _NEVER else StoreFailed)(f"{place}: {said}")

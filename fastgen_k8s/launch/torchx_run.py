@@ -5,13 +5,12 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 from torchx.cli.cmd_run import CmdRun
 from torchx.runner import Runner
 from torchx.specs import AppState, AppStatus
 
-from fastgen_k8s.errors import FastgenError, Misdescribed, failed_io
+from fastgen_k8s.errors import FastgenError, Misdescribed, failed_io, refuse
 from fastgen_k8s.launch.local import exit_code
 
 
@@ -32,20 +31,15 @@ class Run(CmdRun):
         try:
             super().run(args)
         except FastgenError as error:
-            _refuse(error)
+            sys.exit(refuse(error))
         except OSError as error:  # without a number it is TorchX's own: there is no such component
-            _refuse(Misdescribed(str(error)) if error.errno is None else failed_io(error))
+            sys.exit(refuse(Misdescribed(str(error)) if error.errno is None else failed_io(error)))
 
     def _wait(self, runner: Runner, app_handle: str, log: bool, tee_logs: bool = False) -> AppStatus:
         status = super()._wait(runner, app_handle, log, tee_logs)
         if app_handle.startswith("local_cwd://") and status.state == AppState.FAILED:
             sys.exit(exit_code(status)[0])
         return status
-
-
-def _refuse(error: FastgenError) -> NoReturn:
-    print(f"error: {error}", file=sys.stderr)
-    sys.exit(error.code)
 
 
 def named(words: list[str]) -> list[str]:

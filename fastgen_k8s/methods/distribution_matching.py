@@ -50,8 +50,13 @@ class DistributionMatching:
         self.warmup = settings.critic_warmup
         self.time_shift = settings.time_shift or model.shift
         self.bounds = Bounds(settings.health)
-        self.rows = self.bounds.rows
+        self.streaks = self.bounds.streaks
         self.chunks = chunk_slices(sizes(model, model.latent[1]))
+        if settings.start_gradient_frame > (last := self.chunks[-1].start):
+            raise Misdescribed(
+                f"method.start_gradient_frame: wanted at most {last}, where the last chunk begins, "
+                f"found {settings.start_gradient_frame}: no chunk would learn"
+            )
 
     def turn(self, step: int) -> tuple[str, ...]:
         """The student at each multiple of `student_update_freq`, the fake score and the discriminator otherwise."""

@@ -34,7 +34,7 @@ class FlowMatching:
         self.student, self.empty, self.settings, self.model = student, empty, settings, model
         self.roles: Mapping[str, nn.Module] = {"student": student}
         self.frozen: Mapping[str, Network] = {}
-        self.warmup, self.rows = 0, dict[str, int]()
+        self.warmup, self.streaks = 0, dict[str, int]()
 
     def turn(self, step: int) -> tuple[str, ...]:
         """Every step is the student's."""

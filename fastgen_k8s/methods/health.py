@@ -44,7 +44,7 @@ class Bounds:
 
     def __init__(self, health: Health) -> None:
         self.health = health
-        self.rows = {"critic_lag": 0, "variance": 0}
+        self.streaks = {"critic_lag": 0, "variance": 0}
 
     def check(self, step: int, logged: Mapping[str, float]) -> None:
         """Raise Unhealthy for a number that is not finite, or for a bound broken `patience` updates in a row."""
@@ -57,6 +57,6 @@ class Bounds:
             self._count("variance", step, variance_ratio(logged, *self.health.variance))
 
     def _count(self, bound: str, step: int, problem: str | None) -> None:
-        self.rows[bound] = 0 if problem is None else self.rows[bound] + 1
-        if problem is not None and self.rows[bound] >= self.health.patience:
-            raise Unhealthy(f"step {step}: {problem}, {self.rows[bound]} updates in a row (method.health.{bound})")
+        self.streaks[bound] = 0 if problem is None else self.streaks[bound] + 1
+        if problem is not None and self.streaks[bound] >= self.health.patience:
+            raise Unhealthy(f"step {step}: {problem}, {self.streaks[bound]} updates in a row (method.health.{bound})")

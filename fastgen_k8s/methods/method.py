@@ -34,7 +34,7 @@ class Method(Protocol):
     roles: Mapping[str, nn.Module]  # trained, by role: "student", "fake_score", "discriminator"
     frozen: Mapping[str, Network]  # used only: "teacher"
     warmup: int  # steps before step 1 (numbered ..., -1, 0)
-    rows: dict[str, int]  # how often in a row each bound of `check` was broken
+    streaks: dict[str, int]  # how often in a row each bound of `check` was broken
 
     def turn(self, step: int) -> tuple[str, ...]:
         """The roles that step `step` updates."""

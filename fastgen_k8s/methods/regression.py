@@ -28,7 +28,7 @@ class TrajectoryRegression:
         self.student, self.settings = student, settings
         self.roles: Mapping[str, nn.Module] = {"student": student}
         self.frozen: Mapping[str, Network] = {}
-        self.warmup, self.rows = 0, dict[str, int]()
+        self.warmup, self.streaks = 0, dict[str, int]()
         self.times = torch.tensor(model.t_list, dtype=torch.float64)  # [S + 1], the last is 0
         self.states = len(model.t_list) - 1  # S
         self.sizes = sizes(model, model.latent[1])

@@ -122,10 +122,7 @@ def _at_random(model: Model, role: str, sees: int = 1) -> WanTransformer3DModel:
     channels = model.latent[0]
     with seeded(role):
         transformer = WanTransformer3DModel(**settings, in_channels=sees * channels, out_channels=channels)
-    try:
-        _check_fits(transformer, model, "model.network", sees)
-    except BadInput as error:  # no input says so, the experiment does
-        raise Misdescribed(str(error)) from error
+    _check_fits(transformer, model)
     return transformer
 
 
@@ -136,7 +133,6 @@ def _from_folder(model: Model, path: Path) -> WanTransformer3DModel:
     except UNBUILT as error:
         reason = first_line(error)
         raise BadInput(f"{path / 'config.json'}: wanted a WanTransformer3DModel's settings, found {reason}") from error
-    _check_fits(transformer, model, str(path))
     _check_architecture(transformer, model, path)
     fill(transformer, read_component(path), str(path))
     return transformer
@@ -149,22 +145,20 @@ def _check_architecture(transformer: WanTransformer3DModel, model: Model, path: 
     for name in (name for name in wanted if not name.startswith("_")):
         value, found = json.dumps(wanted[name]), json.dumps(transformer.config[name])
         if found != value:
-            raise BadInput(f"{path / 'config.json'}: wanted {name} {value} as in model.network, found {found}")
+            raise BadInput(f"{path / 'config.json'}: wanted {name} {value} as in the experiment's model, found {found}")
 
 
-def _check_fits(transformer: WanTransformer3DModel, model: Model, where: str, sees: int = 1) -> None:
+def _check_fits(transformer: WanTransformer3DModel, model: Model) -> None:
+    """Refuse an experiment whose network does not fit its clips and its text (Misdescribed)."""
     config = transformer.config
-    channels, frames, height, width = model.latent
-    if (config["in_channels"], config["out_channels"]) != (sees * channels, channels):
-        found = f"{config['in_channels']} in and {config['out_channels']} out"
-        raise BadInput(f"{where}: wanted {channels} channels as in model.latent, found {found}")
+    _, frames, height, width = model.latent
     _, patch_height, patch_width = config["patch_size"]
     if height % patch_height or width % patch_width:
         patch = f"{patch_height} x {patch_width}"
-        raise BadInput(f"{where}: wanted patches that divide a latent of {height} x {width}, found {patch}")
-    if max(frames, height // patch_height, width // patch_width) > config["rope_max_seq_len"]:
-        raise BadInput(
-            f"{where}: wanted positions for model.latent {model.latent}, found a table of {config['rope_max_seq_len']}"
-        )
+        raise Misdescribed(f"model.network: wanted patches that divide a latent of {height} x {width}, found {patch}")
+    if max(frames, height // patch_height, width // patch_width) > (table := config["rope_max_seq_len"]):
+        raise Misdescribed(f"model.network: wanted positions for model.latent {model.latent}, found a table of {table}")
     if model.text.kind == "labels" and config["text_dim"] != len(model.text.labels):
-        raise BadInput(f"{where}: wanted text_dim {len(model.text.labels)}, one a label, found {config['text_dim']}")
+        raise Misdescribed(
+            f"model.network: wanted text_dim {len(model.text.labels)}, one a label, found {config['text_dim']}"
+        )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fastgen_k8s.artifacts import Artifact, FileEntry, find_artifact, store_at
 from fastgen_k8s.artifacts.manifest import CLAIM, Claim, from_json
-from fastgen_k8s.errors import BadInput, FastgenError, failed_io
+from fastgen_k8s.errors import BadInput, FastgenError, failed_io, refuse
 from fastgen_k8s.networks.dcp import read_whole
 from fastgen_k8s.networks.folder import finite, read_component, read_json
 from fastgen_k8s.networks.foreign import read_weights
@@ -145,15 +145,10 @@ def main(words: list[str]) -> int:
         for line in inspect(words[0]):
             print(line)
     except FastgenError as error:
-        return _refuse(error)
+        return refuse(error)
     except OSError as error:
-        return _refuse(failed_io(error))
+        return refuse(failed_io(error))
     return 0
-
-
-def _refuse(error: FastgenError) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    return error.code
 
 
 if __name__ == "__main__":

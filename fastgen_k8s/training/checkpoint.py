@@ -36,7 +36,7 @@ class Checkpoint(Config):
     prefix: str  # of the group of processes that wrote it
     step: NonNegativeInt
     facts: Mapping[str, JsonValue] = {}  # as those of the final artifact
-    rows: Mapping[str, int] = {}  # how often in a row each bound of the method was broken
+    streaks: Mapping[str, int] = {}  # how often in a row each bound of the method was broken
     files: Mapping[str, FileEntry]
 
     @property
@@ -60,7 +60,10 @@ class Checkpoints:
             return
         self.wait()
         staged = {name: value.detach().to("cpu", copy=True) for name, value in tensors(state).items()}
-        self._newest, self._pending = state.step, self._thread.submit(self._write, staged, state.step, dict(state.rows))
+        self._newest, self._pending = (
+            state.step,
+            self._thread.submit(self._write, staged, state.step, dict(state.streaks)),
+        )
 
     def wait(self) -> None:
         """Return when nothing is being written; StoreFailed when it could not be."""
@@ -72,12 +75,12 @@ class Checkpoints:
         """Whether the last write has ended badly; `wait` says how."""
         return self._pending is not None and self._pending.done() and self._pending.exception() is not None
 
-    def _write(self, staged: dict[str, Tensor], step: int, rows: dict[str, int]) -> None:
+    def _write(self, staged: dict[str, Tensor], step: int, streaks: dict[str, int]) -> None:
         folder = local_folder(self.store, _folder(self.prefix, step))
         write_parts(staged, folder, self.world.background)
         parts = agree(self.world, lambda: _entries(folder, self.world.rank))
         files = {f"{_folder(self.prefix, step)}/{name}": entry for part in parts for name, entry in part.items()}
-        manifest = Checkpoint(prefix=self.prefix, step=step, facts=self.facts, rows=rows, files=files)
+        manifest = Checkpoint(prefix=self.prefix, step=step, facts=self.facts, streaks=streaks, files=files)
         first(self.world, lambda: self._commit(manifest))
 
     def _commit(self, manifest: Checkpoint) -> None:
@@ -125,7 +128,7 @@ def resume(store: Store, state: State, world: World) -> bool:
     into = tensors(state)
     read_into(into, local_folder(store, chosen.folder), world.background)
     state.step = int(into["step"])
-    state.rows.update(chosen.rows)
+    state.streaks.update(chosen.streaks)
     for name, role in state.roles.items():
         role.has_made(int(into[f"{name}.updates"]))
     return True

@@ -64,7 +64,7 @@ class State:
     settings: Ema | None
     ema: dict[str, Tensor]  # by the names of the student's parameters; empty without EMA
     step: int  # the last one finished
-    rows: dict[str, int]  # the method's own
+    streaks: dict[str, int]  # the method's own
 
     def update(self, name: str, norm: float) -> float:
         """One update of a role, and of the average when it is the student's; the learning rate used."""
@@ -86,4 +86,4 @@ def start(method: Method, train: Train, optimisation: Optimisation) -> State:
     ema: dict[str, Tensor] = {}
     if train.ema is not None:
         ema = {name: value.detach().clone() for name, value in roles[AVERAGED].named.items()}
-    return State(roles, train.ema, ema, step=first - 1, rows=method.rows)
+    return State(roles, train.ema, ema, step=first - 1, streaks=method.streaks)

@@ -144,7 +144,7 @@ def test_the_variance_of_each_chunk_is_logged_by_exit_beside_the_real_one() -> N
 def test_broken_bounds_are_counted_where_a_checkpoint_finds_them() -> None:
     dm = method(health={"critic_lag": 1.5, "patience": 3})
     dm.check(1, {"critic": 2.0, "teacher": 1.0})
-    assert dm.rows == {"critic_lag": 1, "variance": 0}
+    assert dm.streaks == {"critic_lag": 1, "variance": 0}
 
 
 def test_terms_carry_no_gradient() -> None:
@@ -239,6 +239,14 @@ def test_a_discriminator_without_real_clips_is_refused() -> None:
 def test_a_fake_score_that_would_never_learn_is_refused() -> None:
     with pytest.raises(Misdescribed, match="wants 2 or more"):
         method(student_update_freq=1)
+
+
+@pytest.mark.parametrize(("chunk_size", "last"), [("2", 4), ("null", 0)])
+def test_a_gradient_that_begins_after_the_last_chunk_is_refused(chunk_size: str, last: int) -> None:
+    model = MODEL.override(f"chunk_size={chunk_size}")
+    method(model, start_gradient_frame=last)
+    with pytest.raises(Misdescribed, match=f"start_gradient_frame: wanted at most {last}, .*found {last + 1}"):
+        method(model, start_gradient_frame=last + 1)
 
 
 def test_gan_settings_without_a_discriminator_are_refused() -> None:

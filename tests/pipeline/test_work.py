@@ -201,7 +201,6 @@ def test_nodes_are_a_number_or_a_range(nodes: str, low: int, high: int) -> None:
     [
         ("method.times=[0.9, 0.1]", "wanted a range that ascends, found 0.9 above 0.1"),
         ("method.health.variance=[1.5, 0.3]", "wanted a range that ascends, found 1.5 above 0.3"),
-        ("method.start_gradient_frame=6", "wanted one of 6 frames"),
         (
             "method={kind: distribution_matching, exit_sampling: weighted, exit_weights: [1, 2]}",
             "method.exit_weights: wanted one for each of 4 steps",

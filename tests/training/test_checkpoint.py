@@ -83,7 +83,7 @@ def test_a_resumed_run_goes_on_counting_broken_bounds(store: Store, alone: World
     first.checkpoints.wait()
     resume(store, second.state, alone)
     second.train(8)
-    assert second.toy.rows == {"checks": 8}
+    assert second.toy.streaks == {"checks": 8}
 
 
 def test_without_a_checkpoint_there_is_nothing_to_resume(store: Store, alone: World) -> None:

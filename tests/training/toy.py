@@ -28,7 +28,7 @@ class Toy:
         self.warmup, self.student_every, self.spoil = warmup, student_every, dict(spoil)
         self.seen: list[tuple[int, tuple[float, ...]]] = []  # step and the noise of its slots
         self.checked: list[int] = []
-        self.rows = {"checks": 0}
+        self.streaks = {"checks": 0}
 
     def turn(self, step: int) -> tuple[str, ...]:
         """The student's at each multiple of `student_every`."""
@@ -51,7 +51,7 @@ class Toy:
     def check(self, step: int, logged: Mapping[str, float]) -> None:
         """Remember that the step was checked."""
         self.checked.append(step)
-        self.rows["checks"] += 1
+        self.streaks["checks"] += 1
 
 
 def batches(step: int, slots: Sequence[int]) -> Batch:
