@@ -2,8 +2,10 @@
 
 import os
 import socket
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import structlog
@@ -14,7 +16,14 @@ if TYPE_CHECKING:
     from torch.distributed.elastic.rendezvous import RendezvousHandler
 
 log = structlog.get_logger()
-_HABITS = {"join_timeout": "600", "last_call_timeout": "10", "keep_alive_interval": "2", "keep_alive_max_attempt": "3"}
+_HABITS = {
+    "join_timeout": "600",
+    "last_call_timeout": "10",
+    "keep_alive_interval": "2",
+    "keep_alive_max_attempt": "3",
+    "read_timeout": "10",
+}
+_SILENCE = 10.0  # seconds after which an endpoint whose machine is gone counts as lost: its connection never says so
 
 
 class Group(NamedTuple):
@@ -44,7 +53,7 @@ class Meeting(Protocol):
         ...
 
     def others_wait(self) -> bool:
-        """Whether nodes wait to be let in."""
+        """Whether all have to meet again, because nodes wait to be let in."""
         ...
 
     def close(self) -> None:
@@ -88,6 +97,7 @@ class Elastic:
         host = self.endpoint.rpartition(":")[0]
         self.address = environment.get("PET_LOCAL_ADDR") or ("localhost" if host == "localhost" else None)
         self._handler: RendezvousHandler | None = None
+        self._lost = False  # the endpoint, since the last meeting
         # Each group gets a store of its own on a fresh port: one that agents share outlives the group it belongs to.
         os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
 
@@ -100,6 +110,7 @@ class Elastic:
         )
 
         until = time.monotonic() + float(self.habits["join_timeout"])
+        self.others_wait()  # a handler whose endpoint is lost is dropped here
         while True:
             try:
                 self._handler = self._handler or self._open()
@@ -117,18 +128,23 @@ class Elastic:
             else:
                 where = info.bootstrap_store_info
                 assert where is not None  # the c10d rendezvous always says
+                self._lost = False
                 return Group(
                     info.rank * self.processes, info.world_size * self.processes, where.master_addr, where.master_port
                 )
 
     def others_wait(self) -> bool:
-        """Whether nodes wait; a lost endpoint says nothing, and is no reason to disturb workers."""
-        from torch.distributed.elastic.rendezvous.api import RendezvousError
+        """Whether nodes wait, or the endpoint was lost and is back: it has forgotten this group, and starts another.
 
-        try:
-            return self._handler is not None and self._handler.num_nodes_waiting() > 0
-        except RendezvousError:
-            return False
+        While it is away it is no reason to disturb workers.
+        """
+        if self._handler is not None:
+            waiting = _within(_SILENCE, self._handler.num_nodes_waiting)
+            if waiting is not None:
+                return waiting > 0
+            log.warning("the rendezvous is lost; the workers go on", endpoint=self.endpoint)
+            self._handler, self._lost = None, True
+        return self._lost and _answers(self.endpoint)
 
     def close(self) -> None:
         """The work has ended, well or for good: nodes that come later need not wait."""
@@ -143,6 +159,29 @@ class Elastic:
         return get_rendezvous_handler(
             RendezvousParameters("c10d", self.endpoint, self.run, low, high, self.address, **self.habits)
         )
+
+
+def _within(seconds: float, ask: Callable[[], int]) -> int | None:
+    """The answer, or None when there is an error or silence; a thread of its own waits, for ever if need be."""
+    from torch.distributed.elastic.rendezvous.api import RendezvousError
+
+    answers: list[int] = []
+
+    def wait() -> None:
+        with suppress(RendezvousError):
+            answers.append(ask())
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return answers[0] if answers else None
+
+
+def _answers(endpoint: str) -> bool:
+    host, _, port = endpoint.rpartition(":")
+    with suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
+        return True
+    return False
 
 
 def _pairs(text: str) -> dict[str, str]:

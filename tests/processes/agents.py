@@ -77,13 +77,20 @@ class Agent:
         return [pid for server in servers for pid in _children(server)]
 
 
-def start(argv: Sequence[str], folder: Path, *, limits: Mapping[int, int] = {}, **environment: str) -> Agent:
+def start(
+    argv: Sequence[str],
+    folder: Path,
+    *,
+    module: str = "fastgen_k8s.agent",
+    limits: Mapping[int, int] = {},
+    **environment: str,
+) -> Agent:
     """Start an agent, with limits of `resource` if any."""
     folder.mkdir(parents=True)
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PET_", "RANK", "WORLD_SIZE"))}
     with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
         process = subprocess.Popen(
-            [sys.executable, "-m", "fastgen_k8s.agent", *argv],
+            [sys.executable, "-m", module, *argv],
             env=clean | environment | {"OMP_NUM_THREADS": "1"},
             stdout=out,
             stderr=err,
@@ -95,18 +102,34 @@ def start(argv: Sequence[str], folder: Path, *, limits: Mapping[int, int] = {}, 
 
 def two(argv: Sequence[str], folder: Path) -> tuple[Agent, Agent]:
     """Two agents of one job; the first one hosts the rendezvous."""
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    shared = {
+    port = free_port()
+    host = start(argv, folder / "host", limits={}, **shared(port))
+    wait_until(lambda: _listens(port), host)
+    return host, start(argv, folder / "guest", limits={}, **shared(port))
+
+
+def rendezvous(port: int, folder: Path, *more: str) -> Agent:
+    """The place to meet in a process of its own, ready."""
+    store = start(["--port", str(port), *more], folder, module="fastgen_k8s.rendezvous", limits={})
+    wait_until(lambda: _listens(port), store)
+    return store
+
+
+def shared(port: int, **more: object) -> dict[str, str]:
+    """The environment of agents of one job."""
+    return {
         "PET_NNODES": "1:2",
         "PET_RDZV_ENDPOINT": f"localhost:{port}",
         "PET_RDZV_ID": "test",
-        "PET_RDZV_CONF": ",".join(f"{name}={value}" for name, value in MET.items()),
+        "PET_RDZV_CONF": ",".join(f"{name}={value}" for name, value in (MET | more).items()),
     }
-    host = start(argv, folder / "host", limits={}, **shared)
-    wait_until(lambda: _listens(port), host)
-    return host, start(argv, folder / "guest", limits={}, **shared)
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return probe.getsockname()[1]
 
 
 def wait_until(happened: Callable[[], bool], *agents: Agent, timeout: float = 240) -> None:
