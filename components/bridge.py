@@ -6,6 +6,7 @@ torchx run -s local_cwd components/bridge.py --checkpoint runs/stage2 --output r
 
 from torchx import specs
 
+from fastgen_k8s.launch.app import IMAGE
 from fastgen_k8s.launch.component import default, made, stage_app
 
 
@@ -15,6 +16,8 @@ def bridge(
     experiment: str = default("bridge", "experiment", "moving_shapes/kd_causal"),
     output: str = default("bridge", "output", made("bridge")),
     resource: str = default("bridge", "resource", "cpu_small"),
+    pool: str = default("bridge", "pool", ""),
+    image: str = default("bridge", "image", IMAGE),
 ) -> specs.AppDef:
     """Take the student out of a training checkpoint.
 
@@ -24,5 +27,15 @@ def bridge(
         experiment: a name from `fastgen-k8s experiments`
         output: where the artifact goes
         resource: what the node offers
+        pool: the nodes it runs on, by their label (clusters only)
+        image: what its containers run (clusters and local_docker)
     """
-    return stage_app("bridge", experiment, overrides, {"checkpoint": checkpoint}, output, {"resource": resource})
+    return stage_app(
+        "bridge",
+        experiment,
+        overrides,
+        {"checkpoint": checkpoint},
+        output,
+        {"resource": resource, "pool": pool or None},
+        image=image,
+    )

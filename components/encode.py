@@ -6,6 +6,7 @@ torchx run -s local_cwd components/encode.py --prompts prompts.txt --output runs
 
 from torchx import specs
 
+from fastgen_k8s.launch.app import IMAGE
 from fastgen_k8s.launch.component import default, made, stage_app
 
 
@@ -16,6 +17,8 @@ def encode(
     experiment: str = default("encode", "experiment", "moving_shapes/kd_causal"),
     output: str = default("encode", "output", made("encode")),
     resource: str = default("encode", "resource", "cpu_small"),
+    pool: str = default("encode", "pool", ""),
+    image: str = default("encode", "image", IMAGE),
 ) -> specs.AppDef:
     """Encode prompts, the negative prompt and the empty prompt.
 
@@ -26,6 +29,10 @@ def encode(
         experiment: a name from `fastgen-k8s experiments`
         output: where the artifact goes
         resource: what the node offers
+        pool: the nodes it runs on, by their label (clusters only)
+        image: what its containers run (clusters and local_docker)
     """
     inputs = {"prompts": prompts, "teacher": teacher}
-    return stage_app("encode", experiment, overrides, inputs, output, {"resource": resource})
+    return stage_app(
+        "encode", experiment, overrides, inputs, output, {"resource": resource, "pool": pool or None}, image=image
+    )

@@ -6,6 +6,7 @@ torchx run -s local_cwd components/sample.py --student runs/stage3 --output runs
 
 from torchx import specs
 
+from fastgen_k8s.launch.app import IMAGE
 from fastgen_k8s.launch.component import default, default_count, made, stage_app
 
 
@@ -19,6 +20,8 @@ def sample(
     nodes: str = default("sample", "nodes", "1"),
     processes: int = default_count("sample", "processes", "1"),
     resource: str = default("sample", "resource", "cpu_small"),
+    pool: str = default("sample", "pool", ""),
+    image: str = default("sample", "image", IMAGE),
 ) -> specs.AppDef:
     """Draw clips from a student and decode them.
 
@@ -32,7 +35,9 @@ def sample(
         nodes: how many agents work together, a number or min:max
         processes: worker processes of each agent
         resource: what a node offers
+        pool: the nodes it runs on, by their label (clusters only)
+        image: what its containers run (clusters and local_docker)
     """
     inputs = {"student": student, "conditions": conditions, "teacher": teacher}
-    placement = {"nodes": nodes, "processes": processes, "resource": resource}
-    return stage_app("sample", experiment, overrides, inputs, output, placement)
+    placement = {"nodes": nodes, "processes": processes, "resource": resource, "pool": pool or None}
+    return stage_app("sample", experiment, overrides, inputs, output, placement, image=image)

@@ -6,6 +6,7 @@ torchx run -s local_cwd components/stage1.py --conditions runs/encode --output r
 
 from torchx import specs
 
+from fastgen_k8s.launch.app import IMAGE
 from fastgen_k8s.launch.component import default, default_count, made, stage_app
 
 
@@ -18,6 +19,8 @@ def stage1(
     nodes: str = default("stage1", "nodes", "1"),
     processes: int = default_count("stage1", "processes", "1"),
     resource: str = default("stage1", "resource", "cpu_small"),
+    pool: str = default("stage1", "pool", ""),
+    image: str = default("stage1", "image", IMAGE),
 ) -> specs.AppDef:
     """Follow the teacher's trajectories; any number of workers gives the same bytes.
 
@@ -30,7 +33,9 @@ def stage1(
         nodes: how many agents work together, a number or min:max
         processes: worker processes of each agent
         resource: what a node offers
+        pool: the nodes it runs on, by their label (clusters only)
+        image: what its containers run (clusters and local_docker)
     """
     inputs = {"conditions": conditions, "teacher": teacher}
-    placement = {"nodes": nodes, "processes": processes, "resource": resource}
-    return stage_app("pairs", experiment, overrides, inputs, output, placement)
+    placement = {"nodes": nodes, "processes": processes, "resource": resource, "pool": pool or None}
+    return stage_app("pairs", experiment, overrides, inputs, output, placement, image=image)

@@ -6,6 +6,7 @@ torchx run -s local_cwd components/stage3.py --student runs/bridge --output runs
 
 from torchx import specs
 
+from fastgen_k8s.launch.app import IMAGE
 from fastgen_k8s.launch.component import default, default_count, made, stage_app
 
 
@@ -21,7 +22,12 @@ def stage3(
     processes: int = default_count("stage3", "processes", "1"),
     micro_batch: int = default_count("stage3", "micro_batch", "0"),
     save_every: int = default_count("stage3", "save_every", "100"),
+    log_every: int = default_count("stage3", "log_every", "10"),
+    collective_timeout: int = default_count("stage3", "collective_timeout", "60"),
     resource: str = default("stage3", "resource", "cpu_small"),
+    grace: int = default_count("stage3", "grace", "60"),
+    pool: str = default("stage3", "pool", ""),
+    image: str = default("stage3", "image", IMAGE),
 ) -> specs.AppDef:
     """Match the student's rollouts to the teacher's distribution.
 
@@ -37,8 +43,21 @@ def stage3(
         processes: worker processes of each agent
         micro_batch: samples a process computes at once; 0 is its whole share
         save_every: steps between two checkpoints; 0 is at the end only
+        log_every: steps between two lines of the log
+        collective_timeout: seconds after which a silent peer counts as lost
         resource: what a node offers
+        grace: seconds for a step and a checkpoint when asked to stop
+        pool: the nodes it runs on, by their label (clusters only)
+        image: what its containers run (clusters and local_docker)
     """
     inputs = {"student": student, "conditions": conditions, "teacher": teacher} | ({"pairs": pairs} if pairs else {})
-    placement = {"nodes": nodes, "processes": processes, "micro_batch": micro_batch or None, "resource": resource}
-    return stage_app("train", experiment, overrides, inputs, output, placement, {"save_every": save_every})
+    placement = {
+        "nodes": nodes,
+        "processes": processes,
+        "micro_batch": micro_batch or None,
+        "resource": resource,
+        "pool": pool or None,
+        "grace": grace,
+    }
+    habits = {"save_every": save_every, "log_every": log_every, "collective_timeout": collective_timeout}
+    return stage_app("train", experiment, overrides, inputs, output, placement, habits, image)

@@ -5,15 +5,19 @@ from torchx.specs import AppDef, Role
 
 from fastgen_k8s.launch.command import AGENT, argv, environment, name
 from fastgen_k8s.launch.resources import resource
-from fastgen_k8s.pipeline.work import Execution, Placement, Work, check_world
+from fastgen_k8s.pipeline.spec import IMAGE as IMAGE
+from fastgen_k8s.pipeline.work import Execution, Placement, Work, check_processes, check_world
 
-ROLE = "agent"
-IMAGE = "fastgen-k8s:latest"
+ROLE = "trainer"
+PLACED = "fastgen-k8s"
+"""A role's metadata under this name: those parts of the placement that only a cluster has a use for."""
 
 
 def app(work: Work, placement: Placement, execution: Execution, image: str = IMAGE) -> AppDef:
     """One agent a node, told everything by its arguments; Misdescribed when the work cannot be split so far."""
     check_world(work, placement)
+    offered = resource(placement.resource)
+    check_processes(placement, offered.gpu)
     role = Role(
         name=ROLE,
         image=image,
@@ -22,6 +26,7 @@ def app(work: Work, placement: Placement, execution: Execution, image: str = IMA
         env=environment(work, placement),
         num_replicas=placement.max_nodes,
         min_replicas=None if placement.min_nodes == placement.max_nodes else placement.min_nodes,
-        resource=resource(placement.resource),
+        resource=offered,
+        metadata={PLACED: {"grace": str(placement.grace)} | ({"pool": placement.pool} if placement.pool else {})},
     )
     return AppDef(name=name(work), roles=[role])

@@ -6,6 +6,7 @@ import zlib
 from fastgen_k8s.pipeline.work import Execution, Placement, Work
 
 AGENT = "fastgen_k8s.agent"
+_WORDS = 33  # characters; with the mark behind them 42, the most that a JobSet's pods leave to its name
 
 
 def argv(work: Work, placement: Placement, execution: Execution) -> list[str]:
@@ -28,6 +29,11 @@ def environment(work: Work, placement: Placement) -> dict[str, str]:
         "PET_RDZV_ID": f"{name(work)}-{_mark(work):08x}",
         "PET_RDZV_ENDPOINT": f"localhost:{_port(work)}",  # a cluster's renderer puts its own in place
     }
+
+
+def job_name(work: Work, given: str | None = None) -> str:
+    """The name of a work's job in a cluster: the given one, or one made of what runs and where it writes to."""
+    return given or f"{name(work)[:_WORDS].rstrip('-')}-{_mark(work):08x}"
 
 
 def name(work: Work) -> str:

@@ -8,7 +8,7 @@ from torchx.specs import AppDef
 
 from fastgen_k8s.artifacts import find_artifact
 from fastgen_k8s.errors import BadInput, Misdescribed
-from fastgen_k8s.launch.app import app
+from fastgen_k8s.launch.app import IMAGE, app
 from fastgen_k8s.pipeline.work import Execution, Kind, Placement, Work, check_read, input_digest, known_input
 
 MADE_BY: Mapping[str, str] = {
@@ -50,6 +50,7 @@ def stage_app(
     output: str,
     placement: Mapping[str, object] | None = None,
     execution: Mapping[str, object] | None = None,
+    image: str = IMAGE,
 ) -> AppDef:
     """The application of one stage; BadInput says in one line which input is not there."""
     where = Placement.parse(dict(placement or {}), "arguments")
@@ -62,7 +63,7 @@ def stage_app(
         known_input(kind, name)
         _look(name, uri)
     work = Work.parse(described | {"inputs": given}, "arguments")
-    return app(work, where, habits)
+    return app(work, where, habits, image)
 
 
 def _look(name: str, uri: str) -> None:

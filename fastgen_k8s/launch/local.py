@@ -9,8 +9,8 @@ from urllib.parse import urlparse
 
 from torchx.specs import AppStatus
 
-from fastgen_k8s.errors import PERMANENT, Stopped
 from fastgen_k8s.launch.app import ROLE
+from fastgen_k8s.launch.outcome import worst
 
 
 def exit_code(status: AppStatus) -> tuple[int, Path]:
@@ -20,15 +20,3 @@ def exit_code(status: AppStatus) -> tuple[int, Path]:
     replicas = summary["roles"][ROLE]
     code, chosen = worst([cast("int", replica["exitcode"]) for replica in replicas])
     return code, Path(str(replicas[chosen]["stderr"]))
-
-
-def worst(codes: list[int]) -> tuple[int, int]:
-    """The exit code that says most about a job of several agents, and whose it is; a signal counts 128 + number."""
-    plain = [128 - code if code < 0 else code for code in codes]
-
-    def weight(index: int) -> tuple[bool, bool, bool]:
-        code = plain[index]
-        return code in PERMANENT, code not in (0, Stopped.code), code == Stopped.code
-
-    chosen = max(range(len(plain)), key=weight)
-    return plain[chosen], chosen

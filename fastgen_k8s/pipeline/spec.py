@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self, cast
 import yaml
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
+from fastgen_k8s import __version__
 from fastgen_k8s.config import Config, nearest, read_yaml
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments.schema import Experiment
@@ -14,6 +15,7 @@ from fastgen_k8s.pipeline.work import KINDS, Execution, Kind, Placement, Work, c
 
 API_VERSION = "fastgen-k8s.github.io/v1alpha1"
 OBJECT_KIND = "DistillationPipeline"
+IMAGE = f"fastgen-k8s/trainer:{__version__}"
 
 Name = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", max_length=40)]
 
@@ -77,7 +79,7 @@ class Stage(Config):
 class Pipeline(Config):
     """What is distilled, from start to end; the stages stand in an order in which they can run."""
 
-    image: str = "fastgen-k8s:latest"
+    image: str = IMAGE
     root: str | None = None  # where the stages' outputs go; `--root` replaces it
     backend: Literal["jobset", "volcano"] = "jobset"  # of a cluster; a local run has its own
     queue: str | None = None

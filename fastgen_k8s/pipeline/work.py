@@ -73,7 +73,7 @@ class Placement(Config):
     processes: PositiveInt = 1  # per node
     micro_batch: PositiveInt | None = None  # per process; None: the whole share of the global batch
     resource: str | None = None
-    pool: str | None = None
+    pool: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)] | None = None  # of nodes
     grace: PositiveInt = 60  # seconds for a step and a checkpoint after SIGTERM
 
     @field_validator("nodes", mode="before")
@@ -201,6 +201,15 @@ def check_world(work: Work, placement: Placement) -> None:
         raise Misdescribed(
             f"{work.experiment}: wanted at most train.global_batch = {batch} processes, "
             f"found {world} ({placement.max_nodes} nodes x {placement.processes})"
+        )
+
+
+def check_processes(placement: Placement, gpus: int) -> None:
+    """Raise Misdescribed for more processes on a node than it has GPUs, where it has any."""
+    if gpus and placement.processes > gpus:
+        raise Misdescribed(
+            f"placement: wanted at most {gpus} processes on a node of resource {placement.resource!r} (one a GPU), "
+            f"found {placement.processes}"
         )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastgen_k8s.launch.local import worst
+from fastgen_k8s.launch.outcome import worst
 
 
 @pytest.mark.parametrize(

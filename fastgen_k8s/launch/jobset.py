@@ -1,0 +1,87 @@
+"""An application as a JobSet: a rendezvous job, and one Job a trainer, each with exit codes that say what to do."""
+# pyright: reportMissingTypeStubs=false
+
+from torchx.specs import AppDef
+
+from fastgen_k8s.errors import PERMANENT, Stopped
+from fastgen_k8s.launch.cluster import GROUP, Cluster
+from fastgen_k8s.launch.command import job_name
+from fastgen_k8s.launch.pod import (
+    PORT,
+    RENDEZVOUS,
+    TRAINER,
+    Data,
+    check_shared,
+    labels,
+    meets,
+    rendezvous_pod,
+    trainer_pod,
+    trainers,
+    work_of,
+)
+
+API_VERSION = "jobset.x-k8s.io/v1alpha2"
+_CRASHES = 3  # of one trainer's pods; the agent's own restarts come before
+_STORES = 100  # of the rendezvous pod: its loss costs nothing but a meeting
+
+
+def jobset(app: AppDef, cluster: Cluster) -> Data:
+    """The JobSet of an application; Misdescribed for a place, image or name that a cluster cannot use.
+
+    One Job a trainer, because the Job controller's back-off grows with every pod that one Job has lost. The first
+    trainer that succeeds ends the set: no agent exits 0 before it has read the committed manifest.
+    """
+    check_shared(app)
+    work = work_of(app)
+    job = job_name(work, cluster.job)
+    endpoint = f"{job}-{RENDEZVOUS}-0-0.{job}:{PORT}" if meets(app) else None
+    trainer = _job(TRAINER, trainer_pod(app, cluster, job, endpoint), _CRASHES)
+    if cluster.deadline:
+        trainer["activeDeadlineSeconds"] = cluster.deadline
+    replicated: list[Data] = [{"name": TRAINER, "replicas": trainers(app), "template": {"spec": trainer}}]
+    if endpoint:
+        store = _job(RENDEZVOUS, rendezvous_pod(app, cluster, job), _STORES)
+        replicated.insert(0, {"name": RENDEZVOUS, "replicas": 1, "template": {"spec": store}})
+    kueue = {"kueue.x-k8s.io/queue-name": cluster.queue, "kueue.x-k8s.io/priority-class": cluster.queue_priority}
+    meta: Data = {
+        "name": job,
+        "namespace": cluster.namespace,
+        "labels": {
+            **cluster.labels,
+            **labels(app, job, "job"),
+            **{name: value for name, value in kueue.items() if value},
+        },
+        "annotations": {f"{GROUP}/experiment": work.experiment, f"{GROUP}/output": work.output},
+    }
+    spec: Data = {
+        "suspend": cluster.suspend,
+        "network": {"enableDNSHostnames": True, "publishNotReadyAddresses": True},
+        "successPolicy": {"operator": "Any", "targetReplicatedJobs": [TRAINER]},
+        "failurePolicy": {"maxRestarts": 0},
+        "replicatedJobs": replicated,
+    }
+    if cluster.ttl is not None:
+        spec["ttlSecondsAfterFinished"] = cluster.ttl
+    return {"apiVersion": API_VERSION, "kind": "JobSet", "metadata": meta, "spec": spec}
+
+
+def _job(container: str, pod: Data, crashes: int) -> Data:
+    return {
+        "parallelism": 1,
+        "completions": 1,
+        "completionMode": "Indexed",
+        "backoffLimit": crashes,
+        "podReplacementPolicy": "Failed",
+        "podFailurePolicy": {
+            "rules": [
+                {"action": "FailJob", "onExitCodes": _codes(container, *sorted(PERMANENT))},
+                {"action": "Ignore", "onExitCodes": _codes(container, Stopped.code)},
+                {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+            ]
+        },
+        "template": pod,
+    }
+
+
+def _codes(container: str, *codes: int) -> Data:
+    return {"containerName": container, "operator": "In", "values": list(codes)}

@@ -1,0 +1,71 @@
+"""What `torchx run -cfg` takes for a cluster, the same for every backend."""
+# pyright: reportMissingTypeStubs=false
+
+from dataclasses import dataclass, field, fields
+
+from torchx.schedulers.api import StructuredOpts
+
+from fastgen_k8s.launch.cluster import Cluster
+
+
+@dataclass
+class Opts(StructuredOpts):
+    """What `-cfg` takes; the same names and meanings as `Cluster` has."""
+
+    namespace: str = "fastgen"
+    """Where the job goes."""
+
+    job: str | None = None
+    """Its name, at most 42 characters; none: made of the work."""
+
+    queue: str | None = None
+    """Kueue's LocalQueue that admits it."""
+
+    queue_priority: str | None = None
+    """Kueue's WorkloadPriorityClass."""
+
+    priority_class: str | None = None
+    """PriorityClass of the pods."""
+
+    service_account: str = "fastgen-trainer"
+    """Whose workload identity the pods have; its token is not mounted."""
+
+    pull_secrets: list[str] = field(default_factory=list)
+    """Secrets of the image's registry."""
+
+    config_maps: list[str] = field(default_factory=lambda: ["fastgen-storage"])
+    """ConfigMaps that become environment variables, where they exist."""
+
+    secrets: list[str] = field(default_factory=lambda: ["fastgen-s3"])
+    """Secrets that become environment variables, where they exist."""
+
+    node_selector: dict[str, str] = field(default_factory=dict)
+    """Labels that nodes must have."""
+
+    tolerations: list[str] = field(default_factory=list)
+    """Taints that are ignored, each as key, key=value or key=value:effect."""
+
+    ttl: int | None = None
+    """Seconds after which the finished job is removed."""
+
+    deadline: int | None = None
+    """Seconds that the job may take."""
+
+    cache_gib: int = 50
+    """Disk of a pod for what it reads from the store."""
+
+    suspend: bool = False
+    """Put the job there without starting it."""
+
+    def cluster(self) -> Cluster:
+        """The checked value; Misdescribed for the first that is wrong."""
+        given: dict[str, object] = {one.name: self[one.name] for one in fields(self) if not one.name.startswith("_")}
+        given["tolerations"] = [_toleration(text) for text in self.tolerations or ()]
+        defaults = Cluster().model_dump()
+        return Cluster.parse({name: defaults[name] if given[name] is None else given[name] for name in given}, "-cfg")
+
+
+def _toleration(text: str) -> dict[str, str]:
+    taint, _, effect = text.partition(":")
+    key, _, value = taint.partition("=")
+    return {name: word for name, word in {"key": key, "value": value, "effect": effect}.items() if word}

@@ -1,0 +1,110 @@
+"""What a JobSet and its pods say of themselves: the state of an application, and the exit code that explains it."""
+# pyright: reportMissingTypeStubs=false
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from torchx.specs import AppState, ReplicaState
+
+from fastgen_k8s.errors import PERMANENT, OutOfMemory, Stopped
+from fastgen_k8s.launch.cluster import GROUP
+
+Found = Mapping[str, Any]
+
+CANCELLED = f"{GROUP}/cancelled"  # annotation: suspended for good
+COMPONENT = "app.kubernetes.io/component"
+INDEX = "jobset.sigs.k8s.io/job-index"  # label: which trainer
+_RULE = re.compile(r"failed with exit code (\d+) matching FailJob rule")
+
+
+class Replica(NamedTuple):
+    """One trainer, or the rendezvous, as its newest pod shows it."""
+
+    role: str
+    number: int
+    state: ReplicaState
+    pod: str
+    node: str
+    code: int | None  # when it has ended
+    why: str  # it waits, or ended badly
+
+
+def app_state(jobset: Found) -> AppState:
+    """The state of the application that a JobSet runs."""
+    conditions = {one["type"]: one["status"] == "True" for one in jobset.get("status", {}).get("conditions", ())}
+    if conditions.get("Completed"):
+        return AppState.SUCCEEDED
+    if conditions.get("Failed"):
+        return AppState.FAILED
+    if CANCELLED in jobset["metadata"].get("annotations", {}):
+        return AppState.CANCELLED
+    jobs = jobset.get("status", {}).get("replicatedJobsStatus", ())
+    ready = any(one.get("ready") for one in jobs)
+    return AppState.RUNNING if ready and not jobset["spec"].get("suspend") else AppState.PENDING
+
+
+def replicas(pods: Iterable[Found]) -> list[Replica]:
+    """Each role's replicas by their newest pods."""
+    newest: dict[tuple[str, int], Found] = {}
+    for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"])):
+        labels = pod["metadata"]["labels"]
+        newest[labels[COMPONENT], int(labels.get(INDEX, 0))] = pod
+    return [_replica(role, index, pod) for (role, index), pod in sorted(newest.items())]
+
+
+def exit_code(jobs: Iterable[Found], pods: Iterable[Found]) -> int | None:
+    """The code that says most about how a job ended: of its pods, or of the rule that ended it when they are gone."""
+    said = [one.get("message", "") for job in jobs for one in job.get("status", {}).get("conditions", ())]
+    codes = [int(found[1]) for message in said if (found := _RULE.search(message))]
+    codes += [code for pod in pods if (code := _terminated(pod)) is not None]
+    return worst(codes)[0] if codes else None
+
+
+def worst(codes: Sequence[int]) -> tuple[int, int]:
+    """The exit code that says most about a job of several agents, and whose it is; a signal counts 128 + number."""
+    plain = [128 - code if code < 0 else code for code in codes]
+
+    def weight(index: int) -> tuple[bool, bool, bool]:
+        code = plain[index]
+        return code in PERMANENT, code not in (0, Stopped.code), code == Stopped.code
+
+    chosen = max(range(len(plain)), key=weight)
+    return plain[chosen], chosen
+
+
+def _replica(role: str, index: int, pod: Found) -> Replica:
+    states = {
+        "Pending": ReplicaState.PENDING,
+        "Running": ReplicaState.RUNNING,
+        "Succeeded": ReplicaState.SUCCEEDED,
+        "Failed": ReplicaState.FAILED,
+    }
+    status = pod.get("status", {})
+    state = states.get(status.get("phase", ""), ReplicaState.UNKNOWN)
+    name, node = pod["metadata"]["name"], pod["spec"].get("nodeName", "")
+    return Replica(role, index, state, name, node, _terminated(pod), _why(pod))
+
+
+def _terminated(pod: Found) -> int | None:
+    """The exit code of a pod's container; one that the kernel ended for its memory is out of memory."""
+    for one in pod.get("status", {}).get("containerStatuses", ()):
+        ended = one.get("state", {}).get("terminated")
+        if ended is not None:
+            return OutOfMemory.code if ended.get("reason") == "OOMKilled" else int(ended["exitCode"])
+    return None
+
+
+def _why(pod: Found) -> str:
+    """Why a pod waits or was ended, in the cluster's words."""
+    status = pod.get("status", {})
+    for one in status.get("conditions", ()):
+        if one["type"] == "PodScheduled" and one["status"] == "False":
+            return f"{one.get('reason', '')}: {one.get('message', '')}"
+        if one["type"] == "DisruptionTarget" and one["status"] == "True":
+            return f"{one.get('reason', '')}: {one.get('message', '')}"
+    for one in status.get("containerStatuses", ()):
+        waiting = one.get("state", {}).get("waiting")
+        if waiting and waiting.get("reason") not in ("ContainerCreating", "PodInitializing"):
+            return f"{waiting.get('reason', '')}: {waiting.get('message', '')}"
+    return ""
