@@ -1,12 +1,23 @@
-"""`torchx run` for our components: a bare file, this Python on PATH, one-line errors, the stage's own exit code."""
+"""`torchx` for our stages: a bare file runs, errors are one line, and the exit code is the stage's own."""
 # pyright: basic
 
 import argparse
+import json
 import os
 import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
+from torchx.cli.cmd_base import SubCommand
+from torchx.cli.cmd_cancel import CmdCancel
+from torchx.cli.cmd_delete import CmdDelete
+from torchx.cli.cmd_describe import CmdDescribe
+from torchx.cli.cmd_list import CmdList
+from torchx.cli.cmd_log import CmdLog
 from torchx.cli.cmd_run import CmdRun
+from torchx.cli.cmd_status import CmdStatus
 from torchx.runner import Runner
 from torchx.specs import AppState, AppStatus
 
@@ -28,18 +39,89 @@ class Run(CmdRun):
         args.component_name_and_args = named(args.component_name_and_args)
         here = str(Path(sys.executable).parent)
         os.environ["PATH"] = here + os.pathsep + os.environ.get("PATH", "")  # local_cwd starts `python`
-        try:
+        with in_one_line():
             super().run(args)
-        except FastgenError as error:
-            sys.exit(refuse(error))
-        except OSError as error:  # without a number it is TorchX's own: there is no such component
-            sys.exit(refuse(Misdescribed(str(error)) if error.errno is None else failed_io(error)))
 
     def _wait(self, runner: Runner, app_handle: str, log: bool, tee_logs: bool = False) -> AppStatus:
         status = super()._wait(runner, app_handle, log, tee_logs)
-        if app_handle.startswith("local_cwd://") and status.state == AppState.FAILED:
+        if status.state != AppState.FAILED:
+            return status
+        if app_handle.startswith("local_cwd://"):
             sys.exit(exit_code(status)[0])
+        code = said(status)
+        if code is not None:
+            print(status.msg, file=sys.stderr)
+            sys.exit(code)
         return status
+
+
+class InOneLine(SubCommand):
+    """A command of TorchX's as it is, but for how it fails."""
+
+    def __init__(self, command: SubCommand) -> None:
+        self.command = command
+
+    def add_arguments(self, subparser: argparse.ArgumentParser) -> None:
+        """Those of the command."""
+        self.command.add_arguments(subparser)
+
+    def run(self, args: argparse.Namespace) -> None:
+        """Run the command."""
+        with in_one_line():
+            self.command.run(args)
+
+
+def status() -> SubCommand:
+    """`torchx status`; this and the following are found by the entry points `torchx.cli.cmds`."""
+    return InOneLine(CmdStatus())
+
+
+def describe() -> SubCommand:
+    """`torchx describe`."""
+    return InOneLine(CmdDescribe())
+
+
+def list_apps() -> SubCommand:
+    """`torchx list`."""
+    return InOneLine(CmdList())
+
+
+def log() -> SubCommand:
+    """`torchx log`."""
+    return InOneLine(CmdLog())
+
+
+def cancel() -> SubCommand:
+    """`torchx cancel`."""
+    return InOneLine(CmdCancel())
+
+
+def delete() -> SubCommand:
+    """`torchx delete`."""
+    return InOneLine(CmdDelete())
+
+
+@contextmanager
+def in_one_line() -> Generator[None]:
+    """An error that we foresaw is a line on stderr and an exit code, also where a thread of TorchX's meets it."""
+    threads = threading.excepthook
+    threading.excepthook = lambda met: None if isinstance(met.exc_value, FastgenError) else threads(met)
+    try:
+        yield
+    except FastgenError as error:
+        sys.exit(refuse(error))
+    except OSError as error:  # without a number it is TorchX's own: there is no such component
+        sys.exit(refuse(Misdescribed(str(error)) if error.errno is None else failed_io(error)))
+    finally:
+        threading.excepthook = threads
+
+
+def said(status: AppStatus) -> int | None:
+    """The exit code that a scheduler of ours found in the cluster."""
+    try:
+        return json.loads(status.structured_error_msg).get("exit_code")
+    except (ValueError, AttributeError):
+        return None  # another scheduler's words
 
 
 def named(words: list[str]) -> list[str]:

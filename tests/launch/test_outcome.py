@@ -1,8 +1,11 @@
-"""Which exit code stands for a job of several agents."""
+"""What is read from a job and its pods: its state, the exit code that explains it, and why a pod waits."""
+
+from typing import Any
 
 import pytest
+from torchx.specs import AppState
 
-from fastgen_k8s.launch.outcome import worst
+from fastgen_k8s.launch.outcome import CANCELLED, INDEX, Found, app_state, exit_code, replicas, worst
 
 
 @pytest.mark.parametrize(
@@ -22,3 +25,93 @@ from fastgen_k8s.launch.outcome import worst
 )
 def test_the_code_that_says_most_stands_for_all(codes: list[int], code: int, whose: int) -> None:
     assert worst(codes) == (code, whose)
+
+
+def jobset(*conditions: str, ready: int = 0, suspend: bool = False, annotations: dict[str, str] | None = None) -> Found:
+    return {
+        "metadata": {"annotations": annotations or {}},
+        "spec": {"suspend": suspend},
+        "status": {
+            "conditions": [{"type": one, "status": "True"} for one in conditions],
+            "replicatedJobsStatus": [{"name": "trainer", "ready": ready}],
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("found", "state"),
+    [
+        (jobset(), AppState.PENDING),
+        (jobset(ready=1), AppState.RUNNING),
+        (jobset("Suspended", ready=1, suspend=True), AppState.PENDING),  # its pods are being ended
+        (jobset("Suspended", suspend=True, annotations={CANCELLED: "true"}), AppState.CANCELLED),
+        (jobset("Completed"), AppState.SUCCEEDED),
+        (jobset("Completed", annotations={CANCELLED: "true"}), AppState.SUCCEEDED),
+        (jobset("Failed", ready=1), AppState.FAILED),
+        ({"metadata": {}, "spec": {}}, AppState.PENDING),  # just created
+    ],
+)
+def test_the_conditions_of_a_job_are_its_state(found: Found, state: AppState) -> None:
+    assert app_state(found) == state
+
+
+def pod(index: int, created: str, phase: str = "Running", **status: Any) -> Found:
+    labels = {"app.kubernetes.io/component": "trainer", INDEX: str(index)}
+    return {
+        "metadata": {"name": f"kd-{index}-{created}", "labels": labels, "creationTimestamp": created},
+        "spec": {"nodeName": "node"},
+        "status": {"phase": phase, **status},
+    }
+
+
+def ended(code: int, reason: str = "Error") -> dict[str, Any]:
+    return {"containerStatuses": [{"state": {"terminated": {"exitCode": code, "reason": reason}}}]}
+
+
+def test_a_replica_is_seen_by_its_newest_pod() -> None:
+    pods = [pod(1, "2"), pod(0, "3"), pod(0, "1", "Failed", **ended(75))]
+    assert [(one.number, one.pod, one.code) for one in replicas(pods)] == [(0, "kd-0-3", None), (1, "kd-1-2", None)]
+
+
+@pytest.mark.parametrize(
+    ("pods", "message", "code"),
+    [
+        ([], "", None),
+        ([pod(0, "1", "Failed", **ended(64))], "", 64),
+        ([pod(0, "1", "Failed", **ended(75)), pod(1, "1", "Failed", **ended(1))], "", 1),
+        ([pod(0, "1", "Failed", **ended(137, "OOMKilled"))], "", 71),
+        ([], "Container trainer for pod ns/kd failed with exit code 70 matching FailJob rule at index 0", 70),
+        ([pod(0, "1", "Failed", **ended(75))], "failed with exit code 65 matching FailJob rule at index 0", 65),
+    ],
+)
+def test_the_exit_code_of_a_job_outlives_its_pods(pods: list[Found], message: str, code: int | None) -> None:
+    jobs = [{"status": {"conditions": [{"type": "FailureTarget", "message": message}]}}]
+    assert exit_code(jobs, pods) == code
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        ({}, ""),
+        (
+            {
+                "conditions": [
+                    {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no node"}
+                ]
+            },
+            "Unschedulable: no node",
+        ),
+        (
+            {"conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "Preempted", "message": "by b"}]},
+            "Preempted: by b",
+        ),
+        (
+            {"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such"}}}]},
+            "ImagePullBackOff: no such",
+        ),
+        ({"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}, ""),
+    ],
+)
+def test_a_pod_says_why_it_waits(status: dict[str, Any], why: str) -> None:
+    [one] = replicas([pod(0, "1", "Pending", **status)])
+    assert one.why == why

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from torchx.cli.cmd_run import CmdRun
 from torchx.runner import Runner
 from torchx.specs import AppDef, AppStatus, Resource, Role
@@ -19,15 +20,34 @@ from fastgen_k8s.launch.torchx_run import named
     ("module", "name"),
     [
         ("torchx.cli.cmd_run", "CmdRun"),
+        ("torchx.cli.cmd_base", "SubCommand"),
+        ("torchx.cli.cmd_cancel", "CmdCancel"),
+        ("torchx.cli.cmd_delete", "CmdDelete"),
+        ("torchx.cli.cmd_describe", "CmdDescribe"),
+        ("torchx.cli.cmd_list", "CmdList"),
+        ("torchx.cli.cmd_log", "CmdLog"),
+        ("torchx.cli.cmd_status", "CmdStatus"),
         ("torchx.cli.main", "get_default_sub_cmds"),
         ("torchx.cli.main", "run_main"),
         ("torchx.runner", "Runner"),
         ("torchx.runner", "get_runner"),
+        ("torchx.schedulers.api", "DescribeAppResponse"),
+        ("torchx.schedulers.api", "ListAppResponse"),
+        ("torchx.schedulers.api", "Scheduler"),
+        ("torchx.schedulers.api", "Stream"),
+        ("torchx.schedulers.api", "StructuredOpts"),
+        ("torchx.schedulers.api", "filter_regex"),
         ("torchx.specs", "AppDef"),
+        ("torchx.specs", "AppDryRunInfo"),
         ("torchx.specs", "AppState"),
         ("torchx.specs", "AppStatus"),
+        ("torchx.specs", "ReplicaState"),
+        ("torchx.specs", "ReplicaStatus"),
         ("torchx.specs", "Resource"),
         ("torchx.specs", "Role"),
+        ("torchx.specs", "RoleStatus"),
+        ("torchx.specs", "VolumeMount"),
+        ("torchx.specs", "runopts"),
         ("torchx.specs.file_linter", "validate"),
         ("torchx.specs.finder", "get_component"),
     ],
@@ -71,6 +91,19 @@ def test_a_bare_file_names_its_own_function(words: list[str], wanted: list[str])
     assert named(words) == wanted
 
 
+REMOTE = [
+    "--experiment", "closed_form/gaussian_kd", "--conditions", "s3://bucket/conditions", "--output", "s3://bucket/pairs"
+]  # fmt: skip
+NOBODY = """
+apiVersion: v1
+kind: Config
+current-context: nobody
+clusters: [{name: nobody, cluster: {server: 'https://localhost:1'}}]
+contexts: [{name: nobody, context: {cluster: nobody, user: nobody}}]
+users: [{name: nobody, user: {token: nobody}}]
+"""
+
+
 def torchx(*words: str) -> subprocess.CompletedProcess[str]:
     """The torchx that is installed beside this Python."""
     program = str(Path(sys.executable).parent / "torchx")
@@ -103,6 +136,73 @@ def test_a_mistake_is_one_line_and_an_exit_code(words: list[str], code: int, sai
     assert refused.returncode == code, refused.stderr
     [line] = refused.stderr.splitlines()
     assert line.startswith(said)
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "-s", "jobset", "components/stage1.py", *REMOTE],
+        ["status", "jobset://torchx/fastgen:kd"],
+        ["describe", "jobset://torchx/fastgen:kd"],
+        ["list", "-s", "jobset"],
+        ["log", "jobset://torchx/fastgen:kd/trainer/0"],
+        ["cancel", "jobset://torchx/fastgen:kd"],
+        ["delete", "jobset://torchx/fastgen:kd"],
+    ],
+    ids=lambda words: words[0],
+)
+@pytest.mark.parametrize(
+    ("kubeconfig", "code", "wanted"),
+    [
+        (None, 65, "error: wanted a cluster in KUBECONFIG"),
+        (NOBODY, 74, "error: https://localhost:1: wanted a Kubernetes API server, found none"),
+    ],
+    ids=["no cluster", "nobody answers"],
+)
+def test_without_a_cluster_every_command_says_so_in_one_line(
+    kubeconfig: str | None, code: int, wanted: str, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = tmp_path / "config"
+    if kubeconfig is not None:
+        where.write_text(kubeconfig)
+    monkeypatch.setenv("KUBECONFIG", str(where))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    refused = torchx("--log_level", "CRITICAL", *words)
+    assert refused.returncode == code, refused.stderr
+    [line] = refused.stderr.splitlines()
+    assert line.startswith(wanted)
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["status", "jobset://torchx/kd"], "error: wanted an application as namespace:name, found 'kd'"),
+        (["run", "--dryrun", "-s", "jobset", "components/stage1.py", *REMOTE[:-2]], "error: output: wanted a place"),
+        (
+            ["run", "--dryrun", "-s", "jobset", "-cfg", "namespace=A", "components/stage1.py", *REMOTE],
+            "error: -cfg: namespace: string should match pattern",
+        ),
+        (
+            ["run", "--dryrun", "-s", "jobset", "-cfg", "tolerations=a:Never", "components/stage1.py", *REMOTE],
+            "error: -cfg: tolerations.0.effect: input should be",
+        ),
+    ],
+    ids=["handle", "local output", "namespace", "toleration"],
+)
+def test_a_cluster_is_not_asked_about_what_is_wrong_before(words: list[str], said: str) -> None:
+    refused = torchx("--log_level", "CRITICAL", *words)
+    assert refused.returncode == 64, refused.stderr
+    [line] = refused.stderr.splitlines()
+    assert line.startswith(said)
+
+
+@pytest.mark.processes
+def test_a_dry_run_is_one_object_that_kubectl_can_apply() -> None:
+    shown = torchx("run", "--dryrun", "-s", "jobset", "components/stage1.py", *REMOTE, "--nodes", "3")
+    _, _, request = shown.stdout.partition("=== SCHEDULER REQUEST ===")
+    assert yaml.safe_load(request)["kind"] == "JobSet"
 
 
 @pytest.mark.processes
