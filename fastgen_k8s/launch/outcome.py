@@ -96,7 +96,7 @@ def _terminated(pod: Found) -> int | None:
 
 
 def _why(pod: Found) -> str:
-    """Why a pod waits or was ended, in the cluster's words."""
+    """Why a pod waits or ended, in the cluster's words or its own last ones."""
     status = pod.get("status", {})
     for one in status.get("conditions", ()):
         if one["type"] == "PodScheduled" and one["status"] == "False":
@@ -107,4 +107,7 @@ def _why(pod: Found) -> str:
         waiting = one.get("state", {}).get("waiting")
         if waiting and waiting.get("reason") not in ("ContainerCreating", "PodInitializing"):
             return f"{waiting.get('reason', '')}: {waiting.get('message', '')}"
+        ended = one.get("state", {}).get("terminated")
+        if ended and ended["exitCode"]:
+            return next(reversed(ended.get("message", "").strip().splitlines()), "")  # the error is the last line
     return ""

@@ -130,6 +130,7 @@ def _pod(
         ],
         "resources": _resources(resource),
         "volumeMounts": mounts,
+        "terminationMessagePolicy": "FallbackToLogsOnError",  # the one line of an error, in the pod's status
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,

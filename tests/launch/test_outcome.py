@@ -1,5 +1,7 @@
 """What is read from a job and its pods: its state, the exit code that explains it, and why a pod waits."""
 
+# pyright: reportMissingTypeStubs=false
+
 from typing import Any
 
 import pytest
@@ -94,12 +96,8 @@ def test_the_exit_code_of_a_job_outlives_its_pods(pods: list[Found], message: st
     [
         ({}, ""),
         (
-            {
-                "conditions": [
-                    {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no node"}
-                ]
-            },
-            "Unschedulable: no node",
+            {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "none"}]},
+            "Unschedulable: none",
         ),
         (
             {"conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "Preempted", "message": "by b"}]},
@@ -110,8 +108,13 @@ def test_the_exit_code_of_a_job_outlives_its_pods(pods: list[Found], message: st
             "ImagePullBackOff: no such",
         ),
         ({"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}, ""),
+        (
+            {"containerStatuses": [{"state": {"terminated": {"exitCode": 65, "message": "so\nerror: none\n"}}}]},
+            "error: none",
+        ),
+        ({"containerStatuses": [{"state": {"terminated": {"exitCode": 0, "message": "done"}}}]}, ""),
     ],
 )
-def test_a_pod_says_why_it_waits(status: dict[str, Any], why: str) -> None:
+def test_a_pod_says_why_it_waits_or_ended(status: dict[str, Any], why: str) -> None:
     [one] = replicas([pod(0, "1", "Pending", **status)])
     assert one.why == why
