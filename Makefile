@@ -9,7 +9,7 @@ DEMO ?= demo
 export OMP_NUM_THREADS := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo check test bench soak format constraints clean
+.PHONY: setup demo check test test-cluster bench soak format constraints clean
 
 setup: $(READY)
 
@@ -31,10 +31,15 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -n 2 -m "not slow and not processes and not soak"
+	$(BIN)/pytest -q -n 2 -m "not slow and not processes and not soak and not cluster"
 
 test: check
-	$(BIN)/pytest -n 2 --dist loadgroup -m "(slow or processes) and not soak"
+	$(BIN)/pytest -n 2 --dist loadgroup -m "(slow or processes) and not soak and not cluster"
+
+# Builds what is missing of the cluster; levels that this machine can't have are named, and their tests left out.
+test-cluster: $(READY)
+	@$(BIN)/python -m tests.cluster.prepare
+	$(BIN)/pytest -m "cluster and not soak" tests
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

@@ -1,0 +1,105 @@
+"""The cluster's levels as fixtures of the session, each started from the one below it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import images, kwok, local
+from tests.cluster.api import Api
+from tests.cluster.cluster import Cluster
+from tests.cluster.local import Local
+from tests.cluster.requirements import REQUIRED, Level, missing
+
+_HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests of the cluster run in one worker, since a machine has one cluster."""
+    for item in items:
+        if item.path.is_relative_to(_HERE):
+            item.add_marker(pytest.mark.xdist_group("cluster"))
+
+
+def require(level: Level) -> None:
+    """Leave a test out whose level this machine cannot have, or fail it where every level must run."""
+    reason = missing(level)
+    if reason and os.environ.get(REQUIRED) == "1":
+        pytest.fail(f"level {level} is required here: {reason}", pytrace=False)
+    if reason:
+        pytest.skip(f"level {level}: {reason}")
+
+
+@pytest.fixture(scope="session")
+def machine() -> Iterator[Local]:
+    """The store and the API server, as processes of this machine."""
+    require(Level.API)
+    with local.started(with_network=not missing(Level.NODE)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def api(machine: Local) -> Cluster:
+    """Level A: an API server. It knows JobSet's kind; nothing acts on any object."""
+    return Cluster(machine.api.kubeconfig, machine.api, machine.nodes)
+
+
+@pytest.fixture(scope="session")
+def control_plane(machine: Local, api: Cluster) -> Cluster:
+    """Level B: the controllers, the scheduler and JobSet."""
+    require(Level.CONTROL_PLANE)
+    machine.start_controllers()
+    return api
+
+
+@pytest.fixture(scope="session")
+def kueue(machine: Local, control_plane: Cluster) -> Cluster:
+    """Level B with Kueue."""
+    machine.start_kueue()
+    return control_plane
+
+
+@pytest.fixture(scope="session")
+def kwok_node(machine: Local, control_plane: Cluster) -> Cluster:
+    """Level B with a node that has no kubelet: pods of Jobs that tolerate it run there for a second."""
+    machine.start_kwok()
+    kwok.add_node(machine.api, "kwok1", {"cpu": "32", "memory": "256Gi"})
+    return control_plane
+
+
+@pytest.fixture(scope="session")
+def node(machine: Local, control_plane: Cluster) -> Cluster:
+    """Level C: a node with a kubelet, and DNS."""
+    require(Level.NODE)
+    machine.start_dns()
+    machine.add_node(1)
+    return control_plane
+
+
+@pytest.fixture(scope="session")
+def two_nodes(machine: Local, node: Cluster) -> Cluster:
+    """Level C with a second node."""
+    machine.add_node(2)
+    return node
+
+
+@pytest.fixture(scope="session")
+def training(machine: Local, two_nodes: Cluster) -> Cluster:
+    """Level D: two nodes that have the trainer's image."""
+    require(Level.TRAINING)
+    for one in machine.nodes.values():
+        one.load(images.trainer())
+    return two_nodes
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """What an end-to-end test runs on: the cluster that KUBECONFIG names, else level D of ours."""
+    named = os.environ.get("KUBECONFIG")
+    if not named:
+        yield request.getfixturevalue("training")
+        return
+    connection = Api.connect(Path(named))
+    yield Cluster(Path(named), connection)
+    connection.client.close()

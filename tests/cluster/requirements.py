@@ -1,0 +1,71 @@
+"""What each level needs of the machine, and what of it is missing."""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+
+from tests.cluster import groups, images
+from tests.cluster.programs import program
+
+REQUIRED = "FASTGEN_CLUSTER_REQUIRED"
+"""The environment variable that, set to 1, makes a missing level a failure."""
+
+
+class Level(StrEnum):
+    """How much of a cluster is there; each level includes those before it."""
+
+    API = "api"
+    CONTROL_PLANE = "control_plane"
+    NODE = "node"
+    TRAINING = "training"
+
+
+_PROGRAMS = {
+    Level.API: ("etcd", "kube-apiserver", "kubectl", "jobset"),
+    Level.CONTROL_PLANE: ("kube-controller-manager", "kube-scheduler", "jobset", "kueue", "kwok"),
+    Level.NODE: ("kubelet", "kube-proxy", "coredns"),
+    Level.TRAINING: (),
+}
+_COMMANDS = {
+    Level.API: ("openssl", "setpriv"),
+    Level.CONTROL_PLANE: (),
+    Level.NODE: ("ip", "nsenter", "iptables", "nft", "containerd", "ctr", "runc", "conntrack"),
+    Level.TRAINING: (),
+}
+_CNI = Path("/usr/lib/cni/bridge")
+
+
+def missing(level: Level) -> str:
+    """Why this machine cannot have a level, in one line; empty if it can."""
+    order = list(Level)
+    needed = order[: order.index(level) + 1]
+    return "; ".join(reason for one in needed for reason in _reasons(one))
+
+
+def _reasons(level: Level) -> Iterator[str]:
+    if absent := [name for name in _PROGRAMS[level] if not program(name).exists()]:
+        why = "run make test-cluster" if shutil.which("go") else "the Go toolchain is not on PATH"
+        yield f"{_names(absent)} not built: {why}"
+    if absent := [name for name in _COMMANDS[level] if shutil.which(name) is None]:
+        yield f"{_names(absent)} not installed: run .ci/cluster-packages"
+    if level is Level.NODE:
+        yield from _of_a_node()
+    if level is Level.TRAINING and not images.trainer().exists():
+        yield f"no trainer image at {images.trainer()}: run make images"
+
+
+def _of_a_node() -> Iterator[str]:
+    if os.geteuid() != 0:
+        yield "only root may make network namespaces and containers"
+    if not (groups.ROOT / "pids").is_dir():
+        yield "control groups of version 1 wanted: the kubelet's set-up here was never tried on version 2"
+    if not _CNI.exists():
+        yield f"no {_CNI}: run .ci/cluster-packages"
+    if not images.base().exists():
+        yield f"no base image at {images.base()}: run make test-cluster"
+
+
+def _names(some: Iterable[str]) -> str:
+    return ", ".join(some)
