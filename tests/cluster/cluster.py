@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import time
+import uuid
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -55,8 +56,12 @@ class Cluster:
         return run(command, f"--kubeconfig={self.kubeconfig}", *arguments, stdin=said)
 
     @contextmanager
-    def namespace(self, name: str) -> Generator[str]:
-        """A namespace that enforces `restricted`, with its service account; deleted at the end."""
+    def namespace(self, prefix: str) -> Generator[str]:
+        """A namespace that enforces `restricted`, with its service account; deleted at the end.
+
+        Its name is new each time: one that is just being deleted takes nothing in.
+        """
+        name = f"{prefix}-{uuid.uuid4().hex[:6]}"
         self.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": _RESTRICTED}})
         place = {"name": "default", "namespace": name}
         self.api.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": place})

@@ -36,12 +36,6 @@ def of_container(name: str, uid: str, container: str) -> Path:
     return found
 
 
-def kill(name: str) -> None:
-    """Kill all that is in a node's pods, until nothing is left."""
-    while living := list(_inside(name)):
-        kill_all(living)
-
-
 def kill_all(pids: Iterable[int]) -> None:
     """Kill processes that need not be children of this one, and wait until each has ended."""
     handles: list[int] = []
@@ -59,7 +53,7 @@ def kill_all(pids: Iterable[int]) -> None:
 
 def remove(name: str) -> None:
     """Take the node's folders away, deepest first."""
-    for controller in controllers():
+    for controller in (p for p in ROOT.iterdir() if p.is_dir() and not p.is_symlink()):  # also the unified one
         folders = [p for p in (controller / name).rglob("*") if p.is_dir()]
         for folder in sorted(folders, key=lambda p: len(p.parts), reverse=True):
             folder.rmdir()
@@ -67,7 +61,8 @@ def remove(name: str) -> None:
             (controller / name).rmdir()
 
 
-def _inside(name: str) -> Iterator[int]:
+def inside(name: str) -> Iterator[int]:
+    """The processes of a node's pods."""
     for listing in (ROOT / _COUNTED / name).rglob("cgroup.procs"):
         yield from map(int, listing.read_text().split())
 

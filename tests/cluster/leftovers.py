@@ -37,11 +37,11 @@ def clean(state: Path) -> None:
     """Take away everything of a cluster whose files are below `state`; its daemons have ended."""
     nodes = sorted(path for path in state.glob("node*") if path.is_dir())
     spaces = [space for node in nodes for space in _pod_namespaces(node)]
-    for index in (int(node.name.removeprefix("node")) for node in nodes):
-        groups.kill(node_files.control_group(index))
-    groups.kill_all(_shims(state))
+    indices = [int(node.name.removeprefix("node")) for node in nodes]
+    for index, node in zip(indices, nodes, strict=True):
+        kill_pods(index, node)
     unmount_below(state)
-    for index in (int(node.name.removeprefix("node")) for node in nodes):
+    for index in indices:
         groups.remove(node_files.control_group(index))
     for name in spaces:
         if (network.NAMESPACES / name).exists():
@@ -62,9 +62,14 @@ def unmount_below(top: Path) -> None:
         run("umount", "--lazy", place)
 
 
-def kill_shims(node: Path) -> None:
-    """End containerd's helpers of a node; each keeps a container's output open."""
-    groups.kill_all(_shims(node))
+def kill_pods(index: int, node: Path) -> None:
+    """Kill all pods of a node whose containerd has ended, until nothing is left.
+
+    A container's first process ends only when a shim has reaped those that were started in it from outside, and a
+    shim without a containerd is slow: so the shims go together with the containers.
+    """
+    while living := [*groups.inside(node_files.control_group(index)), *_shims(node)]:
+        groups.kill_all(living)
 
 
 def _shims(top: Path) -> Iterator[int]:

@@ -71,8 +71,7 @@ class Node:
         for daemon in self.daemons:
             daemon.stop()
         self.daemons.clear()
-        groups.kill(node_files.control_group(self.index))
-        leftovers.kill_shims(self.folder)
+        leftovers.kill_pods(self.index, self.folder)
 
     def power_on(self) -> None:
         """Start again with the same disk: images are there, containers are not."""

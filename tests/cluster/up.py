@@ -1,0 +1,24 @@
+"""Holds a cluster up for a person: `python -m tests.cluster.up [NODES]`, until Ctrl-C."""
+
+import signal
+import sys
+
+from tests.cluster import images, local
+
+
+def main(count: int) -> None:
+    """Start that many nodes, with the trainer's image where there is one, and say how to reach them."""
+    with local.started(with_network=True) as machine:
+        machine.start_controllers()
+        machine.start_dns()
+        for index in range(1, count + 1):
+            node = machine.add_node(index)
+            if images.trainer().exists():
+                node.load(images.trainer())
+        print(f"export KUBECONFIG={machine.api.kubeconfig}", flush=True)
+        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+
+
+if __name__ == "__main__":
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1)
