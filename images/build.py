@@ -1,0 +1,126 @@
+"""`make images`: build both images and save them as docker archives. Without network in the build where the engine has none."""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from fastgen_k8s.errors import FastgenError, refuse
+from images.engine import Engine, engine
+from images.offline import base_image, empty, wheelhouse
+
+ROOT = Path(__file__).resolve().parent.parent
+EXTRAS: Mapping[str, str] = {"trainer": "train", "controller": "cluster"}
+"""Each image and the optional dependencies that it installs."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Build, save, and say how long each step took."""
+    parser = argparse.ArgumentParser(prog="python -m images.build", description=__doc__)
+    parser.add_argument("images", nargs="*", metavar="IMAGE", help="trainer, controller; both when none is named")
+    parser.add_argument("--base", help="the base image; by default Debian's Python where the engine has no network")
+    parser.add_argument("--torch", help="base, cpu, cu130, ...: see docs/images.md")
+    given = parser.parse_args(argv)
+    if unknown := sorted(set(given.images) - set(EXTRAS)):
+        parser.error(f"unknown image {unknown[0]!r}: there are {', '.join(EXTRAS)}")
+    try:
+        with engine(cache() / "engine") as running:
+            build(running, given.images or list(EXTRAS), given.base, given.torch)
+    except FastgenError as error:
+        return refuse(error)
+    return 0
+
+
+def cache() -> Path:
+    """Where the base image and a private engine's own images are kept from one build to the next."""
+    home = Path(os.environ.get("XDG_CACHE_HOME", "") or Path.home() / ".cache")
+    return Path(os.environ.get("FASTGEN_IMAGES_CACHE", "") or home / "fastgen-k8s" / "images")
+
+
+def build(running: Engine, images: Sequence[str], base: str | None, torch: str | None) -> None:
+    """Fetch what the build cannot, build each image, save each."""
+    wheels = ROOT.parent / "shared" / "wheels"  # a CPU build of torch, where one is at hand
+    local = wheels if any(wheels.glob("torch-*.whl")) else None
+    if running.private:
+        with step("wheelhouse"):
+            wheelhouse(ROOT, list(EXTRAS.values()), local)
+        if base is None:
+            with step("base"):
+                base = base_image(running, cache())
+    else:
+        empty(ROOT / "images" / "wheels")
+        torch = torch or "cpu"
+    version = stamp()
+    for image in images:
+        with step(f"build {image}"):
+            running.do(*command(image, version, base, torch, running.private))
+        with step(f"save {image}"):
+            save(running, image)
+        size = int(running.ask("image", "inspect", "--format", "{{.Size}}", test_name(image)))
+        print(f"{image}: {size / 1e6:.0f} MB, {names(image, version)[0]}", flush=True)
+
+
+def command(image: str, version: tuple[str, str], base: str | None, torch: str | None, offline: bool) -> list[str]:
+    """The client's words that build an image."""
+    arguments = {"VERSION": version[0], "REVISION": version[1]}
+    arguments |= {"BASE_IMAGE": base} if base else {}
+    arguments |= {"TORCH": torch} if torch and image == "trainer" else {}
+    return [
+        *("build", "--file", f"images/{image}.Dockerfile", "--progress", "plain", "--quiet"),
+        *(word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")),
+        *(word for name in names(image, version) for word in ("--tag", name)),
+        *(["--network", "none"] if offline else []),
+        str(ROOT),
+    ]
+
+
+def names(image: str, version: tuple[str, str]) -> tuple[str, str]:
+    """What an image is called: by what it was made from, and for tests."""
+    return f"fastgen-k8s/{image}:{version[0]}-{version[1]}", test_name(image)
+
+
+def test_name(image: str) -> str:
+    """The name that tests and the archive use."""
+    return f"fastgen-k8s/{image}:test"
+
+
+def archive(image: str) -> Path:
+    """Where an image is saved."""
+    return ROOT / "images" / "build" / f"{image}.tar"
+
+
+def stamp() -> tuple[str, str]:
+    """The project's version and the commit; `dirty` when the working tree differs from it."""
+    version = str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
+    words = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    found = subprocess.run(words, cwd=ROOT, check=False, capture_output=True, text=True)
+    return version, found.stdout.strip() or "unknown"
+
+
+def save(running: Engine, image: str) -> None:
+    """Write the archive, unless it holds this very image."""
+    path = archive(image)
+    path.parent.mkdir(exist_ok=True)
+    mark, found = path.with_suffix(".id"), running.ask("image", "inspect", "--format", "{{.Id}}", test_name(image))
+    if path.exists() and mark.exists() and mark.read_text() == found:
+        return
+    mark.unlink(missing_ok=True)
+    running.do("save", "--output", str(path), test_name(image))
+    mark.write_text(found)
+
+
+@contextmanager
+def step(name: str) -> Iterator[None]:
+    """Say how long something took."""
+    begun = time.monotonic()
+    yield
+    print(f"{name}: {time.monotonic() - begun:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
