@@ -1,0 +1,187 @@
+"""A training on three pods that loses, one after the other, everything it can lose, and still ends with the same losses.
+
+One job goes through all faults, in the order of this file; each test waits until all train again, and notes how long it
+took (`pytest -rP`, or the junit report). Nothing is asserted of a time.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fastgen_k8s.artifacts import store_at
+from fastgen_k8s.training.metrics import read_metrics
+from tests.cluster import pods
+from tests.cluster.cluster import Cluster
+from tests.cluster.conditions import holds
+from tests.cluster.launched import Listener, Place
+from tests.processes.runs import Run, largest_difference
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+
+TRAINERS = 3
+STEPS = 400
+SETTINGS = (f"train.steps={STEPS}", "train.global_batch=96", "train.ema={decay: 0.9, start: 0}")
+EXPERIMENT = "closed_form/gaussian_kd"
+
+
+class Training:
+    """The job, and what its pods say."""
+
+    def __init__(self, place: Place, job: str) -> None:
+        self.place, self.job = place, job
+        self.cluster, self.namespace = place.cluster, place.namespace
+        self.said = Listener(place, job)
+
+    def pod(self, trainer: int) -> str:
+        """The running pod of a trainer."""
+        chosen = f"fastgen-k8s.github.io/job={self.job},jobset.sigs.k8s.io/job-index={trainer}"
+        chosen += ",app.kubernetes.io/component=trainer"
+        found = self.cluster.watch_until("pods", lambda found: any(map(_runs, found.values())), self.namespace, selector=chosen)
+        return next(name for name, one in found.items() if _runs(one))
+
+    def agent(self, trainer: int) -> int:
+        """The process of a trainer's agent, as this machine numbers it."""
+        processes = self.cluster.pids_of(self.pod(trainer), self.namespace)
+        return next(one.pid for one in processes if one.inner == 1)
+
+    def worker(self, trainer: int) -> int:
+        """The process of a trainer's worker: forked from the agent's server."""
+        processes = self.cluster.pids_of(self.pod(trainer), self.namespace)
+        return max(processes, key=lambda one: one.inner if one.runs(["forkserver"]) else 0).pid
+
+    def counted(self, trainer: int) -> int:
+        """How many failures of a trainer its Job has counted."""
+        job = self.cluster.api.get("jobs.v1.batch", f"{self.job}-trainer-{trainer}", self.namespace)
+        return job.get("status", {}).get("failed", 0)
+
+    def trains(self, processes: int, after: float = 0.0, timeout: float = 180) -> float:
+        """When a group of so many processes, begun after a moment, has made its first step."""
+        begun = self.said.group(processes, after, timeout)
+        return self.said.step(begun.at, timeout=timeout).at
+
+
+def _runs(pod: pods.Object) -> bool:
+    return pods.phase(pod) == "Running" and "deletionTimestamp" not in pod["metadata"]
+
+
+@pytest.fixture(scope="module")
+def pairs(place: Place) -> dict[str, str]:
+    """Stage 1's pairs in the store, made on the cluster."""
+    prompts = f"{place.root}/prompts.txt"
+    store_at(place.root).put("prompts.txt", b"turning left\nturning right\n")
+    few = ("pairs.samples_per_prompt=64", "pairs.block_size=64", "pairs.solver_steps=8")
+    place.run("encode", "--experiment", EXPERIMENT, "--prompts", prompts, "--resource", "cpu_tiny", wait=True)
+    place.run("stage1", "--experiment", EXPERIMENT, "--resource", "cpu_tiny", *few, wait=True)
+    return {"conditions": f"{place.root}/encode", "pairs": f"{place.root}/stage1"}
+
+
+@pytest.fixture(scope="module")
+def training(place: Place, pairs: dict[str, str]) -> Iterator[Training]:
+    """Stage 2 on three pods, in the middle of it."""
+    given = ("--experiment", EXPERIMENT, "--nodes", f"1:{TRAINERS}", "--micro-batch", "4", "--save-every", "5")
+    habits = ("--log-every", "1", "--collective-timeout", "20", "--resource", "cpu_tiny")
+    job = place.run("stage2", *(word.replace("-", "_") if word.startswith("--") else word for word in (*given, *habits)), *SETTINGS)
+    found = Training(place, job)
+    found.trains(TRAINERS)
+    yield found
+    found.said.stop()
+
+
+Fault = Callable[[Training], None]
+
+
+def kill_worker(training: Training) -> None:
+    os.kill(training.worker(1), signal.SIGKILL)
+
+
+def kill_agent(training: Training) -> None:
+    os.kill(training.agent(1), signal.SIGKILL)
+
+
+def ask_agent(training: Training) -> None:
+    os.kill(training.agent(2), signal.SIGTERM)
+
+
+def delete(trainer: int) -> Fault:
+    return lambda training: training.cluster.delete_pod(training.pod(trainer), training.namespace)
+
+
+def delete_rendezvous(training: Training) -> None:
+    [store] = training.place.pods(training.job, "rendezvous")
+    training.cluster.delete_pod(store, training.namespace)
+
+
+@pytest.mark.parametrize(
+    ("what", "fault"),
+    [
+        ("kill -9 of a worker", kill_worker),
+        ("kill -9 of a worker, 2nd time in place", kill_worker),
+        ("kill -9 of a worker, 3rd time in place", kill_worker),
+        ("deletion of trainer 0's pod", delete(0)),
+        ("deletion of trainer 1's pod", delete(1)),
+        ("deletion of trainer 2's pod", delete(2)),
+        ("deletion of the rendezvous pod", delete_rendezvous),
+        ("kill -9 of an agent (2nd loss of trainer 1)", kill_agent),
+        ("exit 75 (2nd loss of trainer 2)", ask_agent),
+        ("deletion of trainer 0's pod, 2nd loss", delete(0)),
+        ("deletion of trainer 0's pod, 3rd loss", delete(0)),
+    ],
+)
+def test_all_train_again_after(
+    what: str, fault: Fault, training: Training, record_property: Callable[[str, object], None]
+) -> None:
+    training.said.step(time.monotonic())  # in the middle of it
+    at = time.monotonic()
+    fault(training)
+    begun = training.said.group(TRAINERS, at, timeout=180)
+    stepped = training.said.step(begun.at)
+    record_property(what, f"{begun.at - at:.1f} s to the group, {stepped.at - at:.1f} s to the next step")
+    print(f"{what}: {begun.at - at:.1f} s to the group, {stepped.at - at:.1f} s to the next step")
+
+
+def test_deletions_and_exit_75_are_not_counted_and_a_killed_agent_is(training: Training) -> None:
+    assert [training.counted(trainer) for trainer in range(TRAINERS)] == [0, 1, 0]
+
+
+def test_a_lost_node_is_left_and_used_again_when_it_is_back(training: Training) -> None:
+    cluster = training.cluster
+    lost = cluster.api.get("pods", training.pod(0), training.namespace)["spec"]["nodeName"]
+    at = time.monotonic()
+    cluster.power_off(lost)
+    try:
+        begun = training.said.wait(lambda line: "training" in line.text and "processes=" in line.text, at, 240)
+        stepped = training.said.step(begun.at)
+        print(f"node {lost} lost: {begun.at - at:.1f} s to the group, {stepped.at - at:.1f} s to the next step")
+    finally:
+        cluster.power_on(lost)
+    training.trains(TRAINERS, at, timeout=240)
+
+
+def test_with_the_nodes_cordoned_it_goes_on_smaller_and_grows_again(training: Training) -> None:
+    cluster, at = training.cluster, time.monotonic()
+    for node in cluster.machines:
+        cluster.cordon(node)
+    try:
+        cluster.delete_pod(training.pod(2), training.namespace)
+        smaller = training.trains(TRAINERS - 1, at)
+    finally:
+        for node in cluster.machines:
+            cluster.uncordon(node)
+    grown = training.trains(TRAINERS, smaller, timeout=240)
+    print(f"smaller after {smaller - at:.1f} s, grown again {grown - smaller:.1f} s later")
+
+
+def test_the_job_completes_with_the_losses_of_an_undisturbed_run(
+    training: Training, pairs: dict[str, str], tmp_path: Path
+) -> None:
+    assert holds(training.place.ended(training.job, timeout=600), "Completed")
+    undisturbed = Run(EXPERIMENT, SETTINGS, pairs, tmp_path / "alone", save_every=0)
+    assert undisturbed.finish().code == 0
+    lines = read_metrics(store_at(f"{training.place.root}/stage2"))
+    losses = [{name: value for name, value in line.items() if name != "time"} for line in lines]
+    assert [line["step"] for line in losses] == list(range(1, STEPS + 1))
+    assert largest_difference(undisturbed.losses(), losses) < 1e-5
