@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.cluster.daemons import run
 
-_DAYS = "30"
+_DAYS = "3650"  # Kueue replaces certificates that end within 90 days
 
 
 @dataclass(frozen=True)

@@ -190,9 +190,13 @@ class Cluster:
         self.wait_for("nodes", name, pods.is_ready, timeout=timeout)
         self._taint(name, [])
 
-    def cordon(self, name: str, *, off: bool = False) -> None:
-        """Let no new pod be put on a node, or (`off`) let it again."""
-        self.api.merge("nodes", name, {"spec": {"unschedulable": not off}})
+    def cordon(self, name: str) -> None:
+        """Let no new pod be put on a node."""
+        self.api.merge("nodes", name, {"spec": {"unschedulable": True}})
+
+    def uncordon(self, name: str) -> None:
+        """Let new pods be put on a node again."""
+        self.api.merge("nodes", name, {"spec": {"unschedulable": False}})
 
     def _taint(self, name: str, ours: list[Object]) -> None:
         """Set our taint or take it off; the controllers' own taints stay."""

@@ -5,7 +5,11 @@ from typing import cast
 from tests.cluster.api import Object
 
 
+def conditions(made: Object) -> list[Object]:
+    """The conditions of an object; a status may say null where it has none yet."""
+    return cast(list[Object], made.get("status", {}).get("conditions") or [])
+
+
 def holds(made: Object, kind: str) -> bool:
-    """Whether a condition is there and true; a status may say null where it has no conditions yet."""
-    found = cast(list[Object], made.get("status", {}).get("conditions") or [])
-    return any(one["type"] == kind and one["status"] == "True" for one in found)
+    """Whether a condition is there and true."""
+    return any(one["type"] == kind and one["status"] == "True" for one in conditions(made))

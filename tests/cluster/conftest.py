@@ -11,6 +11,7 @@ from tests.cluster.api import Api
 from tests.cluster.cluster import Cluster
 from tests.cluster.local import Local
 from tests.cluster.requirements import REQUIRED, Level, missing
+from tests.cluster.storage import Storage
 
 _HERE = Path(__file__).parent
 
@@ -82,6 +83,12 @@ def two_nodes(machine: Local, node: Cluster) -> Cluster:
     """Level C with a second node."""
     machine.add_node(2)
     return node
+
+
+@pytest.fixture(scope="session")
+def storage(machine: Local, node: Cluster) -> Storage:
+    """An S3 server of this machine, which pods reach over the bridge."""
+    return machine.start_storage()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Programs that run beside the tests: started, waited for until they answer, and gone when the tests are."""
 
-import signal
 import socket
 import ssl
 import subprocess
@@ -24,33 +23,24 @@ class Daemon:
     process: subprocess.Popen[bytes]
     log: Path
 
-    def check(self) -> None:
-        """Refuse to go on once it has ended."""
-        code = self.process.poll()
-        if code is not None:
-            raise ClusterFailed(f"{self.name}: wanted it running, found exit {code} ({self.log}: {self.said()})")
-
     def wait(self, ready: Callable[[], bool], timeout: float = 60) -> None:
-        """Until it answers; a program's first answer can only be asked for, so this asks 20 times a second."""
+        """Until it answers, or end it; a first answer can only be asked for, so this asks 20 times a second."""
         end = time.monotonic() + timeout
         while not ready():
-            self.check()
-            if time.monotonic() > end:
-                raise ClusterFailed(f"{self.name}: wanted it ready in {timeout:.0f} s ({self.log}: {self.said()})")
+            if self.process.poll() is not None or time.monotonic() > end:
+                self.stop()
+                found = f"exit {self.process.returncode}" if self.process.returncode != -9 else "no answer"
+                raise ClusterFailed(
+                    f"{self.name}: wanted it ready in {timeout:.0f} s, found {found} ({self.log}: {self.said()})"
+                )
             time.sleep(0.05)
 
     def said(self) -> str:
         """The end of its log."""
         return self.log.read_text(errors="replace")[-_LAST:].strip()
 
-    def stop(self, patience: float = 0) -> None:
-        """Ask for that long, then kill: the state goes with the cluster, so nothing has to be flushed."""
-        if patience:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(patience)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
+    def stop(self) -> None:
+        """Kill it: the state goes with the cluster, so nothing has to be flushed."""
         self.process.kill()
         self.process.wait()
 

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from tests.cluster.addresses import DNS_PORT, DNS_SERVICE, HOST
-from tests.cluster.api import Api, Object
+from tests.cluster.api import Api
 from tests.cluster.daemons import Daemon, answers, free_port, start
 from tests.cluster.programs import program
+from tests.cluster.services import outside
 
 
 def run(api: Api, folder: Path, logs: Path) -> Daemon:
@@ -13,7 +14,7 @@ def run(api: Api, folder: Path, logs: Path) -> Daemon:
     folder.mkdir(parents=True)
     ready = free_port()
     (folder / "Corefile").write_text(corefile(api.kubeconfig, ready))
-    for made in (*external_service("kube-dns", "kube-system", "53", DNS_PORT, DNS_SERVICE),):
+    for made in outside("kube-dns", "kube-system", 53, DNS_PORT, "TCP", "UDP", address=DNS_SERVICE):
         api.apply(made)
     daemon = start("coredns", (program("coredns"), f"-conf={folder / 'Corefile'}"), logs)
     daemon.wait(answers(f"http://127.0.0.1:{ready}/ready"))
@@ -36,25 +37,3 @@ def corefile(kubeconfig: Path, ready: int) -> str:
     }}
 }}
 """
-
-
-def external_service(name: str, namespace: str, port: str, target: int, address: str = "") -> tuple[Object, Object]:
-    """A Service without a selector, and where it leads: a port of the machine on the bridge, by TCP and UDP."""
-    protocols = ("TCP", "UDP") if port == "53" else ("TCP",)
-    place = {"name": name, "namespace": namespace}
-    asked = [{"name": p.lower(), "protocol": p, "port": int(port), "targetPort": target} for p in protocols]
-    service: Object = {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": place,
-        "spec": {"ports": asked} | ({"clusterIP": address} if address else {}),
-    }
-    endpoints: Object = {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": place | {"labels": {"kubernetes.io/service-name": name}},
-        "addressType": "IPv4",
-        "ports": [{"name": p.lower(), "protocol": p, "port": target} for p in protocols],
-        "endpoints": [{"addresses": [HOST], "conditions": {"ready": True}}],
-    }
-    return service, endpoints

@@ -8,6 +8,19 @@ from tests.cluster.images import BASE_IMAGE
 
 RESOURCE = "jobsets.v1alpha2.jobset.x-k8s.io"
 
+_TRAINER = {"jobset.sigs.k8s.io/replicatedjob-name": "trainer"}
+TRAINERS = ",".join(f"{key}={value}" for key, value in _TRAINER.items())
+GIVES_UP_SOON: list[Object] = [
+    {
+        "key": f"node.kubernetes.io/{why}",
+        "operator": "Exists",
+        "effect": "NoExecute",
+        "tolerationSeconds": 5,
+    }
+    for why in ("not-ready", "unreachable")
+]
+"""Tolerations: leave a node that does not answer after five seconds instead of five minutes."""
+
 
 def pod(command: list[str], *, image: str = BASE_IMAGE, grace: int = 5) -> Object:
     """A pod's spec that Pod Security admits under `restricted`."""
@@ -77,3 +90,25 @@ def placed(made: Object, selector: dict[str, str], tolerations: list[Object]) ->
 
 def completed(made: Object) -> bool:
     return holds(made, "Completed")
+
+
+def admitted(made: Object) -> bool:
+    """Whether it may run: nobody holds it back, and its Jobs have been made."""
+    return not made["spec"].get("suspend", False) and "replicatedJobsStatus" in made.get("status", {})
+
+
+def suspended(made: Object) -> bool:
+    return made["spec"].get("suspend", False) and holds(made, "Suspended")
+
+
+def spread(made: Object) -> Object:
+    """The same JobSet with no two trainers on one node."""
+    term = {
+        "labelSelector": {"matchLabels": _TRAINER},
+        "topologyKey": "kubernetes.io/hostname",
+    }
+    for job in made["spec"]["replicatedJobs"]:
+        if job["name"] == "trainer":
+            apart = {"requiredDuringSchedulingIgnoredDuringExecution": [term]}
+            job["template"]["spec"]["template"]["spec"]["affinity"] = {"podAntiAffinity": apart}
+    return made

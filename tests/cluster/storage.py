@@ -1,0 +1,72 @@
+"""Object storage for pods and tests alike: SeaweedFS as a process of this machine, on the bridge's address."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster.addresses import HOST
+from tests.cluster.api import Api
+from tests.cluster.daemons import Daemon, answers, start
+from tests.cluster.services import outside
+
+_PORT = 8333
+NAME = "s3"
+"""The Service that leads there, and the Secret with what a pod's environment needs."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """An S3 server: where this machine and where pods find it, and who may."""
+
+    access_key: str = "tests"
+    secret_key: str = "tests-secret"
+    region: str = "us-east-1"
+    endpoint: str = f"http://{HOST}:{_PORT}"
+    endpoint_in_pods: str = f"http://{NAME}:{_PORT}"
+
+    def environment(self, *, in_pods: bool = False) -> dict[str, str]:
+        """The standard variables of an S3 client."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_REGION": self.region,
+            "AWS_ENDPOINT_URL": self.endpoint_in_pods if in_pods else self.endpoint,
+        }
+
+    def offer(self, api: Api, namespace: str) -> None:
+        """Let the pods of a namespace use it: a Service and a Secret for their environment, both called `s3`."""
+        for made in outside(NAME, namespace, _PORT, _PORT, "TCP"):
+            api.apply(made)
+        place = {"name": NAME, "namespace": namespace}
+        said = self.environment(in_pods=True)
+        api.apply({"apiVersion": "v1", "kind": "Secret", "metadata": place, "stringData": said})
+
+
+def server() -> Path:
+    """The program; it comes with the Python packages of the tests."""
+    return Path(sys.executable).with_name("weed")
+
+
+def run(folder: Path, logs: Path) -> tuple[Daemon, Storage]:
+    """A server with one identity, ready. Its ports are the usual ones: nobody else has this address."""
+    made = Storage()
+    (folder / "data").mkdir(parents=True)
+    keys = {"accessKey": made.access_key, "secretKey": made.secret_key}
+    identity = {"name": "tests", "credentials": [keys], "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    command = (
+        server(),
+        "mini",
+        f"-dir={folder / 'data'}",
+        f"-ip={HOST}",
+        f"-ip.bind={HOST}",
+        f"-s3.port={_PORT}",
+        f"-s3.config={folder / 's3.json'}",
+        "-s3.port.iceberg=0",
+        "-webdav=false",
+        "-admin.ui=false",
+    )
+    daemon = start("weed", command, logs)
+    daemon.wait(answers(f"{made.endpoint}/healthz"))
+    return daemon, made
