@@ -19,13 +19,13 @@ class Opts(StructuredOpts):
     """Its name, at most 42 characters; none: made of the work."""
 
     queue: str | None = None
-    """Kueue's LocalQueue that admits it."""
+    """The queue that admits it: Kueue's LocalQueue, or Volcano's queue."""
 
     queue_priority: str | None = None
-    """Kueue's WorkloadPriorityClass."""
+    """Kueue's WorkloadPriorityClass; not for Volcano."""
 
     priority_class: str | None = None
-    """PriorityClass of the pods."""
+    """PriorityClass of the pods, and of a job of Volcano."""
 
     service_account: str = "fastgen-trainer"
     """Whose workload identity the pods have; its token is not mounted."""
@@ -49,13 +49,13 @@ class Opts(StructuredOpts):
     """Seconds after which the finished job is removed."""
 
     deadline: int | None = None
-    """Seconds that the job may take."""
+    """Seconds that the job may take; not for Volcano."""
 
     cache_gib: int = 50
     """Disk of a pod for what it reads from the store."""
 
     suspend: bool = False
-    """Put the job there without starting it."""
+    """Put the job there without starting it; not for Volcano."""
 
     def cluster(self) -> Cluster:
         """The checked value; Misdescribed for the first that is wrong."""

@@ -1,4 +1,4 @@
-"""What a JobSet and its pods say of themselves: the state of an application, and the exit code that explains it."""
+"""What a job and its pods say of themselves: the state of an application, and the exit code that explains it."""
 # pyright: reportMissingTypeStubs=false
 
 import re
@@ -15,7 +15,19 @@ Found = Mapping[str, Any]
 CANCELLED = f"{GROUP}/cancelled"  # annotation: suspended for good
 COMPONENT = "app.kubernetes.io/component"
 INDEX = "jobset.sigs.k8s.io/job-index"  # label: which trainer
+TASK_INDEX = "volcano.sh/task-index"  # the same of Volcano
 _RULE = re.compile(r"failed with exit code (\d+) matching FailJob rule")
+_PHASES = {
+    "Running": AppState.RUNNING,
+    "Restarting": AppState.RUNNING,  # one pod is replaced, the others go on
+    "Completing": AppState.RUNNING,
+    "Terminating": AppState.RUNNING,
+    "Completed": AppState.SUCCEEDED,
+    "Failed": AppState.FAILED,
+    "Terminated": AppState.FAILED,
+    "Aborting": AppState.CANCELLED,
+    "Aborted": AppState.CANCELLED,
+}
 
 
 class Replica(NamedTuple):
@@ -30,7 +42,7 @@ class Replica(NamedTuple):
     why: str  # it waits, or ended badly
 
 
-def app_state(jobset: Found) -> AppState:
+def jobset_state(jobset: Found) -> AppState:
     """The state of the application that a JobSet runs."""
     conditions = {one["type"]: one["status"] == "True" for one in jobset.get("status", {}).get("conditions", ())}
     if conditions.get("Completed"):
@@ -44,12 +56,23 @@ def app_state(jobset: Found) -> AppState:
     return AppState.RUNNING if ready and not jobset["spec"].get("suspend") else AppState.PENDING
 
 
+def vcjob_state(vcjob: Found) -> AppState:
+    """The state of the application that a Job of Volcano runs; before it was looked at, it has none of its own."""
+    phase = vcjob.get("status", {}).get("state", {}).get("phase")
+    return _PHASES.get(phase, AppState.PENDING)
+
+
+def number(pod: Found) -> int:
+    """Which replica of its role a pod is."""
+    labels = pod["metadata"]["labels"]
+    return int(labels.get(INDEX, labels.get(TASK_INDEX, 0)))
+
+
 def replicas(pods: Iterable[Found]) -> list[Replica]:
     """Each role's replicas by their newest pods."""
     newest: dict[tuple[str, int], Found] = {}
     for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"])):
-        labels = pod["metadata"]["labels"]
-        newest[labels[COMPONENT], int(labels.get(INDEX, 0))] = pod
+        newest[pod["metadata"]["labels"][COMPONENT], number(pod)] = pod
     return [_replica(role, index, pod) for (role, index), pod in sorted(newest.items())]
 
 

@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from torchx.specs import AppDef, Resource, Role, VolumeMount
+from torchx.specs import AppDef, Resource, Role, VolumeMount, macros
 
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.launch.app import PLACED
@@ -35,6 +35,12 @@ def trainers(app: AppDef) -> int:
     return _role(app).num_replicas
 
 
+def fewest_trainers(app: AppDef) -> int:
+    """How many pods can do the work."""
+    role = _role(app)
+    return role.num_replicas if role.min_replicas is None else role.min_replicas
+
+
 def meets(app: AppDef) -> bool:
     """Whether the pods work together in one process group, and need a place to meet."""
     return trainers(app) > 1 and KINDS[work_of(app).kind].elastic
@@ -44,7 +50,8 @@ def trainer_pod(app: AppDef, cluster: Cluster, job: str, endpoint: str | None) -
     """The template of a pod that works; `endpoint` is where the pods meet, if they do."""
     role, kind = _role(app), work_of(app).kind
     grace = int(_placed(role, "grace") or 60)
-    environment = role.env | {
+    mine = f"{cluster.namespace}:{job}"  # what TorchX's commands know this application by
+    environment = {name: value.replace(macros.app_id, mine) for name, value in role.env.items()} | {
         "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(grace),
         "FASTGEN_CACHE": CACHE,
         "FASTGEN_CACHE_GIB": str(max(1, cluster.cache_gib - 1)),  # below what the kubelet evicts for

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from torchx.specs import AppState
 
-from fastgen_k8s.launch.outcome import CANCELLED, INDEX, Found, app_state, exit_code, replicas, worst
+from fastgen_k8s.launch.outcome import CANCELLED, INDEX, Found, jobset_state, exit_code, replicas, worst
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def jobset(*conditions: str, ready: int = 0, suspend: bool = False, annotations:
     ],
 )
 def test_the_conditions_of_a_job_are_its_state(found: Found, state: AppState) -> None:
-    assert app_state(found) == state
+    assert jobset_state(found) == state
 
 
 def pod(index: int, created: str, phase: str = "Running", **status: Any) -> Found:

@@ -111,10 +111,9 @@ def torchx(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("scheduler", ["local_cwd", "kubernetes"])
-def test_a_dry_run_needs_no_cluster_and_no_torch(scheduler: str, gaussian_conditions: Path) -> None:
+def test_a_dry_run_shows_what_would_run(gaussian_conditions: Path) -> None:
     given = ["--experiment", "closed_form/gaussian_kd", "--conditions", str(gaussian_conditions)]
-    shown = torchx("run", "--dryrun", "-s", scheduler, "components/stage1.py", *given)
+    shown = torchx("run", "--dryrun", "-s", "local_cwd", "components/stage1.py", *given)
     assert shown.returncode == 0, shown.stderr
     assert "fastgen_k8s.agent" in shown.stdout
 
@@ -143,6 +142,7 @@ def test_a_mistake_is_one_line_and_an_exit_code(words: list[str], code: int, sai
     "words",
     [
         ["run", "-s", "jobset", "components/stage1.py", *REMOTE],
+        ["run", "-s", "kubernetes", "components/stage1.py", *REMOTE],
         ["status", "jobset://torchx/fastgen:kd"],
         ["describe", "jobset://torchx/fastgen:kd"],
         ["list", "-s", "jobset"],
@@ -150,7 +150,7 @@ def test_a_mistake_is_one_line_and_an_exit_code(words: list[str], code: int, sai
         ["cancel", "jobset://torchx/fastgen:kd"],
         ["delete", "jobset://torchx/fastgen:kd"],
     ],
-    ids=lambda words: words[0],
+    ids=lambda words: "-".join(words[:3:2]) if words[0] == "run" else words[0],
 )
 @pytest.mark.parametrize(
     ("kubeconfig", "code", "wanted"),
@@ -199,10 +199,16 @@ def test_a_cluster_is_not_asked_about_what_is_wrong_before(words: list[str], sai
 
 
 @pytest.mark.processes
-def test_a_dry_run_is_one_object_that_kubectl_can_apply() -> None:
-    shown = torchx("run", "--dryrun", "-s", "jobset", "components/stage1.py", *REMOTE, "--nodes", "3")
+@pytest.mark.parametrize(
+    ("scheduler", "wanted"), [("jobset", "jobset.x-k8s.io/v1alpha2"), ("kubernetes", "batch.volcano.sh/v1alpha1")]
+)
+def test_a_dry_run_needs_no_cluster_and_is_one_object_that_kubectl_can_apply(
+    scheduler: str, wanted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    shown = torchx("run", "--dryrun", "-s", scheduler, "components/stage1.py", *REMOTE, "--nodes", "3")
     _, _, request = shown.stdout.partition("=== SCHEDULER REQUEST ===")
-    assert yaml.safe_load(request)["kind"] == "JobSet"
+    assert yaml.safe_load(request)["apiVersion"] == wanted
 
 
 @pytest.mark.processes

@@ -1,0 +1,119 @@
+"""TorchX's view of a cluster, for every backend: submit, status, describe, list, log, cancel and delete."""
+# pyright: reportMissingTypeStubs=false
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import yaml
+from torchx.schedulers.api import DescribeAppResponse, ListAppResponse, Scheduler, Stream, filter_regex
+from torchx.specs import AppDef, AppDryRunInfo, AppState, CfgVal, ReplicaStatus, Role, RoleStatus, runopts
+
+from fastgen_k8s.errors import Misdescribed
+from fastgen_k8s.launch.api import Api
+from fastgen_k8s.launch.jobs import Backend, Jobs
+from fastgen_k8s.launch.options import Opts
+from fastgen_k8s.launch.outcome import Replica, exit_code, replicas
+
+
+class Request(dict[str, Any]):
+    """An object that prints itself as YAML: what `--dryrun` shows goes through `kubectl apply`."""
+
+    def __str__(self) -> str:
+        return yaml.safe_dump(dict(self), sort_keys=False)
+
+
+class ClusterScheduler(Scheduler[Opts]):
+    """The jobs of one cluster that a backend runs; an application's id is namespace:name."""
+
+    def __init__(self, name: str, session_name: str, runs: Backend) -> None:
+        super().__init__(name, session_name)
+        self._runs = runs
+        self._jobs: Jobs | None = None
+
+    @property
+    def jobs(self) -> Jobs:
+        """The cluster, looked for when it is needed: a dry run needs none."""
+        self._jobs = self._jobs or Jobs(Api(), self._runs)
+        return self._jobs
+
+    def _run_opts(self) -> runopts:
+        return Opts.as_runopts()
+
+    def _submit_dryrun(self, app: AppDef, cfg: Opts) -> AppDryRunInfo[Request, Opts]:
+        return AppDryRunInfo(Request(self._runs.render(app, cfg.cluster())), str)
+
+    def schedule(self, dryrun_info: AppDryRunInfo[Request, Any]) -> str:
+        """Create the job."""
+        self.jobs.submit(dryrun_info.request)
+        meta = dryrun_info.request["metadata"]
+        return f"{meta['namespace']}:{meta['name']}"
+
+    def describe(self, app_id: str) -> DescribeAppResponse | None:
+        """State, replicas and exit code of a job; None when there is none."""
+        where = _split(app_id)
+        found = self.jobs.find(*where)
+        if found is None:
+            return None
+        pods = self.jobs.pods(*where)
+        state, seen = self._runs.state(found), replicas(pods)
+        code = exit_code(self.jobs.jobs(*where), pods) if state == AppState.FAILED else None
+        roles = {one.role: [other for other in seen if other.role == one.role] for one in seen}
+        return DescribeAppResponse(
+            app_id=app_id,
+            state=state,
+            msg="; ".join([f"{one.role}/{one.number} {one.why}" for one in seen if one.why]) or self._runs.said(found),
+            structured_error_msg=json.dumps({} if code is None else {"exit_code": code}),
+            roles=[Role(name=role, image="", num_replicas=len(each)) for role, each in roles.items()],
+            roles_statuses=[RoleStatus(role, [_status(one) for one in each]) for role, each in roles.items()],
+        )
+
+    def describe_native(self, app_id: str) -> AppDryRunInfo[Request, Any] | None:
+        """The job as it is in the cluster."""
+        found = self.jobs.find(*_split(app_id))
+        return None if found is None else AppDryRunInfo(Request(found), str)
+
+    def log_iter(
+        self,
+        app_id: str,
+        role_name: str,
+        k: int = 0,
+        regex: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        should_tail: bool = False,
+        streams: Stream | None = None,
+    ) -> Iterable[str]:
+        """The lines of all pods that replica `k` had and that the cluster still has, the oldest first."""
+        if until is not None or streams not in (None, Stream.COMBINED):
+            raise Misdescribed("logs of pods: wanted both streams and no end, found --until or one stream")
+        query = {} if since is None else {"sinceSeconds": str(max(1, int((datetime.now() - since).total_seconds())))}
+        lines = (f"{line}\n" for line in self.jobs.log(*_split(app_id), role_name, k, should_tail, query))
+        return filter_regex(regex, lines) if regex else lines
+
+    def _cancel_existing(self, app_id: str) -> None:
+        self.jobs.cancel(*_split(app_id))
+
+    def _delete_existing(self, app_id: str) -> None:
+        self.jobs.delete(*_split(app_id))
+
+    def list(self, cfg: Mapping[str, CfgVal] | None = None) -> list[ListAppResponse]:
+        """Our jobs in a namespace."""
+        namespace = str((cfg or {}).get("namespace") or Opts().namespace)
+        found = self.jobs.ours(namespace)
+        return [ListAppResponse(f"{namespace}:{one['metadata']['name']}", self._runs.state(one)) for one in found]
+
+
+def _split(app_id: str) -> tuple[str, str]:
+    namespace, separator, name = app_id.partition(":")
+    if not (namespace and separator and name):
+        raise Misdescribed(f"wanted an application as namespace:name, found {app_id!r}")
+    return namespace, name
+
+
+def _status(one: Replica) -> ReplicaStatus:
+    ended = {} if one.code is None else {"exit_code": one.code}
+    return ReplicaStatus(
+        id=one.number, role=one.role, state=one.state, hostname=one.node, structured_error_msg=json.dumps(ended)
+    )

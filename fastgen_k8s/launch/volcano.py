@@ -1,0 +1,98 @@
+"""An application as a Job of Volcano: a task for each role, exit codes first, the end when the work is published.
+
+Volcano's own program was not run against this shape, which follows its sources and what a 1.14.4 was seen to do.
+"""
+# pyright: reportMissingTypeStubs=false
+
+from collections.abc import Mapping
+
+from torchx.specs import AppDef
+
+from fastgen_k8s.errors import PERMANENT, Misdescribed
+from fastgen_k8s.launch.cluster import GROUP, Cluster
+from fastgen_k8s.launch.command import job_name
+from fastgen_k8s.launch.pod import (
+    PORT,
+    RENDEZVOUS,
+    TRAINER,
+    Data,
+    check_shared,
+    fewest_trainers,
+    labels,
+    meets,
+    rendezvous_pod,
+    trainer_pod,
+    trainers,
+    work_of,
+)
+
+API_VERSION = "batch.volcano.sh/v1alpha1"
+_CRASHES = 3  # of each trainer's pods, in one sum: Volcano counts for the whole job
+_SVC = ("--publish-not-ready-addresses", "--disable-network-policy")  # agents meet before they are ready; ours hold
+_LACKS: Mapping[str, str] = {
+    "queue_priority": "that is Kueue's: give priority_class",
+    "deadline": "Volcano ends no job by the clock",
+    "suspend": "a job of Volcano starts when its queue lets it",
+}
+
+
+def vcjob(app: AppDef, cluster: Cluster) -> Data:
+    """The Job of an application; Misdescribed for a place, image, name or option that Volcano cannot use.
+
+    A task is complete when *all* its replicas have succeeded, and an elastic one may never have them all: so where
+    there are several trainers, also such as never meet, a task of one pod waits until the work is published and ends
+    the job. The gang is that pod and the fewest trainers.
+    """
+    check_shared(app)
+    _check_offered(cluster)
+    work = work_of(app)
+    job = job_name(work, cluster.job)
+    several = trainers(app) > 1
+    endpoint = f"{job}-{RENDEZVOUS}-0.{job}:{PORT}" if meets(app) else None
+    pod = trainer_pod(app, cluster, job, endpoint)
+    tasks = [_task(TRAINER, trainers(app), fewest_trainers(app), pod, ends=not several)]
+    if several:
+        pod = rendezvous_pod(app, cluster, job, ["--until", work.output])
+        tasks.insert(0, _task(RENDEZVOUS, 1, 1, pod, ends=True))
+    optional: Data = {
+        "priorityClassName": cluster.priority_class,
+        "ttlSecondsAfterFinished": cluster.ttl,
+        "plugins": {"svc": list(_SVC)} if endpoint else None,
+    }
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Job",
+        "metadata": {
+            "name": job,
+            "namespace": cluster.namespace,
+            "labels": {**cluster.labels, **labels(app, job, "job")},
+            "annotations": {f"{GROUP}/experiment": work.experiment, f"{GROUP}/output": work.output},
+        },
+        "spec": {
+            "schedulerName": "volcano",
+            "queue": cluster.queue or "default",
+            "minAvailable": fewest_trainers(app) + several,
+            "maxRetry": _CRASHES * trainers(app) + 1,  # the count that ends the job; 0 would become 3
+            **{name: value for name, value in optional.items() if value is not None},
+            "tasks": tasks,
+        },
+    }
+
+
+def _task(name: str, replicas: int, fewest: int, pod: Data, ends: bool) -> Data:
+    """The first policy that fits decides, so exit codes come before the event that each failure raises.
+
+    A pod that was deleted (evicted, preempted, its node lost) has no policy: Volcano then just makes it anew, while
+    RestartPod would count it, and remove and remake the job's Service as well.
+    """
+    policies: list[Data] = [{"exitCode": code, "action": "TerminateJob"} for code in sorted(PERMANENT)]
+    policies.append({"event": "PodFailed", "action": "RestartPod"})
+    if ends:
+        policies.append({"event": "TaskCompleted", "action": "CompleteJob"})
+    return {"name": name, "replicas": replicas, "minAvailable": fewest, "policies": policies, "template": pod}
+
+
+def _check_offered(cluster: Cluster) -> None:
+    for name, value in cluster.canonical().items():
+        if name in _LACKS:
+            raise Misdescribed(f"{name}: wanted none on Volcano, found {value!r}: {_LACKS[name]}")
