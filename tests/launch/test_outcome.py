@@ -7,7 +7,18 @@ from typing import Any
 import pytest
 from torchx.specs import AppState
 
-from fastgen_k8s.launch.outcome import CANCELLED, INDEX, Found, jobset_state, exit_code, replicas, worst
+from fastgen_k8s.launch.outcome import (
+    CANCELLED,
+    INDEX,
+    TASK_INDEX,
+    Found,
+    exit_code,
+    jobset_state,
+    number,
+    replicas,
+    vcjob_state,
+    worst,
+)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +66,35 @@ def jobset(*conditions: str, ready: int = 0, suspend: bool = False, annotations:
 )
 def test_the_conditions_of_a_job_are_its_state(found: Found, state: AppState) -> None:
     assert jobset_state(found) == state
+
+
+@pytest.mark.parametrize(
+    ("phase", "state"),
+    [
+        ("Pending", AppState.PENDING),
+        ("Running", AppState.RUNNING),
+        ("Restarting", AppState.RUNNING),  # the others go on
+        ("Completing", AppState.RUNNING),
+        ("Completed", AppState.SUCCEEDED),
+        ("Terminating", AppState.RUNNING),
+        ("Terminated", AppState.FAILED),
+        ("Failed", AppState.FAILED),
+        ("Aborting", AppState.CANCELLED),
+        ("Aborted", AppState.CANCELLED),
+    ],
+)
+def test_the_phase_of_a_volcano_job_is_its_state(phase: str, state: AppState) -> None:
+    assert vcjob_state({"metadata": {}, "status": {"state": {"phase": phase}}}) == state
+
+
+@pytest.mark.parametrize("status", [{}, {"status": {}}, {"status": {"state": {}}}])
+def test_a_volcano_job_that_nobody_looked_at_yet_is_pending(status: Found) -> None:
+    assert vcjob_state({"metadata": {}, **status}) == AppState.PENDING
+
+
+@pytest.mark.parametrize(("labels", "index"), [({INDEX: "2"}, 2), ({TASK_INDEX: "1"}, 1), ({}, 0)])
+def test_each_backend_says_by_a_label_which_replica_a_pod_is(labels: dict[str, str], index: int) -> None:
+    assert number({"metadata": {"labels": labels}}) == index
 
 
 def pod(index: int, created: str, phase: str = "Running", **status: Any) -> Found:

@@ -1,0 +1,54 @@
+"""Works as both backends render them, and where each keeps its pods."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastgen_k8s.launch.app import app
+from fastgen_k8s.launch.cluster import Cluster
+from fastgen_k8s.launch.jobs import Backend
+from fastgen_k8s.launch.jobsets import JOBSET
+from fastgen_k8s.launch.vcjobs import VOLCANO
+from fastgen_k8s.pipeline.work import Execution, Kind, Placement, Work
+
+BACKENDS: Mapping[str, Backend] = {"jobset": JOBSET, "volcano": VOLCANO}
+TRAIN = Work(
+    kind="train",
+    experiment="closed_form/gaussian_kd",
+    inputs={"pairs": "s3://bucket/pairs"},
+    output="s3://bucket/out",
+)
+
+
+def work(kind: Kind) -> Work:
+    """A work of a kind that reads nothing."""
+    return TRAIN.model_copy(update={"kind": kind, "inputs": {}})
+
+
+def rendered(
+    backend: str,
+    work: Work = TRAIN,
+    image: str = "fastgen-k8s/trainer:1",
+    cluster: dict[str, Any] | None = None,
+    **placement: Any,
+) -> dict[str, Any]:
+    """The object that a backend puts into the cluster."""
+    application = app(work, Placement.parse(placement, "test"), Execution(), image)
+    return BACKENDS[backend].render(application, Cluster.parse(cluster or {}, "test"))
+
+
+def pods(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The template of each role's pods."""
+    if found["kind"] == "JobSet":
+        return {one["name"]: one["template"]["spec"]["template"] for one in found["spec"]["replicatedJobs"]}
+    return {one["name"]: one["template"] for one in found["spec"]["tasks"]}
+
+
+def container(found: dict[str, Any], role: str = "trainer") -> dict[str, Any]:
+    """The one container of a role's pods."""
+    [only] = pods(found)[role]["spec"]["containers"]
+    return only
+
+
+def environment(found: dict[str, Any], role: str = "trainer") -> dict[str, str]:
+    """What a role's pods are told by plain variables."""
+    return {one["name"]: one.get("value", "") for one in container(found, role)["env"]}
