@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, cast
 
 import yaml
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from fastgen_k8s import __version__
 from fastgen_k8s.config import Config, nearest, read_yaml
@@ -18,6 +18,12 @@ OBJECT_KIND = "DistillationPipeline"
 IMAGE = f"fastgen-k8s/trainer:{__version__}"
 
 Name = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", max_length=40)]
+Key = Annotated[str, Field(max_length=63)]  # of an input or of a fact
+Override = Annotated[str, Field(max_length=4096)]
+Uri = Annotated[str, Field(max_length=1024)]
+Image = Annotated[str, Field(max_length=512)]
+Number = Annotated[float, Field(ge=-1e12, le=1e12)]
+Seconds = Annotated[int, Field(gt=0, le=31_536_000)]  # a year
 
 MADE_BY: Mapping[str, tuple[Kind, ...]] = {
     "conditions": ("encode",),
@@ -31,8 +37,8 @@ MADE_BY: Mapping[str, tuple[Kind, ...]] = {
 class Bound(Config):
     """What a number that a stage's artifact records must lie within."""
 
-    min: float | None = None
-    max: float | None = None
+    min: Number | None = None
+    max: Number | None = None
 
     @model_validator(mode="after")
     def _can_hold(self) -> Self:
@@ -56,16 +62,18 @@ class Stage(Config):
 
     name: Name
     kind: Kind
-    experiment: str
-    overrides: tuple[str, ...] = ()
-    inputs: Mapping[str, str] = {}  # name -> an earlier stage, or a URI
-    needs: tuple[str, ...] = ()  # earlier stages to wait for besides the inputs
-    image: str | None = None  # None: the pipeline's
+    experiment: Annotated[str, Field(max_length=128)]
+    overrides: Annotated[tuple[Override, ...], Field(max_length=64)] = ()
+    inputs: Annotated[Mapping[Key, Uri], Field(max_length=64)] = {}  # name -> an earlier stage, or a URI
+    needs: Annotated[tuple[Name, ...], Field(max_length=64)] = ()  # earlier stages to wait for besides the inputs
+    image: Image | None = None  # None: the pipeline's
     placement: Placement = Placement()
     execution: Execution = Execution()
-    gate: Mapping[str, Bound] = {}  # facts of the artifact that must hold before anything follows
-    retries: NonNegativeInt = 1  # new jobs after a crash or an I/O failure
-    deadline: PositiveInt | None = None  # seconds that one job may take
+    gate: Annotated[
+        Mapping[Key, Bound], Field(max_length=32)
+    ] = {}  # facts of the artifact that must hold before anything follows
+    retries: Annotated[int, Field(ge=0, le=100)] = 1  # new jobs after a crash or an I/O failure
+    deadline: Seconds | None = None  # seconds that one job may take
 
     def work(self, output: str, inputs: Mapping[str, str]) -> Work:
         """The work of this stage, with real places."""
@@ -79,10 +87,10 @@ class Stage(Config):
 class Pipeline(Config):
     """What is distilled, from start to end; the stages stand in an order in which they can run."""
 
-    image: str = IMAGE
-    root: str | None = None  # where the stages' outputs go; `--root` replaces it
+    image: Image = IMAGE
+    root: Uri | None = None  # where the stages' outputs go; `--root` replaces it
     backend: Literal["jobset", "volcano"] = "jobset"  # of a cluster; a local run has its own
-    queue: str | None = None
+    queue: Annotated[str, Field(max_length=253)] | None = None
     stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=64)]
 
     @model_validator(mode="after")

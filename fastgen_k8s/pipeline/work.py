@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
-from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
+from pydantic import Field, PositiveInt, field_validator
+from pydantic.config import JsonDict
 
 from fastgen_k8s.artifacts import FileEntry, find_artifact
 from fastgen_k8s.config import Config, digest
@@ -66,15 +67,20 @@ class Work(Config):
         return words + (["--expect-digest", self.expect_digest] if self.expect_digest else [])
 
 
+_NODES: JsonDict = {"x-kubernetes-int-or-string": True, "minimum": 1, "maximum": 9999}
+
+
 class Placement(Config):
     """Where a stage runs and how big; never hashed."""
 
-    nodes: Annotated[str, Field(pattern=r"^[1-9]\d*(:[1-9]\d*)?$")] = "1"  # count, or min:max
-    processes: PositiveInt = 1  # per node
-    micro_batch: PositiveInt | None = None  # per process; None: the whole share of the global batch
-    resource: str | None = None
+    nodes: Annotated[
+        str, Field(pattern=r"^[1-9][0-9]{0,3}(:[1-9][0-9]{0,3})?$", max_length=9, json_schema_extra=_NODES)
+    ] = "1"  # count, or min:max
+    processes: Annotated[int, Field(gt=0, le=1024)] = 1  # per node
+    micro_batch: Annotated[int, Field(gt=0, le=65_536)] | None = None  # per process; None: its share of global_batch
+    resource: Annotated[str, Field(max_length=63)] | None = None
     pool: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)] | None = None  # of nodes
-    grace: PositiveInt = 60  # seconds for a step and a checkpoint after SIGTERM
+    grace: Annotated[int, Field(gt=0, le=86_400)] = 60  # seconds for a step and a checkpoint after SIGTERM
 
     @field_validator("nodes", mode="before")
     @classmethod
@@ -103,11 +109,11 @@ class Placement(Config):
 class Execution(Config):
     """Habits of a run; never hashed."""
 
-    log_every: PositiveInt = 10  # steps
-    save_every: NonNegativeInt = 100  # steps; 0: at the end only
-    keep: PositiveInt = 2  # newest checkpoints
-    trackers: tuple[Literal["tensorboard", "wandb"], ...] = ("tensorboard",)
-    collective_timeout: PositiveInt = 60  # seconds after which a peer counts as lost
+    log_every: Annotated[int, Field(gt=0, le=1_000_000)] = 10  # steps
+    save_every: Annotated[int, Field(ge=0, le=1_000_000)] = 100  # steps; 0: at the end only
+    keep: Annotated[int, Field(gt=0, le=10_000)] = 2  # newest checkpoints
+    trackers: Annotated[tuple[Literal["tensorboard", "wandb"], ...], Field(max_length=8)] = ("tensorboard",)
+    collective_timeout: Annotated[int, Field(gt=0, le=86_400)] = 60  # seconds after which a peer counts as lost
 
     def argv(self) -> list[str]:
         """The flags that differ from the defaults."""
