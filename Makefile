@@ -9,15 +9,16 @@ DEMO ?= demo
 export OMP_NUM_THREADS := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo check test test-cluster bench soak format constraints clean
+.PHONY: setup demo check test test-cluster manifests bench soak format constraints clean
 
 setup: $(READY)
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt tools.txt
 	@begun=$$(date +%s); \
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
 	test -x $(UV) || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; \
-	$(UV) pip install --quiet -c constraints.txt -e '.[train,cluster,dev]' && touch $@ && \
+	$(UV) pip install --quiet -c constraints.txt -e '.[train,cluster,dev]' && \
+	$(UV) pip install --quiet --no-deps -r tools.txt && touch $@ && \
 	echo "installed in $$(( $$(date +%s) - begun )) s: $$(du -sh $(VENV) | cut -f1) in $(VENV) (not part of any time below)"
 
 demo: $(READY)
@@ -40,6 +41,9 @@ test: check
 test-cluster: $(READY)
 	@$(BIN)/python -m tests.cluster.prepare
 	$(BIN)/pytest -m "cluster and not soak" tests
+
+manifests: $(READY)
+	$(BIN)/python -m fastgen_k8s.controller.crd > crd.new && mv crd.new manifests/base/crd.yaml
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
