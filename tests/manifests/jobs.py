@@ -1,0 +1,27 @@
+"""A training job as the launcher renders it, for checks of the manifests around it."""
+
+from typing import Any, cast
+
+from fastgen_k8s.launch.app import app
+from fastgen_k8s.launch.cluster import Cluster
+from fastgen_k8s.launch.jobset import jobset
+from fastgen_k8s.pipeline.work import Execution, Placement, Work
+
+WORK = Work(
+    kind="train",
+    experiment="closed_form/gaussian_kd",
+    inputs={"pairs": "s3://fastgen-artifacts/pairs"},
+    output="s3://fastgen-artifacts/out",
+)
+
+
+def job(**placement: Any) -> dict[str, Any]:
+    """The JobSet of a job of two trainers that meet."""
+    placed = Placement.parse({"nodes": "2", **placement}, "test")
+    return cast("dict[str, Any]", jobset(app(WORK, placed, Execution(), "fastgen-k8s/trainer:1"), Cluster(job="kd")))
+
+
+def templates(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The pod templates of a JobSet, by the name of the replicated job."""
+    jobs = cast("list[dict[str, Any]]", found["spec"]["replicatedJobs"])
+    return {one["name"]: one["template"]["spec"]["template"] for one in jobs}

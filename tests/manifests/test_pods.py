@@ -1,0 +1,77 @@
+"""Every pod of ours would be admitted where `restricted` is enforced, and asks for what it uses."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.manifests.jobs import job, templates
+from tests.manifests.render import OVERLAYS, render, said
+from tests.manifests.restricted import Pod, containers, violations
+
+
+def pods() -> dict[str, Pod]:
+    """The pod specs of all workloads of the overlays and of a training job, by name."""
+    rendered = {
+        f"{folder}: {said(made)}": made["spec"]
+        for folder in OVERLAYS
+        for made in render(folder)
+        if made["kind"] in {"Deployment", "StatefulSet", "DaemonSet", "Job"}
+    }
+    found: dict[str, Pod] = {name: spec["template"]["spec"] for name, spec in rendered.items()}
+    return found | {f"job: {name}": template["spec"] for name, template in templates(job()).items()}
+
+
+PODS = pods()
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_a_pod_is_restricted(name: str) -> None:
+    assert violations(PODS[name]) == []
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_a_pod_cannot_write_to_its_image_and_has_no_token(name: str) -> None:
+    spec = PODS[name]
+    read_only = [one["securityContext"].get("readOnlyRootFilesystem") for one in containers(spec)]
+    assert (set(read_only), spec.get("automountServiceAccountToken")) == ({True}, False)
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_a_container_asks_for_cpu_and_memory_and_is_held_to_its_memory(name: str) -> None:
+    for one in containers(PODS[name]):
+        assert {"cpu", "memory"} <= one["resources"]["requests"].keys()
+        assert "memory" in one["resources"]["limits"]
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_an_image_has_a_tag_of_its_own(name: str) -> None:
+    tags = [one["image"].rpartition("/")[2].partition(":")[2] for one in containers(PODS[name])]
+    assert [tag for tag in tags if tag in ("", "latest")] == []
+
+
+def own(spec: Pod, **change: Any) -> None:
+    spec["containers"][0]["securityContext"] |= change
+
+
+BROKEN: dict[str, Callable[[Pod], object]] = {
+    "host network": lambda spec: spec.update(hostNetwork=True),
+    "host path": lambda spec: spec["volumes"].append({"name": "x", "hostPath": {"path": "/"}}),
+    "root": lambda spec: spec["securityContext"].update(runAsUser=0),
+    "perhaps root": lambda spec: spec["securityContext"].pop("runAsNonRoot"),
+    "no seccomp": lambda spec: spec["securityContext"].pop("seccompProfile"),
+    "privileged": lambda spec: own(spec, privileged=True),
+    "escalation": lambda spec: own(spec, allowPrivilegeEscalation=True),
+    "capabilities kept": lambda spec: own(spec, capabilities={}),
+    "capabilities added": lambda spec: own(spec, capabilities={"drop": ["ALL"], "add": ["SYS_PTRACE"]}),
+    "host port": lambda spec: spec["containers"][0].update(ports=[{"containerPort": 1, "hostPort": 1}]),
+    "sysctl": lambda spec: spec["securityContext"].update(sysctls=[{"name": "kernel.msgmax", "value": "1"}]),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_the_check_of_pods_sees(case: str) -> None:
+    spec = copy.deepcopy(PODS["job: trainer"])
+    BROKEN[case](spec)
+    assert len(violations(spec)) == 1
