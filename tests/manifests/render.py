@@ -68,8 +68,9 @@ def text(folder: str) -> str:
         return _kustomize(Path(scratch))
 
 
+@functools.cache
 def render(folder: str) -> list[Object]:
-    """The objects of a folder of the manifests."""
+    """The objects of a folder of the manifests; shared, so not to be changed."""
     return [cast("Object", document) for document in yaml.safe_load_all(text(folder)) if document]
 
 
