@@ -74,7 +74,9 @@ def engine(state: Path) -> Iterator[Engine]:
     # The client of the daemon's own package: another one may want a build plug-in that is not there.
     client = shutil.which("docker", path=os.defpath)
     if daemon is None or client is None or os.geteuid() != 0:
-        found = "no engine that answers" + ("" if daemon else ", no dockerd") + ("" if os.geteuid() == 0 else ", not root")
+        found = (
+            "no engine that answers" + ("" if daemon else ", no dockerd") + ("" if os.geteuid() == 0 else ", not root")
+        )
         raise NoEngine(f"wanted a Docker engine, or root and Debian's docker.io to start one, found {found}")
     with _private(client, daemon, state) as private:
         yield private

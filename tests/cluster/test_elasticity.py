@@ -40,7 +40,9 @@ class Training:
         """The running pod of a trainer."""
         chosen = f"fastgen-k8s.github.io/job={self.job},jobset.sigs.k8s.io/job-index={trainer}"
         chosen += ",app.kubernetes.io/component=trainer"
-        found = self.cluster.watch_until("pods", lambda found: any(map(_runs, found.values())), self.namespace, selector=chosen)
+        found = self.cluster.watch_until(
+            "pods", lambda found: any(map(_runs, found.values())), self.namespace, selector=chosen
+        )
         return next(name for name, one in found.items() if _runs(one))
 
     def agent(self, trainer: int) -> int:
@@ -84,7 +86,9 @@ def training(place: Place, pairs: dict[str, str]) -> Iterator[Training]:
     """Stage 2 on three pods, in the middle of it."""
     given = ("--experiment", EXPERIMENT, "--nodes", f"1:{TRAINERS}", "--micro-batch", "4", "--save-every", "5")
     habits = ("--log-every", "1", "--collective-timeout", "20", "--resource", "cpu_tiny")
-    job = place.run("stage2", *(word.replace("-", "_") if word.startswith("--") else word for word in (*given, *habits)), *SETTINGS)
+    job = place.run(
+        "stage2", *(word.replace("-", "_") if word.startswith("--") else word for word in (*given, *habits)), *SETTINGS
+    )
     found = Training(place, job)
     found.trains(TRAINERS)
     yield found

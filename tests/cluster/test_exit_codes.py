@@ -62,12 +62,20 @@ def test_the_pod_of_a_failed_job_tells_the_one_line(jobs: dict[int, str], place:
 
 def test_an_eviction_is_not_counted_and_the_work_goes_on(place: Place, pairs: dict[str, str]) -> None:
     job = submitted(place, pairs, "evicted", LONG)
-    [first] = place.cluster.watch_until("pods", lambda found: any(map(_runs, found.values())), place.namespace, selector=_of(job))
+    [first] = place.cluster.watch_until(
+        "pods", lambda found: any(map(_runs, found.values())), place.namespace, selector=_of(job)
+    )
     place.cluster.wait_for_line(first, r"step=\d+", place.namespace)
-    evict: Object = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": first, "namespace": place.namespace}}
+    evict: Object = {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": first, "namespace": place.namespace},
+    }
     place.cluster.api.call("POST", f"/api/v1/namespaces/{place.namespace}/pods/{first}/eviction", evict)
     place.cluster.wait_gone("pods", first, place.namespace)
-    [second] = place.cluster.watch_until("pods", lambda found: any(map(_runs, found.values())), place.namespace, selector=_of(job))
+    [second] = place.cluster.watch_until(
+        "pods", lambda found: any(map(_runs, found.values())), place.namespace, selector=_of(job)
+    )
     place.cluster.wait_for_line(second, r"after=[1-9]", place.namespace)  # from the checkpoint that it left
     assert _failed(place, job) == 0
     place.cluster.api.delete("jobsets.v1alpha2.jobset.x-k8s.io", job, place.namespace)
@@ -80,7 +88,9 @@ def test_a_crash_is_counted_and_its_pod_made_again_after_a_back_off(place: Place
     job = submitted(place, pairs, "crashes", config_maps=(BROKEN,))
     found = place.cluster.watch_until("pods", lambda found: len(found) == 2, place.namespace, selector=_of(job))
     assert sorted(pods.exit_codes(one) for one in found.values())[-1] == (1,)
-    place.cluster.wait_for("jobs.v1.batch", f"{job}-trainer-0", lambda one: one["status"].get("failed", 0) >= 1, place.namespace)
+    place.cluster.wait_for(
+        "jobs.v1.batch", f"{job}-trainer-0", lambda one: one["status"].get("failed", 0) >= 1, place.namespace
+    )
     place.cluster.api.delete("jobsets.v1alpha2.jobset.x-k8s.io", job, place.namespace)
 
 
@@ -97,7 +107,9 @@ def _pods(place: Place, job: str) -> list[Object]:
 
 
 def _jobs(place: Place, job: str) -> list[Object]:
-    return list(place.cluster.api.list("jobs.v1.batch", place.namespace, f"jobset.sigs.k8s.io/jobset-name={job}").values())
+    return list(
+        place.cluster.api.list("jobs.v1.batch", place.namespace, f"jobset.sigs.k8s.io/jobset-name={job}").values()
+    )
 
 
 def _failed(place: Place, job: str) -> int:
