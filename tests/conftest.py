@@ -1,6 +1,7 @@
 """What many tests share: one thread, and the small artifacts that stages start from."""
 
 import importlib
+from collections.abc import Generator
 from pathlib import Path
 from typing import cast
 
@@ -10,11 +11,12 @@ import torch
 from fastgen_k8s.artifacts import Artifact, open_artifact
 from fastgen_k8s.pipeline.work import KINDS, Execution, Kind, Work
 from fastgen_k8s.stages.stage import Job, Stage, resolve
+from tests.s3_server import Server, serve
 
 torch.set_num_threads(1)
 
 
-def job_of(kind: Kind, experiment: str, output: Path, *settings: str, **inputs: Path) -> Job:
+def job_of(kind: Kind, experiment: str, output: Path | str, *settings: str, **inputs: Path | str) -> Job:
     """A stage's job, resolved through the command line that every scheduler runs."""
     work = Work(
         kind=kind,
@@ -26,7 +28,7 @@ def job_of(kind: Kind, experiment: str, output: Path, *settings: str, **inputs: 
     return resolve([*work.argv(), *Execution(log_every=1).argv()])
 
 
-def run_stage(kind: Kind, experiment: str, output: Path, *settings: str, **inputs: Path) -> Artifact:
+def run_stage(kind: Kind, experiment: str, output: Path | str, *settings: str, **inputs: Path | str) -> Artifact:
     """Check and run a stage in this process; its artifact."""
     job = job_of(kind, experiment, output, *settings, **inputs)
     stage = cast(Stage, importlib.import_module(f"fastgen_k8s.stages.{kind}"))
@@ -42,3 +44,19 @@ def gaussian_conditions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "prompts.txt").write_text("turning left\nturning right\n")
     run_stage("encode", "closed_form/gaussian_kd", root / "conditions", prompts=root / "prompts.txt")
     return root / "conditions"
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
+    """An S3 server that lives as long as the tests."""
+    with serve(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Server:
+    """The server, as what the environment of this process names, and an empty cache."""
+    for name, value in s3_server.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("FASTGEN_CACHE", str(tmp_path / "cache"))
+    return s3_server

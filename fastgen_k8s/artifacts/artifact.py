@@ -43,7 +43,7 @@ class Artifact:
 
     def __init__(self, store: Store, manifest: Manifest) -> None:
         self.store, self.manifest = store, manifest
-        self._verified: set[str] = set()
+        self._verified: dict[str, Path] = {}
 
     @property
     def uri(self) -> str:
@@ -52,26 +52,24 @@ class Artifact:
 
     def read(self, name: str) -> bytes:
         """A file's content, checked against the manifest (BadInput)."""
-        data = self.store.read(name)
-        self._entry(name).check(FileEntry.of(data), f"{self.uri}/{name}")
-        self._verified.add(name)
-        return data
+        return self.store.fetch(name, self._entry(name))
 
     def local(self, name: str) -> Path:
         """A local file with a file's content, checked once (BadInput)."""
-        path = self.store.local(name)
+        entry = self._entry(name)
         if name not in self._verified:
-            self._entry(name).check(FileEntry.of_file(path), f"{self.uri}/{name}")
-            self._verified.add(name)
-        return path
+            self._verified[name] = self.store.local(name, entry)
+        return self._verified[name]
 
     def folder(self, prefix: str = "") -> Path:
-        """A local folder with every file under `prefix` ("" or "transformer/"), each checked (BadInput)."""
-        names = [name for name in self.manifest.files if name.startswith(prefix)]
-        if not names:
+        """A local folder with every file under `prefix` ("" or "transformer/"), each checked once (BadInput)."""
+        files = {name: entry for name, entry in self.manifest.files.items() if name.startswith(prefix)}
+        if not files:
             raise BadInput(f"{self.uri}: wanted files under {prefix!r}, found none in its manifest")
-        roots = {_above(self.local(name), name) for name in names}
-        return roots.pop() / prefix
+        unseen = {name: entry for name, entry in files.items() if name not in self._verified}
+        folder = self.store.folder(prefix, unseen)
+        self._verified |= {name: folder / name.removeprefix(prefix) for name in unseen}
+        return folder
 
     def fact(self, name: str) -> JsonValue:
         """A recorded fact (BadInput when it was not recorded)."""
@@ -88,9 +86,10 @@ class Artifact:
 def begin(uri: str, kind: str, digest: str, inputs: Mapping[str, str]) -> Writer:
     """Claim a place for an artifact; BadInput when it belongs to another digest or holds foreign files."""
     store, claim = store_at(uri), Claim(kind=kind, digest=digest)
-    foreign = next(iter(store.keys()), None)  # before the look at the claim: every writer claims first
-    if foreign and store.find(CLAIM) is None:
-        raise BadInput(f"{uri}: wanted an empty place or one of {kind} {digest[:16]}, found {foreign}")
+    if store.find(CLAIM) is None:
+        foreign = next(iter(store.keys()), None)
+        if foreign and store.find(CLAIM) is None:  # looked at again after the keys, for every writer claims first
+            raise BadInput(f"{uri}: wanted an empty place or one of {kind} {digest[:16]}, found {foreign}")
     if not store.put_new(CLAIM, to_json(claim)):
         found = from_json(Claim, store.read(CLAIM), f"{uri}/{CLAIM}")
         if found != claim:
@@ -117,8 +116,3 @@ def open_artifact(uri: str, kinds: str | Iterable[str]) -> Artifact:
         raise BadInput(f"{uri}: wanted an artifact of kind {' or '.join(wanted)}, found {artifact.manifest.kind}")
     return artifact
 
-
-def _above(path: Path, name: str) -> Path:
-    for _ in Path(name).parts:
-        path = path.parent
-    return path

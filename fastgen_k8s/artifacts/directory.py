@@ -4,10 +4,11 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from fastgen_k8s.artifacts.manifest import FileEntry
 from fastgen_k8s.errors import BadInput, failed_io
 
 _TEMPORARY = ".tmp-"
@@ -53,18 +54,56 @@ class Directory:
             return True
 
     def upload(self, key: str, source: Path) -> None:
-        """Write a key from a local file."""
+        """Write a key from a local file; one in a draft is there already."""
+        if (self.root / key).exists() and source.samefile(self.root / key):
+            return
         with self._whole(key) as temporary:
             shutil.copyfile(source, temporary)
             _sync(temporary)
             temporary.replace(self.root / key)
 
-    def local(self, key: str) -> Path:
-        """The file itself."""
+    def fetch(self, key: str, entry: FileEntry) -> bytes:
+        """The content of a key, checked."""
+        data = self.read(key)
+        entry.check(FileEntry.of(data), str(self.root / key))
+        return data
+
+    def local(self, key: str, entry: FileEntry) -> Path:
+        """The file itself, checked."""
         path = self.root / key
         if not path.is_file():
             raise BadInput(f"{path}: wanted a file, found none")
+        entry.check(FileEntry.of_file(path), str(path))
         return path
+
+    def folder(self, prefix: str, files: Mapping[str, FileEntry]) -> Path:
+        """The folder itself, with these files checked."""
+        for key, entry in files.items():
+            self.local(key, entry)
+        return self.root / prefix
+
+    def holds(self, key: str, entry: FileEntry) -> bool:
+        """Whether a file has a content."""
+        path = self.root / key
+        return path.is_file() and FileEntry.of_file(path) == entry
+
+    def written(self, key: str) -> float | None:
+        """When a file was last written."""
+        with _io(self.root / key):
+            try:
+                return (self.root / key).stat().st_mtime
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def draft(self, prefix: str) -> Path:
+        """The folder itself: what lies there before a manifest names it is nobody's."""
+        folder = self.root / prefix
+        with _io(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def publish(self, prefix: str, files: Mapping[str, FileEntry]) -> None:
+        """The files are there already."""
 
     def keys(self, prefix: str = "") -> Sequence[str]:
         """All keys that begin with `prefix`, sorted; unfinished writes are not keys."""

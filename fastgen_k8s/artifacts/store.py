@@ -1,10 +1,12 @@
 """Where artifacts live: keys under a URI, with one conditional put."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from fastgen_k8s.artifacts.address import SCHEME
 from fastgen_k8s.artifacts.directory import Directory
+from fastgen_k8s.artifacts.manifest import FileEntry
 from fastgen_k8s.errors import Misdescribed
 
 
@@ -33,8 +35,32 @@ class Store(Protocol):
         """Write a key from a local file."""
         ...
 
-    def local(self, key: str) -> Path:
-        """A local file with the content of a key."""
+    def fetch(self, key: str, entry: FileEntry) -> bytes:
+        """The content of a key, checked (BadInput)."""
+        ...
+
+    def local(self, key: str, entry: FileEntry) -> Path:
+        """A local file with the content of a key, checked (BadInput); only to be read, for the life of the process."""
+        ...
+
+    def folder(self, prefix: str, files: Mapping[str, FileEntry]) -> Path:
+        """A local folder that stands for a prefix and holds these keys below it, as `local` does."""
+        ...
+
+    def holds(self, key: str, entry: FileEntry) -> bool:
+        """Whether a key has a content."""
+        ...
+
+    def written(self, key: str) -> float | None:
+        """When a key was written, in seconds since 1970; None when it is absent."""
+        ...
+
+    def draft(self, prefix: str) -> Path:
+        """A local folder in which to write files that `publish` puts below a prefix."""
+        ...
+
+    def publish(self, prefix: str, files: Mapping[str, FileEntry]) -> None:
+        """Put files of the draft of a prefix, by their names in it, where others see them."""
         ...
 
     def keys(self, prefix: str = "") -> Sequence[str]:
@@ -51,8 +77,12 @@ class Store(Protocol):
 
 
 def store_at(uri: str) -> Store:
-    """The store that a URI names: a folder, for now."""
+    """The store that a URI names: a folder, or a prefix of a bucket."""
     scheme, separator, _ = uri.partition("://")
+    if uri.startswith(SCHEME):
+        from fastgen_k8s.artifacts.s3 import S3  # here, because boto3 takes its time and few commands need it
+
+        return S3(uri)
     if not uri.removeprefix("file://") or "\0" in uri or (separator and scheme != "file"):
-        raise Misdescribed(f"wanted a folder or file:// as the place of an artifact, found {uri!r}")
+        raise Misdescribed(f"wanted a folder, file:// or s3:// as the place of an artifact, found {uri!r}")
     return Directory(uri.removeprefix("file://"))

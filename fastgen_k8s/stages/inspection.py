@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from fastgen_k8s.artifacts import Artifact, FileEntry, find_artifact, store_at
+from fastgen_k8s.artifacts import Artifact, find_artifact, store_at
 from fastgen_k8s.artifacts.manifest import CLAIM, Claim, from_json
 from fastgen_k8s.errors import BadInput, FastgenError, failed_io, refuse
 from fastgen_k8s.networks.dcp import read_whole
@@ -47,11 +47,8 @@ def _artifact(artifact: Artifact) -> Iterator[str]:
     for name, value in manifest.facts.items():
         text = json.dumps(value)
         yield f"{name}: {text if len(text) <= _LONGEST else text[:_LONGEST] + ' ...'}"
-    for name, wanted in manifest.files.items():
-        if FileEntry.of_file(artifact.store.local(name)) != wanted:
-            raise BadInput(f"{artifact.uri}/{name}: torn: its bytes are not those that the manifest names")
     for name in manifest.files:
-        path = artifact.store.local(name)
+        path = _whole(artifact, name)
         if path.suffix in _WEIGHTS and manifest.kind in ("weights", "model"):
             yield from (f"{name}: {line}" for line in _tensors(read_weights(path).state))
     if manifest.kind == "training":
@@ -59,6 +56,13 @@ def _artifact(artifact: Artifact) -> Iterator[str]:
         yield from _roles(read_whole(folder, ""), folder)
     size = sum(file.size for file in manifest.files.values())
     yield f"whole: {len(manifest.files)} files, {size:,} bytes, every sha256 as the manifest says"
+
+
+def _whole(artifact: Artifact, name: str) -> Path:
+    try:
+        return artifact.local(name)
+    except BadInput as error:
+        raise BadInput(f"{artifact.uri}/{name}: torn: its bytes are not those that the manifest names") from error
 
 
 def _unfinished(uri: str, claim: Claim) -> Iterator[str]:

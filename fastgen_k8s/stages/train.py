@@ -15,7 +15,7 @@ from fastgen_k8s.pipeline.work import KINDS
 from fastgen_k8s.stages.assembly import Data, build, check_inputs, validation_samples
 from fastgen_k8s.stages.stage import Job
 from fastgen_k8s.stages.student import rollout_facts
-from fastgen_k8s.training.checkpoint import Checkpoints, committed, group_prefix, local_folder, resume
+from fastgen_k8s.training.checkpoint import Checkpoints, committed, group_prefix, resume
 from fastgen_k8s.training.habits import Habits, Logbook
 from fastgen_k8s.training.loop import shares, train
 from fastgen_k8s.training.metrics import check_trackers, merged_file, read_metrics, to_lines
@@ -104,7 +104,7 @@ def _facts(job: Job, method: Method) -> dict[str, JsonValue]:
 def _logbook(job: Job, writer: Writer, prefix: str, first_step: int) -> Logbook:
     progress = Reporter(job.experiment.name, first_step, job.experiment.train.steps)
     work = digest([job.digest, job.work.output])  # the same work elsewhere is another run
-    return Logbook(writer.store, local_folder(writer.store, ""), prefix, job.execution, progress, work)
+    return Logbook(writer.store, prefix, job.execution, progress, work)
 
 
 def _validation(job: Job, writer: Writer, data: Data, method: Method, world: World) -> Callable[[int], None] | None:

@@ -8,6 +8,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -17,16 +18,16 @@ from pydantic import JsonValue, NonNegativeInt
 from torch import Tensor, nn
 
 from fastgen_k8s.artifacts import Artifact, FileEntry, Store, find_artifact, store_at
-from fastgen_k8s.artifacts.directory import Directory
 from fastgen_k8s.artifacts.manifest import from_json, to_json
 from fastgen_k8s.config import Config
-from fastgen_k8s.errors import BadInput, Misdescribed
+from fastgen_k8s.errors import BadInput
 from fastgen_k8s.networks.dcp import read_into, read_whole, write_parts
 from fastgen_k8s.training.parallel import World, agree, first
 from fastgen_k8s.training.state import AVERAGED, State
 
 log = structlog.get_logger()
 FOLDER = "checkpoints"
+_LOOKS = 5  # for a checkpoint that is not pruned while it is read
 _MANIFEST = re.compile(rf"{FOLDER}/step-\d+\.json")
 
 
@@ -76,12 +77,18 @@ class Checkpoints:
         return self._pending is not None and self._pending.done() and self._pending.exception() is not None
 
     def _write(self, staged: dict[str, Tensor], step: int, streaks: dict[str, int]) -> None:
-        folder = local_folder(self.store, _folder(self.prefix, step))
+        prefix = _folder(self.prefix, step)
+        folder = agree(self.world, lambda: self.store.draft(prefix))[self.world.rank]
         write_parts(staged, folder, self.world.background)
-        parts = agree(self.world, lambda: _entries(folder, self.world.rank))
-        files = {f"{_folder(self.prefix, step)}/{name}": entry for part in parts for name, entry in part.items()}
+        parts = agree(self.world, lambda: self._published(prefix, folder))
+        files = {f"{prefix}/{name}": entry for part in parts for name, entry in part.items()}
         manifest = Checkpoint(prefix=self.prefix, step=step, facts=self.facts, streaks=streaks, files=files)
         first(self.world, lambda: self._commit(manifest))
+
+    def _published(self, prefix: str, folder: Path) -> dict[str, FileEntry]:
+        mine = _entries(folder, self.world.rank)
+        self.store.publish(prefix, mine)
+        return mine
 
     def _commit(self, manifest: Checkpoint) -> None:
         if self.store.put_new(_manifest(manifest.step), to_json(manifest)):
@@ -120,13 +127,13 @@ def weights(module: nn.Module) -> dict[str, Tensor]:
 def resume(store: Store, state: State, world: World) -> bool:
     """Load the newest whole checkpoint into the state; False when there is none yet.
 
-    Rank 0 alone chooses. BadInput when checkpoints were committed and none of them verifies.
+    Rank 0 alone chooses; each node reads it once. BadInput when checkpoints were committed and none of them verifies.
     """
-    chosen = first(world, lambda: newest(store, forget_torn=True))
+    chosen, folder = _chosen(store, world)
     if chosen is None:
         return False
     into = tensors(state)
-    read_into(into, local_folder(store, chosen.folder), world.background)
+    read_into(into, folder, world.background)
     state.step = int(into["step"])
     state.streaks.update(chosen.streaks)
     for name, role in state.roles.items():
@@ -134,27 +141,59 @@ def resume(store: Store, state: State, world: World) -> bool:
     return True
 
 
+def _chosen(store: Store, world: World) -> tuple[Checkpoint | None, Path]:
+    """The newest whole checkpoint and a local folder with its files; another group may prune it while it is read."""
+    for _ in range(_LOOKS - 1):
+        chosen = first(world, lambda: newest(store, forget_torn=True))
+        if chosen is None:
+            return None, Path()
+        with suppress(BadInput):
+            return chosen, _everywhere(store, chosen, world)
+    chosen = first(world, lambda: newest(store, forget_torn=True))
+    return chosen, Path() if chosen is None else _everywhere(store, chosen, world)
+
+
+def _everywhere(store: Store, chosen: Checkpoint, world: World) -> Path:
+    """This process's folder with a checkpoint's files; BadInput for all when one of them finds something else."""
+    return agree(world, lambda: store.folder(chosen.folder, chosen.files))[world.rank]
+
+
 def newest(store: Store, *, forget_torn: bool = False) -> Checkpoint | None:
     """The newest checkpoint that verifies; None when none is committed, BadInput when none that is verifies.
 
     A torn one that is passed over can be forgotten, so that the run may write that step again.
     """
-    torn: list[str] = []
+    for _ in range(_LOOKS):
+        found, torn, pruned = _look(store)
+        if found is not None:
+            for name in torn if forget_torn else ():
+                store.delete(name)
+            return found
+        if not pruned:
+            break
+    else:
+        raise BadInput(f"{store.uri}/{FOLDER}: wanted a checkpoint, found {_LOOKS} times that another was pruned")
+    if torn:
+        raise BadInput(f"{store.uri}/{FOLDER}: wanted a checkpoint that verifies, found {len(torn)} that do not")
+    return None
+
+
+def _look(store: Store) -> tuple[Checkpoint | None, list[str], bool]:
+    """The newest that verifies, the manifests of those that do not, and whether one was pruned while it was read."""
+    torn, pruned = list[str](), False
     for name in reversed(_manifests(store)):
         try:
             found = from_json(Checkpoint, store.read(name), f"{store.uri}/{name}")
             _verify(store, found)
         except BadInput as error:
+            if store.find(name) is None:
+                pruned = True
+                continue
             log.warning("a checkpoint does not verify and is passed over", reason=str(error))
             torn.append(name)
             continue
-        if forget_torn:
-            for name in torn:
-                store.delete(name)
-        return found
-    if torn:
-        raise BadInput(f"{store.uri}/{FOLDER}: wanted a checkpoint that verifies, found {len(torn)} that do not")
-    return None
+        return found, torn, pruned
+    return None, torn, pruned
 
 
 def committed(store: Store, step: int) -> Checkpoint:
@@ -182,7 +221,7 @@ def load_role(source: Artifact | str, role: str, weights: Literal["raw", "ema"])
         found = newest(store)
         if found is None:
             raise BadInput(f"{source}: wanted a training or its checkpoints, found none")
-        folder, step = local_folder(store, found.folder), found.step
+        folder, step = store.folder(found.folder, found.files), found.step
     part = "ema" if weights == "ema" else "weights"
     state = read_whole(folder, f"{role}.{part}.")
     if not state:
@@ -191,14 +230,18 @@ def load_role(source: Artifact | str, role: str, weights: Literal["raw", "ema"])
 
 
 def prune(store: Store, keep: int) -> None:
-    """Keep the newest checkpoints; remove what is older, torn manifests, and garbage that is older."""
+    """Keep the newest checkpoints; remove what is older, torn manifests and garbage too.
+
+    What is younger than the oldest that is kept stays: this process may have been stopped for long, and others have
+    written since it looked.
+    """
     whole = {name: found for name in _manifests(store) if (found := _readable(store, name)) is not None}
     kept = dict(list(whole.items())[-keep:])
-    for name in _manifests(store):
-        if name not in kept:
-            store.delete(name)
     named = {name for checkpoint in kept.values() for name in checkpoint.files}
     oldest = min((checkpoint.step for checkpoint in kept.values()), default=0)
+    for name in _manifests(store):
+        if _step(name) < oldest:
+            store.delete(name)
     for name in store.keys(f"{FOLDER}/"):
         folder = name.removeprefix(f"{FOLDER}/").split("/")
         if len(folder) == 3 and folder[1].isdecimal() and int(folder[1]) < oldest and name not in named:
@@ -213,13 +256,6 @@ def _readable(store: Store, name: str) -> Checkpoint | None:
         return None
 
 
-def local_folder(store: Store, key: str) -> Path:
-    """The folder that DCP writes to and reads from."""
-    if not isinstance(store, Directory):
-        raise Misdescribed(f"wanted a folder for checkpoints, found {store.uri!r}")
-    return store.root / key
-
-
 def _entries(folder: Path, rank: int) -> dict[str, FileEntry]:
     """The files that a rank wrote."""
     mine = [*folder.glob(f"__{rank}_*"), *(folder.glob(".metadata") if rank == 0 else ())]
@@ -228,10 +264,11 @@ def _entries(folder: Path, rank: int) -> dict[str, FileEntry]:
 
 def verified_folder(artifact: Artifact) -> Path:
     """The folder of a training's checkpoint, every file checked (BadInput)."""
-    names = [name for name in artifact.manifest.files if name.startswith(f"{FOLDER}/")]
-    if not names:
-        raise BadInput(f"{artifact.uri}: wanted a training with its checkpoint, found none in its manifest")
-    return {artifact.local(name).parent for name in names}.pop()
+    folders = {name.rpartition("/")[0] for name in artifact.manifest.files if name.startswith(f"{FOLDER}/")}
+    if len(folders) != 1:
+        found = ", ".join(sorted(folders)) or "none"
+        raise BadInput(f"{artifact.uri}: wanted a training with its checkpoint, found {found} in its manifest")
+    return artifact.folder(f"{folders.pop()}/")
 
 
 def _as_step(artifact: Artifact) -> int:
@@ -249,8 +286,7 @@ def _diffusers_key(name: str) -> str:
 def _verify(store: Store, checkpoint: Checkpoint) -> None:
     if f"{checkpoint.folder}/.metadata" not in checkpoint.files:
         raise BadInput(f"{store.uri}/{checkpoint.folder}: wanted a checkpoint, found no .metadata in its manifest")
-    for name, wanted in checkpoint.files.items():
-        wanted.check(FileEntry.of_file(store.local(name)), f"{store.uri}/{name}")
+    store.folder(checkpoint.folder, checkpoint.files)
 
 
 def _manifests(store: Store) -> list[str]:

@@ -3,31 +3,32 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from fastgen_k8s.artifacts import Store
 from fastgen_k8s.errors import Stopped, StoreFailed
 from fastgen_k8s.pipeline.work import Execution
+from fastgen_k8s.training.background import Background
 from fastgen_k8s.training.checkpoint import Checkpoints
 from fastgen_k8s.training.loop import Report
-from fastgen_k8s.training.metrics import Log, open_trackers
+from fastgen_k8s.training.metrics import Events, Log, open_trackers
 from fastgen_k8s.training.progress import Reporter
 from fastgen_k8s.training.state import State
 from fastgen_k8s.training.stop import Stop
 
 _PUT_EVERY = 1.0  # seconds between writes of what others watch
+_MIRROR_EVERY = 30.0  # seconds between writes of event files, which grow without end
 
 
 class Logbook:
-    """What rank 0 tells of the steps: JSON lines, trackers, progress."""
+    """What rank 0 tells of the steps: JSON lines, trackers, progress. Steps wait for none of it but before a save."""
 
-    def __init__(
-        self, store: Store, folder: Path, prefix: str, execution: Execution, progress: Reporter, work: str
-    ) -> None:
+    def __init__(self, store: Store, prefix: str, execution: Execution, progress: Reporter, work: str) -> None:
         self.store, self.execution, self.progress = store, execution, progress
         self.log = Log(store, prefix)
-        self.trackers = open_trackers(execution.trackers, folder, prefix, work)
-        self._put = -math.inf
+        self.trackers = open_trackers(execution.trackers, store.draft(""), prefix, work) if execution.trackers else []
+        self._events = Events(store, prefix)
+        self._background = Background("logbook")
+        self._put = self._mirrored = -math.inf
         self._newest: dict[str, float] = {}  # since the line before
 
     def tell(self, report: Report, steps: int) -> None:
@@ -37,21 +38,42 @@ class Logbook:
             return
         scalars, self._newest = self._newest, {}
         now = time.time()
+        if self.log.full:
+            self.write()
         self.log.add(report.step, {"step": report.step, "time": round(now, 3)} | _as_json(scalars))
         for tracker in self.trackers:
             tracker.add(report.step, scalars)
         self.progress.show(report.step, report.losses)
         if now - self._put >= _PUT_EVERY or report.step == steps:
             self._put = now
-            self.log.write()
-            self.progress.put(self.store, report.step, _as_json(report.losses))
+            self._offer(report.step, _as_json(report.losses), now)
+
+    def _offer(self, step: int, losses: Mapping[str, float | None], now: float) -> None:
+        key, lines = self.log.segment()
+        mirror = now - self._mirrored >= _MIRROR_EVERY
+        self._mirrored = now if mirror else self._mirrored
+
+        def put() -> None:
+            self.store.put(key, lines)
+            self.progress.put(self.store, step, losses)
+            if mirror:
+                self._events.mirror()
+
+        self._background.offer(put)
+
+    def write(self) -> None:
+        """Put every line so far; what is written in the background is older, and must not come later."""
+        self._background.wait()
+        self.log.write()
 
     def close(self) -> None:
         """Write what is still held."""
+        self._background.close()
         self.log.write()
         self.progress.close()
         for tracker in self.trackers:
             tracker.close()
+        self._events.mirror()
 
 
 class Habits:
@@ -87,7 +109,7 @@ class Habits:
             return  # the last checkpoint becomes the artifact, asked to stop or not
         if asked or (self.execution.save_every and state.step > 0 and state.step % self.execution.save_every == 0):
             if self.logbook is not None:
-                self.logbook.log.write()  # before the checkpoint: its lines must not be lost with this group
+                self.logbook.write()  # before the checkpoint: its lines must not be lost with this group
             self.checkpoints.save(state)
         if asked:
             self.checkpoints.wait()

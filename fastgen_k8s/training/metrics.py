@@ -14,7 +14,7 @@ from fastgen_k8s.artifacts import Store
 from fastgen_k8s.errors import BadInput, Misdescribed
 
 FOLDER = "log"
-_MERGED = "metrics-"
+_MERGED, _EVENTS = "metrics-", "tensorboard"
 _SEGMENT_LINES = 1000  # a segment is written whole each time, so it must not grow without end
 
 Line = Mapping[str, Any]
@@ -32,16 +32,25 @@ class Log:
 
     def add(self, step: int, line: Line) -> None:
         """Remember a line; `write` puts it where others see it."""
-        if not self._segment or len(self._segment) >= _SEGMENT_LINES:
+        if not self._segment or self.full:
             self.write()
             self._segment, self._first, self._written = [], step, 0
         self._segment.append(line)
 
+    @property
+    def full(self) -> bool:
+        """Whether the next line begins a new segment, before which the present one is written."""
+        return len(self._segment) >= _SEGMENT_LINES
+
     def write(self) -> None:
-        """Put the current segment if it has grown."""
+        """Put the current segment if it has grown since `write` did so last."""
         if len(self._segment) > self._written:
-            self.store.put(f"{FOLDER}/{self.prefix}/{self._first:08d}.jsonl", to_lines(self._segment))
+            self.store.put(*self.segment())
             self._written = len(self._segment)
+
+    def segment(self) -> tuple[str, bytes]:
+        """Where the current segment goes, and what it holds now."""
+        return f"{FOLDER}/{self.prefix}/{self._first:08d}.jsonl", to_lines(self._segment)
 
 
 def merged_file(prefix: str) -> str:
@@ -90,6 +99,23 @@ def _steps(data: bytes, where: str) -> list[dict[str, Any]]:
     return [line for line in cast("list[dict[str, Any]]", lines) if "step" in line]
 
 
+class Events:
+    """The event files of one group of processes, written by a library and put to the store as they grow."""
+
+    def __init__(self, store: Store, prefix: str) -> None:
+        self.store, self.prefix = store, f"{_EVENTS}/{prefix}"
+        self._put: dict[str, int] = {}  # sizes
+
+    def mirror(self) -> None:
+        """Put the files that have grown."""
+        folder = self.store.draft("") / self.prefix
+        for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
+            size = path.stat().st_size
+            if path.is_file() and self._put.get(path.name) != size:
+                self.store.upload(f"{self.prefix}/{path.relative_to(folder).as_posix()}", path)
+                self._put[path.name] = size
+
+
 class Tracker(Protocol):
     """Somewhere else that scalars go to."""
 
@@ -119,7 +145,7 @@ def open_trackers(names: Sequence[str], folder: Path, run: str, work: str) -> li
 def _tensorboard(folder: Path, run: str, work: str) -> Tracker:
     from torch.utils.tensorboard.writer import SummaryWriter  # takes a second, and only rank 0 needs it
 
-    return _TensorBoard(SummaryWriter(str(folder / "tensorboard" / run)))
+    return _TensorBoard(SummaryWriter(str(folder / _EVENTS / run)))
 
 
 def _wandb(folder: Path, run: str, work: str) -> Tracker:

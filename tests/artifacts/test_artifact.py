@@ -121,9 +121,9 @@ def test_a_folder_in_the_place_of_a_manifest_is_bad_input(tmp_path: Path) -> Non
         open_artifact(str(tmp_path), "pairs")
 
 
-@pytest.mark.parametrize("uri", ["", "file://", "a\0b", "s3://bucket/a"])
+@pytest.mark.parametrize("uri", ["", "file://", "a\0b", "gs://bucket/a"])
 def test_what_names_no_place_is_refused(uri: str) -> None:
-    with pytest.raises(Misdescribed, match="wanted a folder or file://"):
+    with pytest.raises(Misdescribed, match="wanted a folder, file:// or s3://"):
         find_artifact(uri)
 
 

@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from fastgen_k8s.artifacts import Store, begin, store_at
-from fastgen_k8s.errors import BadInput, StoreFailed
+from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments.schema import Train
 from fastgen_k8s.training.checkpoint import Checkpoints, committed, group_prefix, load_role, newest, resume
 from fastgen_k8s.training.loop import train
 from fastgen_k8s.training.parallel import World, join
 from fastgen_k8s.training.state import State
+from tests.s3_server import Server
 from tests.training.toy import AVERAGED, SOURCE, Toy, fresh, weights
 
 SETTINGS = Train(steps=8, global_batch=4, ema=AVERAGED)
@@ -26,10 +27,13 @@ def alone() -> Iterator[World]:
         yield world
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
+@pytest.fixture(params=["folder", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """The place of an artifact."""
-    return store_at(str(tmp_path))
+    if request.param == "folder":
+        return store_at(str(tmp_path / "place"))
+    server: Server = request.getfixturevalue("s3")
+    return store_at(server.place())
 
 
 class Run:
@@ -225,12 +229,13 @@ def test_a_checkpoint_of_another_architecture_is_refused(store: Store, alone: Wo
         resume(store, other.state, alone)
 
 
-def test_a_failed_write_is_seen_by_the_loop_and_said_by_wait(store: Store, alone: World) -> None:
+def test_a_failed_write_is_seen_by_the_loop_and_said_by_wait(tmp_path: Path, alone: World) -> None:
+    store = store_at(str(tmp_path))
     run = Run(store, alone, prefix="0001-aa")
     store.put("checkpoints/0001-aa", b"a file where the folder should be")
     run.train(1)
     run.checkpoints.save(run.state)
-    with pytest.raises(StoreFailed, match=r"0001-aa/00000001: NotADirectoryError"):
+    with pytest.raises(BadInput, match=r"0001-aa/00000001: wanted a folder on the way there, found a file"):
         run.checkpoints.wait()
     assert run.checkpoints.failed
 

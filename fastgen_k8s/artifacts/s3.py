@@ -1,0 +1,259 @@
+# pyright: basic
+"""Objects under `s3://bucket/prefix` as a store: what is put is whole or not there, and what is read is checked."""
+
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from botocore.exceptions import ClientError
+
+from fastgen_k8s.artifacts.address import Address
+from fastgen_k8s.artifacts.cache_views import owner
+from fastgen_k8s.artifacts.manifest import FileEntry
+from fastgen_k8s.artifacts.s3_client import client, transfers, wait
+from fastgen_k8s.artifacts.s3_errors import CUT, FAILED, answer, explained
+from fastgen_k8s.errors import BadInput, failed_io
+
+_SHA256, _WRITER = "sha256", "writer"  # metadata of our objects
+_FILES_AT_ONCE = 8
+_ABSENT = ("NoSuchKey", "404")
+_LOST = ("PreconditionFailed", "412")
+_WRONG_READS = 4  # reads that arrive whole and wrong, after which the object counts as wrong
+T = TypeVar("T")
+
+
+class S3:
+    """Objects under one prefix of a bucket."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self._address = Address.parse(uri)
+
+    # --- read ---
+
+    def read(self, key: str) -> bytes:
+        """The whole content of a key."""
+        data = self.find(key)
+        if data is None:
+            raise BadInput(f"{self._where(key)}: wanted a file, found none")
+        return data
+
+    def find(self, key: str) -> bytes | None:
+        """The content of a key, or None when it is absent."""
+        return self._whole(key, lambda: self._get(key, None))
+
+    def fetch(self, key: str, entry: FileEntry) -> bytes:
+        """The content of a key, from the node's cache where it is there, checked."""
+        cache = owner().cache
+        data = cache.read(entry)
+        if data is None:
+            data = self._whole(key, lambda: self._get(key, entry))
+            if data is None:
+                raise BadInput(f"{self._where(key)}: wanted a file, found none")
+            cache.keep(entry, data)
+        return data
+
+    def local(self, key: str, entry: FileEntry) -> Path:
+        """A local file with the content of a key, checked, which stays for the life of this process.
+
+        The node's cache may have the content, but it is the store that has to hold it: a later stage reads it elsewhere.
+        """
+        self._confirm(key, entry)
+        mine = owner()
+        target = _inside(mine.view(self.uri), key)
+        mine.cache.link(entry, target, lambda path: self._whole(key, lambda: self._download(key, entry, path)))
+        return target
+
+    def folder(self, prefix: str, files: Mapping[str, FileEntry]) -> Path:
+        """A local folder with the files of some keys below a prefix, each checked."""
+        _each(lambda name: self.local(name, files[name]), files)
+        return owner().view(self.uri) / prefix
+
+    def holds(self, key: str, entry: FileEntry) -> bool:
+        """Whether a key has a content, by what the store says of it: it has checked that when it was put."""
+        try:
+            self._confirm(key, entry)
+        except BadInput:
+            return False
+        return True
+
+    def written(self, key: str) -> float | None:
+        """When a key was written, in seconds since 1970; None when it is absent."""
+        found = self._head(key)
+        return None if found is None else found["LastModified"].timestamp()
+
+    def keys(self, prefix: str = "") -> Sequence[str]:
+        """All keys that begin with `prefix`, sorted."""
+        with self._said(prefix):
+            pages = client().get_paginator("list_objects_v2").paginate(
+                Bucket=self._address.bucket, Prefix=self._below(prefix)
+            )
+            return sorted(self._address.name(found["Key"]) for page in pages for found in page.get("Contents", ()))
+
+    # --- write ---
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write a key whole, replacing what was there."""
+        with self._said(key):
+            client().put_object(**self._object(key), Body=data, Metadata=_signed(FileEntry.of(data)))
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        """Write a key whole unless it exists; whether this call wrote it.
+
+        The answer to a request that succeeded may be lost: asked again, the store says that the key exists. The mark of
+        this call tells its own object from another's.
+        """
+        mark = {_WRITER: uuid4().hex}
+        with self._said(key):
+            try:
+                client().put_object(
+                    **self._object(key), Body=data, Metadata=_signed(FileEntry.of(data)) | mark, IfNoneMatch="*"
+                )
+            except ClientError as error:
+                if answer(error)[1] not in _LOST:
+                    raise
+                found = self._head(key)
+                return found is not None and found["Metadata"].get(_WRITER) == mark[_WRITER]
+        return True
+
+    def upload(self, key: str, source: Path) -> None:
+        """Write a key from a local file, in parts where it is large."""
+        self._upload(key, source, FileEntry.of_file(source))
+
+    def draft(self, prefix: str) -> Path:
+        """A local folder in which to write files that `publish` puts below a prefix."""
+        folder = owner().drafts(self.uri) / prefix
+        with _disk(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def publish(self, prefix: str, files: Mapping[str, FileEntry]) -> None:
+        """Put files of the draft of a prefix; they stay in the node's cache, so that it need not read them back."""
+        folder, cache = self.draft(prefix), owner().cache
+
+        def put(name: str) -> None:
+            self._upload(f"{prefix}/{name}" if prefix else name, folder / name, files[name])
+            cache.adopt(files[name], folder / name)
+
+        _each(put, files)
+
+    def delete(self, key: str) -> None:
+        """Remove a key; an absent one is fine."""
+        with self._said(key):
+            client().delete_object(**self._object(key))
+
+    def sweep(self) -> None:
+        """Nothing is left unfinished under a key; parts of uploads that never ended go by the bucket's own rule."""
+
+    # --- how ---
+
+    def _get(self, key: str, entry: FileEntry | None) -> bytes | None:
+        try:
+            found = client().get_object(**self._object(key), ChecksumMode="ENABLED")
+        except ClientError as error:
+            if answer(error)[1] in _ABSENT:
+                return None
+            raise
+        data: bytes = found["Body"].read()
+        wanted = entry or _recorded(found)
+        if wanted is not None:
+            wanted.check(FileEntry.of(data), self._where(key))
+        return data
+
+    def _download(self, key: str, entry: FileEntry, path: Path) -> None:
+        transfers().download(**_names(self._object(key)), fileobj=str(path)).result()
+        entry.check(FileEntry.of_file(path), self._where(key))
+
+    def _upload(self, key: str, source: Path, entry: FileEntry) -> None:
+        with self._said(key), _disk(source):
+            args = {"Metadata": _signed(entry)}
+            transfers().upload(**_names(self._object(key)), fileobj=str(source), extra_args=args).result()
+
+    def _whole(self, key: str, read: Callable[[], T]) -> T:
+        """Read, and read again what arrived cut or changed: the wire may have done that, and the next time it may not."""
+        attempt = 1
+        with self._said(key):
+            while True:
+                try:
+                    return read()
+                except (BadInput, *CUT) as error:
+                    if isinstance(error, BadInput) and attempt >= _WRONG_READS:
+                        raise
+                    seconds = wait(attempt, "", f"{key}: {error}")
+                    if seconds is None:
+                        raise
+                attempt += 1
+                time.sleep(seconds)
+
+    def _confirm(self, key: str, entry: FileEntry) -> None:
+        """Raise BadInput when the store says that a key is absent or of another content."""
+        found = self._head(key)
+        if found is None:
+            raise BadInput(f"{self._where(key)}: wanted a file, found none")
+        sha256 = found["Metadata"].get(_SHA256, entry.sha256)  # an object that is not ours has its size only
+        entry.check(FileEntry(size=found["ContentLength"], sha256=sha256), self._where(key))
+
+    def _head(self, key: str) -> Any:
+        with self._said(key):
+            try:
+                return client().head_object(**self._object(key))
+            except ClientError as error:
+                if answer(error)[1] in _ABSENT:
+                    return None
+                raise
+
+    def _object(self, key: str) -> dict[str, str]:
+        return {"Bucket": self._address.bucket, "Key": self._address.key(key)}
+
+    def _below(self, prefix: str) -> str:
+        return self._address.key(prefix)
+
+    def _where(self, key: str) -> str:
+        return f"{self.uri}/{key}" if key else self.uri
+
+    @contextmanager
+    def _said(self, key: str) -> Generator[None]:
+        try:
+            yield
+        except FAILED as error:
+            raise explained(error, self._where(key)) from error
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """A path below a folder, whatever a manifest says."""
+    if not all(part not in ("", ".", "..") for part in name.split("/")):
+        raise BadInput(f"{name!r}: wanted the name of a file below its artifact, found another path")
+    return folder / name
+
+
+def _names(names: dict[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in names.items()}
+
+
+def _signed(entry: FileEntry) -> dict[str, str]:
+    return {_SHA256: entry.sha256}
+
+
+def _recorded(found: dict[str, Any]) -> FileEntry | None:
+    """What the writer of an object said that it is; None for an object that is not ours."""
+    sha256 = found["Metadata"].get(_SHA256)
+    return None if sha256 is None else FileEntry(size=found["ContentLength"], sha256=sha256)
+
+
+def _each(work: Callable[[str], object], names: Mapping[str, FileEntry]) -> None:
+    """Do the work for every name, some at once; the first failure counts."""
+    with ThreadPoolExecutor(_FILES_AT_ONCE, "store") as pool:
+        for future in [pool.submit(work, name) for name in names]:
+            future.result()
+
+
+@contextmanager
+def _disk(where: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise failed_io(error, where) from error

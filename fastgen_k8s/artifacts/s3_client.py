@@ -1,0 +1,116 @@
+# pyright: basic
+"""The connection to S3: credentials and endpoint from boto3's standard chain, one rule of trying again for all of it."""
+
+import os
+import random
+import threading
+from functools import lru_cache
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import boto3
+import structlog
+from boto3.s3.transfer import TransferConfig, create_transfer_manager
+from botocore.config import Config
+
+from fastgen_k8s.artifacts.s3_errors import CUT, may_pass, pause
+from fastgen_k8s.errors import Misdescribed
+
+ATTEMPTS = "AWS_MAX_ATTEMPTS"
+ADDRESSING = "FASTGEN_S3_ADDRESSING"
+PART = 16 << 20  # bytes of a part of a multipart transfer, and the size from which a file has parts
+_ATTEMPTS = 10  # with the pauses, about half a minute
+_CONNECTIONS = 32
+_READ = ("AWS_", ADDRESSING)  # variables that make a connection what it is
+_ONE_AT_A_TIME = threading.Lock()  # making a client is no work for two threads
+_STYLES = ("auto", "path", "virtual")
+log = structlog.get_logger()
+_chance = random.Random()  # of pauses only
+
+
+def client() -> Any:
+    """The client of this process."""
+    return _connected()[0]
+
+
+def transfers() -> Any:
+    """Uploads and downloads in parts, by several threads."""
+    return _connected()[1]
+
+
+def _connected() -> tuple[Any, Any]:
+    chosen = tuple((name, value) for name, value in sorted(os.environ.items()) if name.startswith(_READ))
+    with _ONE_AT_A_TIME:
+        return _connection(os.getpid(), chosen)  # a fork must not share its parent's sockets
+
+
+@lru_cache(maxsize=1)
+def _connection(pid: int, environment: tuple[tuple[str, str], ...]) -> tuple[Any, Any]:
+    made = _client(_style("auto"))
+    if _custom(made.meta.endpoint_url) and _style("path") == "path":
+        made = _client("path")  # few servers besides AWS's have a name for each bucket
+    made.meta.events.register("needs-retry.s3", _needs_retry)
+    config = TransferConfig(
+        multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=8, preferred_transfer_client="classic"
+    )
+    return made, create_transfer_manager(made, config)
+
+
+def _client(style: str) -> Any:
+    config = Config(
+        connect_timeout=5,
+        read_timeout=30,
+        max_pool_connections=_CONNECTIONS,
+        retries={"mode": "standard", "total_max_attempts": 1},  # `_needs_retry` is the rule
+        response_checksum_validation="when_required",  # downloads in parts are checked by their sha256
+        s3={"addressing_style": style},
+    )
+    session = boto3.session.Session()
+    region = session.region_name or "us-east-1"
+    try:
+        return session.client("s3", region_name=region, config=config)
+    except ValueError as error:
+        raise Misdescribed(f"AWS_ENDPOINT_URL: wanted an address http(s)://HOST[:PORT], found: {error}") from error
+
+
+def _custom(endpoint: str) -> bool:
+    host = urlsplit(endpoint).hostname or ""
+    return not host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+
+
+def _style(default: Literal["auto", "path"]) -> str:
+    style = os.environ.get(ADDRESSING, default)
+    if style not in _STYLES:
+        raise Misdescribed(f"{ADDRESSING}: wanted {', '.join(_STYLES)}, found {style!r}")
+    return style
+
+
+def attempts() -> int:
+    """How often a request is made at most."""
+    given = os.environ.get(ATTEMPTS, str(_ATTEMPTS))
+    if not given.isdecimal() or int(given) == 0:
+        raise Misdescribed(f"{ATTEMPTS}: wanted a number of attempts, found {given!r}")
+    return int(given)
+
+
+def _needs_retry(
+    attempts: int, response: Any, caught_exception: Exception | None, operation: Any, **_: object
+) -> float | None:
+    """Seconds until botocore makes a request again, or None: it asks after each."""
+    if caught_exception is not None:
+        wanted, code, why = isinstance(caught_exception, CUT), "", type(caught_exception).__name__
+    else:
+        status, parsed = response[0].status_code, response[1]
+        code = parsed.get("Error", {}).get("Code", "")
+        wanted, why = may_pass(status, code), f"{status} {code}"
+    return wait(attempts, code, f"{operation.name}: {why}") if wanted else None
+
+
+def wait(attempt: int, code: str, why: str) -> float | None:
+    """Seconds until the next attempt; None after the last."""
+    if attempt >= attempts():
+        return None
+    seconds = pause(attempt, code, _chance)
+    log.debug("asking the store again", attempt=attempt, seconds=round(seconds, 2), reason=why)
+    return seconds
+
