@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import images, kwok, local
+from tests.cluster import kwok, local
 from tests.cluster.api import Api
 from tests.cluster.cluster import Cluster
 from tests.cluster.local import Local
@@ -92,11 +92,9 @@ def storage(machine: Local, node: Cluster) -> Storage:
 
 
 @pytest.fixture(scope="session")
-def training(machine: Local, two_nodes: Cluster) -> Cluster:
+def training(two_nodes: Cluster) -> Cluster:
     """Level D: two nodes that have the trainer's image."""
     require(Level.TRAINING)
-    for one in machine.nodes.values():
-        one.load(images.trainer())
     return two_nodes
 
 

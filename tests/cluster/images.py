@@ -34,6 +34,11 @@ def trainer() -> Path:
     return Path(os.environ.get("FASTGEN_TRAINER_ARCHIVE") or _ROOT / "images" / "build" / "trainer.tar")
 
 
+def there() -> list[Path]:
+    """What a node is given: the images of small tests, and the trainer's where it has been built."""
+    return [path for path in (pause(), base(), trainer()) if path.exists()]
+
+
 def make_base(target: Path, work: Path) -> None:
     """A root file system from Debian's packages, as one layer."""
     layer = work / "base.tar"

@@ -112,3 +112,10 @@ def spread(made: Object) -> Object:
             apart = {"requiredDuringSchedulingIgnoredDuringExecution": [term]}
             job["template"]["spec"]["template"]["spec"]["affinity"] = {"podAntiAffinity": apart}
     return made
+
+
+def with_image(made: Object, image: str) -> Object:
+    """The same JobSet with another image."""
+    for job in made["spec"]["replicatedJobs"]:
+        job["template"]["spec"]["template"]["spec"]["containers"][0]["image"] = image
+    return made

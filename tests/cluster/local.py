@@ -61,14 +61,13 @@ class Local:
         return served
 
     def add_node(self, index: int) -> Node:
-        """A node, ready, with the images that every test may use."""
+        """A node, ready, with all the images that there are."""
         network.add_node(index, [other.index for other in self.nodes.values()])
         node = Node(index, self.folder / f"node{index}", self.authority, self.server)
         self.nodes[node.name] = node
+        node.insert(images.there())
         node.start_runtime()
         node.start_kubelet()
-        node.load(images.pause())
-        node.load(images.base())
         self.api.watch_until("nodes", lambda found: _ready(found, node.name), name=node.name)
         return node
 

@@ -3,14 +3,14 @@
 import os
 import shutil
 import signal
-import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.cluster import groups, leftovers, network, node_files, state
+from tests.cluster import disks, groups, leftovers, network, node_files, state
 from tests.cluster.addresses import namespace, node_address, node_name
 from tests.cluster.certificates import Authority
-from tests.cluster.daemons import Daemon, run, start
+from tests.cluster.daemons import Daemon, start
 from tests.cluster.pods import PodProcess, processes
 from tests.cluster.programs import program
 
@@ -33,12 +33,17 @@ class Node:
     def logs(self) -> Path:
         return state.logs() / self.name
 
+    def insert(self, archives: Sequence[Path]) -> None:
+        """Give it a disk that holds these images."""
+        self.folder.mkdir(parents=True)
+        disks.hand_out(archives, self.folder / "containerd")
+
     def start_runtime(self) -> None:
-        """containerd, able to take images."""
+        """containerd."""
         self._write("containerd.toml", node_files.containerd(self.folder))
         self._write("cni/10-pods.conflist", node_files.network(self.index, self.folder))
         daemon = self._start("containerd", "containerd", f"--config={self.folder}/containerd.toml")
-        daemon.wait(self._runtime_answers)
+        disks.accepts(daemon, self.folder / "containerd.sock")
 
     def start_kubelet(self) -> None:
         """The kubelet and kube-proxy. The node is ready when the API server says so."""
@@ -62,8 +67,8 @@ class Node:
         self._start("kube-proxy", program("kube-proxy"), f"--config={self.folder}/kube-proxy.yaml")
 
     def load(self, archive: Path) -> None:
-        """Import a docker archive."""
-        self._ctr("images", "import", archive)
+        """Import one more docker archive."""
+        disks.import_into(self.folder / "containerd.sock", archive)
 
     def power_off(self) -> None:
         """What the others see of a node that loses its power: everything stops at once and says nothing more."""
@@ -92,14 +97,6 @@ class Node:
         daemon = start(name, command, self.logs, namespace=namespace(self.index))
         self.daemons.append(daemon)
         return daemon
-
-    def _runtime_answers(self) -> bool:
-        """Whether a connection to its socket is accepted."""
-        with socket.socket(socket.AF_UNIX) as caller:
-            return caller.connect_ex(str(self.folder / "containerd.sock")) == 0
-
-    def _ctr(self, *arguments: str | Path) -> None:
-        run("ctr", "--address", self.folder / "containerd.sock", "--namespace", "k8s.io", *arguments)
 
     def _write(self, name: str, text: str) -> None:
         path = self.folder / name

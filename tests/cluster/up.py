@@ -3,7 +3,7 @@
 import signal
 import sys
 
-from tests.cluster import images, local
+from tests.cluster import local
 
 
 def main(count: int) -> None:
@@ -12,9 +12,7 @@ def main(count: int) -> None:
         machine.start_controllers()
         machine.start_dns()
         for index in range(1, count + 1):
-            node = machine.add_node(index)
-            if images.trainer().exists():
-                node.load(images.trainer())
+            machine.add_node(index)
         print(f"export KUBECONFIG={machine.api.kubeconfig}", flush=True)
         signal.sigwait({signal.SIGINT, signal.SIGTERM})
 
