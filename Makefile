@@ -9,7 +9,7 @@ DEMO ?= demo
 export OMP_NUM_THREADS := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo check test test-cluster manifests bench soak format constraints clean
+.PHONY: setup demo check test images test-images test-cluster manifests bench soak format constraints clean
 
 setup: $(READY)
 
@@ -32,10 +32,18 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -n 2 -m "not slow and not processes and not soak and not cluster"
+	$(BIN)/hadolint images/*.Dockerfile
+	$(BIN)/pytest -q -n 2 -m "not slow and not processes and not soak and not images and not cluster"
 
 test: check
-	$(BIN)/pytest -n 2 --dist loadgroup -m "(slow or processes) and not soak and not cluster"
+	$(BIN)/pytest -n 2 --dist loadgroup -m "(slow or processes) and not soak and not images and not cluster"
+
+# Both container images, as fastgen-k8s/{trainer,controller}:test in the Docker engine and as images/build/*.tar.
+images: $(READY)
+	@$(BIN)/python -m images.build
+
+test-images: $(READY)
+	$(BIN)/pytest -m "images and not soak" tests/images
 
 # Builds what is missing of the cluster; levels that this machine can't have are named, and their tests left out.
 test-cluster: $(READY)

@@ -12,14 +12,17 @@ from images.engine import Engine, EngineFailed
 
 SUITE, PYTHON = "bookworm", "3.11"  # that release's Python
 LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*")
-BASE = [
+BASE = (
     "mmdebstrap",
+    "--quiet",
     "--variant=minbase",
-    "--include=python3,ca-certificates",
+    # usr-is-merged, in a root that is born so, saves usrmerge and with it the whole of Perl.
+    "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
+    "--include=usr-is-merged,python3,ca-certificates",
     '--aptopt=APT::Install-Recommends "false"',
     *(f"--dpkgopt=path-exclude={path}" for path in LEFT_OUT),
     SUITE,
-]
+)
 INTERPRETER = f"/usr/bin/python{PYTHON}"
 
 
@@ -85,6 +88,7 @@ def _pinned(root: Path, extra: str, system: str, options: Sequence[str]) -> str:
 def _do(command: Sequence[str]) -> None:
     if shutil.which(command[0]) is None:
         raise EngineFailed(f"wanted {command[0]} on PATH, found none (.ci/image-packages installs it)")
-    code = subprocess.run(command, check=False).returncode
-    if code:
-        raise EngineFailed(f"wanted {command[0]} to work, found exit code {code}")
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        print(done.stdout, file=sys.stderr)
+        raise EngineFailed(f"wanted {command[0]} to work, found exit code {done.returncode}")

@@ -1,0 +1,44 @@
+# The control plane, without torch: command line and controller. Bases and arguments: docs/images.md.
+ARG BASE_IMAGE=python:3.11.14-slim-bookworm
+
+FROM ${BASE_IMAGE} AS base
+SHELL ["/bin/sh", "-eu", "-c"]
+RUN --mount=type=bind,source=images/install.sh,target=/install.sh sh /install.sh base
+
+FROM base AS tools
+COPY images/install.sh images/tools.txt constraints.txt /build/
+RUN --mount=type=bind,source=images/wheels,target=/wheels sh /build/install.sh tools
+
+FROM tools AS dependencies
+COPY pyproject.toml /build/
+RUN --mount=type=bind,source=images/wheels,target=/wheels sh /build/install.sh dependencies cluster
+
+FROM tools AS project
+COPY --from=dependencies /opt/fastgen/venv /opt/fastgen/venv
+COPY pyproject.toml README.md LICENSE /build/source/
+COPY fastgen_k8s /build/source/fastgen_k8s
+RUN --mount=type=bind,source=images/wheels,target=/wheels sh /build/install.sh project
+
+FROM base
+RUN --mount=type=bind,source=images/install.sh,target=/install.sh sh /install.sh final
+COPY --from=dependencies /opt/fastgen/venv /opt/fastgen/venv
+COPY --from=project /opt/fastgen/project /opt/fastgen/project
+COPY examples /opt/fastgen/examples
+COPY components /opt/fastgen/components
+COPY LICENSE /opt/fastgen/
+ENV PATH=/opt/fastgen/project/bin:/opt/fastgen/venv/bin:${PATH} \
+    HOME=/tmp/home \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1
+WORKDIR /opt/fastgen
+USER 10001:10001
+# No entry point, and none of the base's (NGC has one): docker and Kubernetes then run the same argv.
+ENTRYPOINT []
+CMD ["fastgen-k8s", "--help"]
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="fastgen-k8s controller" \
+      org.opencontainers.image.description="Command line and controller of fastgen_k8s" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
