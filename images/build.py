@@ -5,11 +5,11 @@ import os
 import subprocess
 import sys
 import time
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from fastgen_k8s import __version__
 from fastgen_k8s.errors import FastgenError, refuse
 from images.engine import Engine, engine
 from images.offline import base_image, empty, wheelhouse
@@ -96,7 +96,7 @@ def archive(image: str) -> Path:
 
 def stamp() -> tuple[str, str]:
     """The project's version and the commit; `dirty` when the working tree differs from it."""
-    version = str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
+    version = __version__
     words = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     found = subprocess.run(words, cwd=ROOT, check=False, capture_output=True, text=True)
     return version, found.stdout.strip() or "unknown"

@@ -115,4 +115,3 @@ def open_artifact(uri: str, kinds: str | Iterable[str]) -> Artifact:
     if artifact.manifest.kind not in wanted:
         raise BadInput(f"{uri}: wanted an artifact of kind {' or '.join(wanted)}, found {artifact.manifest.kind}")
     return artifact
-

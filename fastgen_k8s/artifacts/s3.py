@@ -89,8 +89,10 @@ class S3:
     def keys(self, prefix: str = "") -> Sequence[str]:
         """All keys that begin with `prefix`, sorted."""
         with self._said(prefix):
-            pages = client().get_paginator("list_objects_v2").paginate(
-                Bucket=self._address.bucket, Prefix=self._below(prefix)
+            pages = (
+                client()
+                .get_paginator("list_objects_v2")
+                .paginate(Bucket=self._address.bucket, Prefix=self._below(prefix))
             )
             return sorted(self._address.name(found["Key"]) for page in pages for found in page.get("Contents", ()))
 

@@ -113,4 +113,3 @@ def wait(attempt: int, code: str, why: str) -> float | None:
     seconds = pause(attempt, code, _chance)
     log.debug("asking the store again", attempt=attempt, seconds=round(seconds, 2), reason=why)
     return seconds
-
