@@ -44,7 +44,7 @@ def _broken(uri: str, bucket: str, slash: str, prefix: str) -> str | None:
         return "another scheme"
     if not _BUCKET.fullmatch(bucket) or _ADDRESS_OF_A_MACHINE.fullmatch(bucket):
         return f"the bucket {bucket!r}: 3 to 63 small letters, digits, dots and dashes"
-    if slash and not prefix or prefix.endswith("/"):
+    if (slash and not prefix) or prefix.endswith("/"):
         return "a '/' at the end"
     if slash and not all(segments):
         return "an empty segment"

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from fastgen_k8s.artifacts import store_at
 from tests.cluster import kwok, local
 from tests.cluster.api import Api
 from tests.cluster.cluster import Cluster
+from tests.cluster.launched import Place
 from tests.cluster.local import Local
 from tests.cluster.requirements import REQUIRED, Level, missing
 from tests.cluster.storage import Storage
@@ -108,3 +110,26 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     connection = Api.connect(Path(named))
     yield Cluster(Path(named), connection)
     connection.client.close()
+
+
+@pytest.fixture(scope="module")
+def place(training: Cluster, storage: Storage) -> Iterator[Place]:
+    """A namespace and a bucket in which stages run; this process finds the store in its environment too."""
+    with training.namespace("stages") as namespace, pytest.MonkeyPatch.context() as patch:
+        storage.offer(training.api, namespace)
+        for name, value in storage.environment().items():
+            patch.setenv(name, value)
+        made = Place(training, namespace, storage)
+        made.make_bucket()
+        yield made
+
+
+@pytest.fixture(scope="module")
+def pairs(place: Place) -> dict[str, str]:
+    """Conditions and pairs of a task with an exact answer, made on the cluster: what stage 2 reads."""
+    store_at(place.root).put("prompts.txt", b"turning left\nturning right\n")
+    words = ("--experiment", "closed_form/gaussian_kd", "--resource", "cpu_tiny")
+    few = ("pairs.samples_per_prompt=64", "pairs.block_size=64", "pairs.solver_steps=8")
+    place.run("encode", *words, "--prompts", f"{place.root}/prompts.txt", wait=True)
+    place.run("stage1", *words, *few, wait=True)
+    return {"conditions": f"{place.root}/encode", "pairs": f"{place.root}/stage1"}

@@ -1,3 +1,4 @@
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """Stages that `torchx run -s jobset` put on the cluster, and what their pods say as they go."""
 
 import os
@@ -7,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,16 +42,11 @@ class Place:
         """Where their artifacts go: a prefix of this namespace's own."""
         return f"s3://{BUCKET}/{self.namespace}"
 
-    def s3(self) -> Any:
-        """A client of the store, as anybody would make one."""
-        environment = self.storage.environment()
-        return boto3.client(  # pyright: ignore[reportUnknownMemberType]
-            "s3",
-            endpoint_url=environment["AWS_ENDPOINT_URL"],
-            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-            region_name=environment["AWS_REGION"],
-        )
+    def make_bucket(self) -> None:
+        """The bucket, as whoever runs the store would make it."""
+        client: Any = boto3.client("s3")  # finds store and credentials in the environment, as everything here does
+        with suppress(client.exceptions.BucketAlreadyExists, client.exceptions.BucketAlreadyOwnedByYou):
+            client.create_bucket(Bucket=BUCKET)
 
     def command(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """A program of this environment, with the cluster and the store in its environment."""
@@ -59,14 +56,19 @@ class Place:
         return subprocess.run([program, *words[1:]], env=given, capture_output=True, text=True, check=False)
 
     def run(
-        self, component: str, *words: str, cfg: Mapping[str, str] | None = None, wait: bool = False, **environment: str
+        self,
+        component: str,
+        *words: str,
+        cfg: Mapping[str, str] | None = None,
+        wait: bool = False,
+        environment: Mapping[str, str] | None = None,
     ) -> str:
         """`torchx run -s jobset components/X.py`; the name of the job."""
         settings = {"namespace": self.namespace, "secrets": NAME, "service_account": "default", **(cfg or {})}
         flat = ",".join(f"{name}={value}" for name, value in settings.items())
         waits = ["--wait"] if wait else []
         run = ("torchx", "run", "-s", "jobset", "-cfg", flat, *waits, f"components/{component}.py", *words)
-        made = self.command(*run, **environment)
+        made = self.command(*run, **(environment or {}))
         if made.returncode:
             raise ClusterFailed(f"torchx run {component}: {made.returncode}\n{made.stdout}\n{made.stderr}")
         found = re.search(r"jobset://\S+:(\S+)", made.stdout)

@@ -1,6 +1,6 @@
 """Kueue's objects for a queue of one place, and JobSets that stand in it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from tests.cluster.api import Object, State
 from tests.cluster.conditions import conditions, holds
@@ -9,14 +9,14 @@ from tests.cluster.jobsets import jobset
 WORKLOADS = "workloads.v1beta2.kueue.x-k8s.io"
 _GROUP = "kueue.x-k8s.io"
 _VERSION = f"{_GROUP}/v1beta2"
-_ROOM = {"cpu": "150m", "memory": "96Mi"}  # of one JobSet with two trainers
+ROOM = {"cpu": "150m", "memory": "96Mi"}  # of one JobSet with two trainers
 _PRIORITIES = {"low": 10, "high": 1000}
 
 
-def with_room_for_one(namespace: str) -> list[Object]:
+def with_room_for_one(namespace: str, room: Mapping[str, str] = ROOM) -> list[Object]:
     """A flavour, a cluster queue that preempts by priority, a local queue `queue`, and the priorities."""
-    resources = [{"name": name, "nominalQuota": quota} for name, quota in _ROOM.items()]
-    groups = [{"coveredResources": list(_ROOM), "flavors": [{"name": "any", "resources": resources}]}]
+    resources = [{"name": name, "nominalQuota": quota} for name, quota in room.items()]
+    groups = [{"coveredResources": list(room), "flavors": [{"name": "any", "resources": resources}]}]
     spec = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
         "resourceGroups": groups,

@@ -1,4 +1,4 @@
-"""A training on three pods that loses, one after the other, everything it can lose, and still ends with the same losses.
+"""A training on three pods that loses one thing after the other, and still ends with the losses of an undisturbed run.
 
 One job goes through all faults, in the order of this file; each test waits until all train again, and notes how long it
 took (`pytest -rP`, or the junit report). Nothing is asserted of a time.
@@ -15,7 +15,6 @@ import pytest
 from fastgen_k8s.artifacts import store_at
 from fastgen_k8s.training.metrics import read_metrics
 from tests.cluster import pods
-from tests.cluster.cluster import Cluster
 from tests.cluster.conditions import holds
 from tests.cluster.launched import Listener, Place
 from tests.processes.runs import Run, largest_difference
@@ -71,18 +70,7 @@ def _runs(pod: pods.Object) -> bool:
 
 
 @pytest.fixture(scope="module")
-def pairs(place: Place) -> dict[str, str]:
-    """Stage 1's pairs in the store, made on the cluster."""
-    prompts = f"{place.root}/prompts.txt"
-    store_at(place.root).put("prompts.txt", b"turning left\nturning right\n")
-    few = ("pairs.samples_per_prompt=64", "pairs.block_size=64", "pairs.solver_steps=8")
-    place.run("encode", "--experiment", EXPERIMENT, "--prompts", prompts, "--resource", "cpu_tiny", wait=True)
-    place.run("stage1", "--experiment", EXPERIMENT, "--resource", "cpu_tiny", *few, wait=True)
-    return {"conditions": f"{place.root}/encode", "pairs": f"{place.root}/stage1"}
-
-
-@pytest.fixture(scope="module")
-def training(place: Place, pairs: dict[str, str]) -> Iterator[Training]:
+def story(place: Place, pairs: dict[str, str]) -> Iterator[Training]:
     """Stage 2 on three pods, in the middle of it."""
     given = ("--experiment", EXPERIMENT, "--nodes", f"1:{TRAINERS}", "--micro-batch", "4", "--save-every", "5")
     habits = ("--log-every", "1", "--collective-timeout", "20", "--resource", "cpu_tiny")
@@ -98,25 +86,25 @@ def training(place: Place, pairs: dict[str, str]) -> Iterator[Training]:
 Fault = Callable[[Training], None]
 
 
-def kill_worker(training: Training) -> None:
-    os.kill(training.worker(1), signal.SIGKILL)
+def kill_worker(story: Training) -> None:
+    os.kill(story.worker(1), signal.SIGKILL)
 
 
-def kill_agent(training: Training) -> None:
-    os.kill(training.agent(1), signal.SIGKILL)
+def kill_agent(story: Training) -> None:
+    os.kill(story.agent(1), signal.SIGKILL)
 
 
-def ask_agent(training: Training) -> None:
-    os.kill(training.agent(2), signal.SIGTERM)
+def ask_agent(story: Training) -> None:
+    os.kill(story.agent(2), signal.SIGTERM)
 
 
 def delete(trainer: int) -> Fault:
-    return lambda training: training.cluster.delete_pod(training.pod(trainer), training.namespace)
+    return lambda story: story.cluster.delete_pod(story.pod(trainer), story.namespace)
 
 
-def delete_rendezvous(training: Training) -> None:
-    [store] = training.place.pods(training.job, "rendezvous")
-    training.cluster.delete_pod(store, training.namespace)
+def delete_rendezvous(story: Training) -> None:
+    [store] = story.place.pods(story.job, "rendezvous")
+    story.cluster.delete_pod(store, story.namespace)
 
 
 @pytest.mark.parametrize(
@@ -136,56 +124,56 @@ def delete_rendezvous(training: Training) -> None:
     ],
 )
 def test_all_train_again_after(
-    what: str, fault: Fault, training: Training, record_property: Callable[[str, object], None]
+    what: str, fault: Fault, story: Training, record_property: Callable[[str, object], None]
 ) -> None:
-    training.said.step(time.monotonic())  # in the middle of it
+    story.said.step(time.monotonic())  # in the middle of it
     at = time.monotonic()
-    fault(training)
-    begun = training.said.group(TRAINERS, at, timeout=180)
-    stepped = training.said.step(begun.at)
+    fault(story)
+    begun = story.said.group(TRAINERS, at, timeout=180)
+    stepped = story.said.step(begun.at)
     record_property(what, f"{begun.at - at:.1f} s to the group, {stepped.at - at:.1f} s to the next step")
     print(f"{what}: {begun.at - at:.1f} s to the group, {stepped.at - at:.1f} s to the next step")
 
 
-def test_deletions_and_exit_75_are_not_counted_and_a_killed_agent_is(training: Training) -> None:
-    assert [training.counted(trainer) for trainer in range(TRAINERS)] == [0, 1, 0]
+def test_deletions_and_exit_75_are_not_counted_and_a_killed_agent_is(story: Training) -> None:
+    assert [story.counted(trainer) for trainer in range(TRAINERS)] == [0, 1, 0]
 
 
-def test_a_lost_node_is_left_and_used_again_when_it_is_back(training: Training) -> None:
-    cluster = training.cluster
-    lost = cluster.api.get("pods", training.pod(0), training.namespace)["spec"]["nodeName"]
+def test_a_lost_node_is_left_and_used_again_when_it_is_back(story: Training) -> None:
+    cluster = story.cluster
+    lost = cluster.api.get("pods", story.pod(0), story.namespace)["spec"]["nodeName"]
     at = time.monotonic()
     cluster.power_off(lost)
     try:
-        begun = training.said.wait(lambda line: "training" in line.text and "processes=" in line.text, at, 240)
-        stepped = training.said.step(begun.at)
+        begun = story.said.wait(lambda line: "training" in line.text and "processes=" in line.text, at, 240)
+        stepped = story.said.step(begun.at)
         print(f"node {lost} lost: {begun.at - at:.1f} s to the group, {stepped.at - at:.1f} s to the next step")
     finally:
         cluster.power_on(lost)
-    training.trains(TRAINERS, at, timeout=240)
+    story.trains(TRAINERS, at, timeout=240)
 
 
-def test_with_the_nodes_cordoned_it_goes_on_smaller_and_grows_again(training: Training) -> None:
-    cluster, at = training.cluster, time.monotonic()
+def test_with_the_nodes_cordoned_it_goes_on_smaller_and_grows_again(story: Training) -> None:
+    cluster, at = story.cluster, time.monotonic()
     for node in cluster.machines:
         cluster.cordon(node)
     try:
-        cluster.delete_pod(training.pod(2), training.namespace)
-        smaller = training.trains(TRAINERS - 1, at)
+        cluster.delete_pod(story.pod(2), story.namespace)
+        smaller = story.trains(TRAINERS - 1, at)
     finally:
         for node in cluster.machines:
             cluster.uncordon(node)
-    grown = training.trains(TRAINERS, smaller, timeout=240)
+    grown = story.trains(TRAINERS, smaller, timeout=240)
     print(f"smaller after {smaller - at:.1f} s, grown again {grown - smaller:.1f} s later")
 
 
 def test_the_job_completes_with_the_losses_of_an_undisturbed_run(
-    training: Training, pairs: dict[str, str], tmp_path: Path
+    story: Training, pairs: dict[str, str], tmp_path: Path
 ) -> None:
-    assert holds(training.place.ended(training.job, timeout=600), "Completed")
+    assert holds(story.place.ended(story.job, timeout=600), "Completed")
     undisturbed = Run(EXPERIMENT, SETTINGS, pairs, tmp_path / "alone", save_every=0)
     assert undisturbed.finish().code == 0
-    lines = read_metrics(store_at(f"{training.place.root}/stage2"))
+    lines = read_metrics(store_at(f"{story.place.root}/stage2"))
     losses = [{name: value for name, value in line.items() if name != "time"} for line in lines]
     assert [line["step"] for line in losses] == list(range(1, STEPS + 1))
     assert largest_difference(undisturbed.losses(), losses) < 1e-5

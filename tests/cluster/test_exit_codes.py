@@ -21,13 +21,19 @@ BROKEN = "broken-interpreter"  # a ConfigMap that no Python starts with
 LONG = "train.steps=1000000"
 
 
-def submitted(place: Place, pairs: dict[str, str], job: str, *settings: str, **changes: object) -> str:
+def submitted(
+    place: Place,
+    pairs: dict[str, str],
+    job: str,
+    *settings: str,
+    config_maps: tuple[str, ...] = (),
+    **changes: object,
+) -> str:
     """A training on one pod, as a JobSet of that name."""
-    configuration = changes.pop("config_maps", ())
     described = {"kind": "train", "experiment": "closed_form/gaussian_kd", "overrides": settings, "inputs": pairs}
     work = Work.parse(described | {"output": f"{place.root}/{job}"} | changes, "test")
     given = offered.Cluster(
-        namespace=place.namespace, job=job, service_account="default", secrets=(NAME,), config_maps=configuration
+        namespace=place.namespace, job=job, service_account="default", secrets=(NAME,), config_maps=config_maps
     )
     place.cluster.api.create(jobset(app(work, Placement(resource="cpu_tiny"), Execution(), IMAGE), given))
     return job

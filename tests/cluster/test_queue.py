@@ -18,7 +18,7 @@ TRAIN = ("--experiment", "closed_form/gaussian_kd", "--resource", "cpu_tiny", "-
 @pytest.fixture
 def queue(kueue: Cluster, place: Place) -> Iterator[str]:
     """A queue with room for one trainer."""
-    for one in queues.with_room_for_one(place.namespace, cpu="1", memory="3Gi"):
+    for one in queues.with_room_for_one(place.namespace, {"cpu": "1", "memory": "3Gi"}):
         kueue.api.apply(one)
     yield "queue"
     for name in kueue.api.list(jobsets.RESOURCE, place.namespace):
@@ -29,13 +29,13 @@ def test_a_preempted_training_goes_on_from_its_checkpoint(place: Place, pairs: d
     given = {"FASTGEN_PAIRS": pairs["pairs"], "FASTGEN_CONDITIONS": pairs["conditions"]}
     low = place.run(
         "stage2", *TRAIN, "--output", f"{place.root}/low", "train.steps=1000", "train.global_batch=64",
-        cfg={"queue": queue, "queue_priority": "low", "job": "low"}, **given,
+        cfg={"queue": queue, "queue_priority": "low", "job": "low"}, environment=given,
     )  # fmt: skip
     said = Listener(place, low)
     said.step(beyond=2)
     high = place.run(
         "stage2", *TRAIN, "--output", f"{place.root}/high", "train.steps=4",
-        cfg={"queue": queue, "queue_priority": "high", "job": "high"}, **given,
+        cfg={"queue": queue, "queue_priority": "high", "job": "high"}, environment=given,
     )  # fmt: skip
     place.cluster.wait_for(jobsets.RESOURCE, low, jobsets.suspended, place.namespace)
     stopped = said.wait(lambda line: "stopped: asked to stop: the checkpoint of step" in line.text)
