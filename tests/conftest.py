@@ -53,10 +53,11 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
         yield server
 
 
-@pytest.fixture
-def s3(s3_server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Server:
-    """The server, as what the environment of this process names, and an empty cache."""
-    for name, value in s3_server.environment().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("FASTGEN_CACHE", str(tmp_path / "cache"))
-    return s3_server
+@pytest.fixture(scope="module")
+def s3(s3_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
+    """The server, as what the environment of this process names, and a cache that was empty."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in s3_server.environment().items():
+            patch.setenv(name, value)
+        patch.setenv("FASTGEN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield s3_server

@@ -82,6 +82,11 @@ class Directory:
             self.local(key, entry)
         return self.root / prefix
 
+    def copy(self, key: str) -> Path | None:
+        """The file itself."""
+        path = self.root / key
+        return path if path.is_file() else None
+
     def holds(self, key: str, entry: FileEntry) -> bool:
         """Whether a file has a content."""
         path = self.root / key

@@ -20,6 +20,7 @@ from fastgen_k8s.errors import BadInput, failed_io
 
 _SHA256, _WRITER = "sha256", "writer"  # metadata of our objects
 _FILES_AT_ONCE = 8
+_PIECE = 1 << 20  # bytes
 _ABSENT = ("NoSuchKey", "404")
 _LOST = ("PreconditionFailed", "412")
 _WRONG_READS = 4  # reads that arrive whole and wrong, after which the object counts as wrong
@@ -60,7 +61,7 @@ class S3:
     def local(self, key: str, entry: FileEntry) -> Path:
         """A local file with the content of a key, checked, which stays for the life of this process.
 
-        The node's cache may have the content, but it is the store that has to hold it: a later stage reads it elsewhere.
+        The node's cache may have the content, but the store has to hold it: a later stage reads it elsewhere.
         """
         self._confirm(key, entry)
         mine = owner()
@@ -72,6 +73,13 @@ class S3:
         """A local folder with the files of some keys below a prefix, each checked."""
         _each(lambda name: self.local(name, files[name]), files)
         return owner().view(self.uri) / prefix
+
+    def copy(self, key: str) -> Path | None:
+        """A local file with what a key holds, checked by the store's own checksum; None when it is absent."""
+        target = _inside(owner().view(self.uri), key)
+        with _disk(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            return target if self._whole(key, lambda: self._copy(key, target)) else None
 
     def holds(self, key: str, entry: FileEntry) -> bool:
         """Whether a key has a content, by what the store says of it: it has checked that when it was put."""
@@ -166,6 +174,22 @@ class S3:
             wanted.check(FileEntry.of(data), self._where(key))
         return data
 
+    def _copy(self, key: str, target: Path) -> bool:
+        try:
+            found = client().get_object(**self._object(key), ChecksumMode="ENABLED")
+        except ClientError as error:
+            if answer(error)[1] in _ABSENT:
+                return False
+            raise
+        target.unlink(missing_ok=True)  # it may be a link to what the cache holds
+        with target.open("wb") as file:
+            for piece in found["Body"].iter_chunks(_PIECE):
+                file.write(piece)
+        wanted = _recorded(found)
+        if wanted is not None:
+            wanted.check(FileEntry.of_file(target), self._where(key))
+        return True
+
     def _download(self, key: str, entry: FileEntry, path: Path) -> None:
         transfers().download(**_names(self._object(key)), fileobj=str(path)).result()
         entry.check(FileEntry.of_file(path), self._where(key))
@@ -176,7 +200,7 @@ class S3:
             transfers().upload(**_names(self._object(key)), fileobj=str(source), extra_args=args).result()
 
     def _whole(self, key: str, read: Callable[[], T]) -> T:
-        """Read, and read again what arrived cut or changed: the wire may have done that, and the next time it may not."""
+        """Read, and read again what arrived cut or changed: the wire may have done that."""
         attempt = 1
         with self._said(key):
             while True:

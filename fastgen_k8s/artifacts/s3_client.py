@@ -1,5 +1,5 @@
 # pyright: basic
-"""The connection to S3: credentials and endpoint from boto3's standard chain, one rule of trying again for all of it."""
+"""The connection to S3: credentials and endpoint from boto3's standard chain, one rule of trying again."""
 
 import os
 import random
@@ -8,8 +8,9 @@ from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-import boto3
 import structlog
+from boto3.session import Session
+
 from boto3.s3.transfer import TransferConfig, create_transfer_manager
 from botocore.config import Config
 
@@ -65,7 +66,7 @@ def _client(style: str) -> Any:
         response_checksum_validation="when_required",  # downloads in parts are checked by their sha256
         s3={"addressing_style": style},
     )
-    session = boto3.session.Session()
+    session = Session()
     region = session.region_name or "us-east-1"
     try:
         return session.client("s3", region_name=region, config=config)

@@ -36,7 +36,7 @@ class Store(Protocol):
         ...
 
     def fetch(self, key: str, entry: FileEntry) -> bytes:
-        """The content of a key, checked (BadInput)."""
+        """The content of a key, checked (BadInput); a content that this node has already counts."""
         ...
 
     def local(self, key: str, entry: FileEntry) -> Path:
@@ -45,6 +45,10 @@ class Store(Protocol):
 
     def folder(self, prefix: str, files: Mapping[str, FileEntry]) -> Path:
         """A local folder that stands for a prefix and holds these keys below it, as `local` does."""
+        ...
+
+    def copy(self, key: str) -> Path | None:
+        """A local file with what a key holds, whatever that is; None when it is absent."""
         ...
 
     def holds(self, key: str, entry: FileEntry) -> bool:

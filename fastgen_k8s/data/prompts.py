@@ -7,22 +7,26 @@ from typing import cast
 from fastgen_k8s.errors import BadInput
 
 
-def read_prompts(path: Path) -> list[str]:
-    """The prompts of a `.txt` or `.jsonl` file, without blank lines; BadInput says which line is wrong."""
+def read_prompts(path: Path, called: str | None = None) -> list[str]:
+    """The prompts of a `.txt` or `.jsonl` file, without blank lines; BadInput says which line is wrong.
+
+    A local copy is `called` in messages by the name that a person gave.
+    """
+    where = called or str(path)
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
-        raise BadInput(f"{path}: wanted a file of prompts, found none") from error
+        raise BadInput(f"{where}: wanted a file of prompts, found none") from error
     except IsADirectoryError as error:
-        raise BadInput(f"{path}: wanted a file of prompts, found a folder") from error
+        raise BadInput(f"{where}: wanted a file of prompts, found a folder") from error
     except UnicodeDecodeError as error:
-        raise BadInput(f"{path}: wanted prompts in UTF-8, found byte {error.object[error.start]:#04x}") from error
+        raise BadInput(f"{where}: wanted prompts in UTF-8, found byte {error.object[error.start]:#04x}") from error
     text = text.replace("\r\n", "\n")  # a prompt may hold what else splitlines() takes for the end of a line
     lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     parse = _json_line if path.suffix in {".jsonl", ".ndjson"} else _text_line
-    prompts = [parse(line, f"{path}:{number}") for number, line in lines]
+    prompts = [parse(line, f"{where}:{number}") for number, line in lines]
     if not prompts:
-        raise BadInput(f"{path}: wanted at least one prompt, found an empty file")
+        raise BadInput(f"{where}: wanted at least one prompt, found an empty file")
     return prompts
 
 

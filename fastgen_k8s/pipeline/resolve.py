@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fastgen_k8s.artifacts.single import input_digest
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.pipeline.spec import Pipeline, Stage, is_uri
-from fastgen_k8s.pipeline.work import Work, input_digest, work_digest
+from fastgen_k8s.pipeline.work import Work, work_digest
 
 
 @dataclass(frozen=True)

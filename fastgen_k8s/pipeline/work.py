@@ -1,15 +1,14 @@
 """One stage's work: what is computed from what, its digest, and how it is written as a command line."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Literal, cast
 
 from pydantic import Field, PositiveInt, field_validator
 from pydantic.config import JsonDict
 
-from fastgen_k8s.artifacts import FileEntry, find_artifact
+from fastgen_k8s.artifacts.single import input_digest
 from fastgen_k8s.config import Config, digest
-from fastgen_k8s.errors import BadInput, Misdescribed
+from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.experiments.keymap import refuse_seed_names
 from fastgen_k8s.experiments.schema import Experiment
@@ -153,18 +152,6 @@ def work_digest(kind: Kind, experiment: Experiment, inputs: Mapping[str, str]) -
             "inputs": dict(inputs),
         }
     )
-
-
-def input_digest(uri: str) -> str:
-    """The digest of an input: an artifact's own, or the content of one file. BadInput when there is neither."""
-    path = Path(uri.removeprefix("file://"))
-    if path.is_file():
-        return FileEntry.of_file(path).sha256
-    artifact = find_artifact(uri)
-    if artifact is None:
-        found = "a folder without artifact.json" if path.is_dir() else "nothing"
-        raise BadInput(f"{uri}: wanted an artifact or a file, found {found}")
-    return artifact.manifest.digest
 
 
 def known_input(kind: Kind, name: str) -> None:

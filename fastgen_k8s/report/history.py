@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from fastgen_k8s.artifacts import store_at
 from fastgen_k8s.errors import BadInput
 
 
@@ -19,12 +20,20 @@ class StageTime:
 
 def stage_times(output: str) -> list[StageTime]:
     """The finished stages of the root that `output` (root/<stage>/<digest>) lies in; none without a `run.json`."""
-    record = Path(output.removeprefix("file://")).absolute().parent.parent / "run.json"
-    if not record.is_file():
+    root = _above(output)
+    data = None if root is None else store_at(root).find("run.json")
+    if data is None:
         return []
-    data = record.read_bytes()
     try:
         stages = cast("Mapping[str, Mapping[str, float]]", json.loads(data)["stages"])
         return [StageTime(name, entry["seconds"]) for name, entry in stages.items() if entry["seconds"] > 0]
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
-        raise BadInput(f"{record}: wanted the history of a run, found {data[:40]!r}") from error
+        raise BadInput(f"{root}/run.json: wanted the history of a run, found {data[:40]!r}") from error
+
+
+def _above(output: str) -> str | None:
+    """The root of a stage's output, or None for an object that has none: it would be no place in a bucket."""
+    if "://" in output.removeprefix("file://"):
+        root = output.rsplit("/", 2)[0]
+        return root if "://" in root else None
+    return str(Path(output.removeprefix("file://")).absolute().parent.parent)

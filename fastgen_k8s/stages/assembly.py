@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from fastgen_k8s.artifacts import find_artifact
+from fastgen_k8s.artifacts.single import find_file
 from fastgen_k8s.data.conditions import Conditions, to_device
 from fastgen_k8s.data.pairs import PairSet, noise
 from fastgen_k8s.data.sampler import indices
@@ -129,9 +130,9 @@ def _student_weights(job: Job) -> Mapping[str, Tensor] | None:
         return None
     artifact = None if find_artifact(uri) is None else job.input("student", ("weights", "training"))
     if artifact is None:
-        path = Path(uri.removeprefix("file://"))
-        if path.is_dir():
-            raise BadInput(f"{uri}: wanted a student's weights, found a folder without artifact.json")
+        path = find_file(uri)
+        if path is None:
+            raise BadInput(f"{uri}: wanted a student's weights, found no file and no artifact.json")
         return read_weights(path).state
     check_student(artifact, job.experiment.model)
     return student_state(artifact, "raw")

@@ -10,6 +10,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from fastgen_k8s.artifacts import Artifact, Manifest, Writer, find_artifact, open_artifact
+from fastgen_k8s.artifacts.single import find_file
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.networks.foreign import read_weights
 from fastgen_k8s.networks.load import build_student, load_weights, save_transformer
@@ -85,7 +86,10 @@ def _artifact(job: Job) -> Artifact | None:
 
 
 def _path(job: Job) -> Path:
-    path = Path(job.work.inputs["checkpoint"].removeprefix("file://"))
-    if not path.exists():
-        raise BadInput(f"{path}: wanted a training artifact or a checkpoint, found none")
+    """A local file, or a local DCP folder, which no manifest describes; an object counts as a file."""
+    uri = job.work.inputs["checkpoint"]
+    folder = Path(uri.removeprefix("file://"))
+    path = folder if folder.is_dir() else find_file(uri)
+    if path is None:
+        raise BadInput(f"{uri}: wanted a training artifact or a checkpoint, found none")
     return path

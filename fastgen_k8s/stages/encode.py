@@ -1,10 +1,9 @@
 """Encode: prompts, the negative prompt and the empty prompt become a conditions artifact."""
 
-from pathlib import Path
-
 import torch
 
 from fastgen_k8s.artifacts import Manifest
+from fastgen_k8s.artifacts.single import find_file, is_folder
 from fastgen_k8s.data.conditions import write_conditions
 from fastgen_k8s.data.prompts import read_prompts
 from fastgen_k8s.errors import BadInput
@@ -16,14 +15,14 @@ _BATCH = 32  # prompts encoded together
 
 def check(job: Job) -> None:
     """Refuse missing or malformed prompts, and prompts that the encoder cannot take."""
-    prompts, text, folder = read_prompts(_prompts_file(job)), job.experiment.model.text, teacher_folder(job)
+    prompts, text, folder = _prompts(job), job.experiment.model.text, teacher_folder(job)
     if text.kind == "labels":
         load_text_encoder(text, folder)(prompts)
 
 
 def run(job: Job) -> Manifest:
     """Encode every prompt; the only user of a text encoder."""
-    prompts = read_prompts(_prompts_file(job))
+    prompts = _prompts(job)
     model, negative = job.experiment.model, job.experiment.conditions.negative_prompt
     encode = load_text_encoder(model.text, teacher_folder(job))
     with torch.inference_mode():
@@ -34,8 +33,11 @@ def run(job: Job) -> Manifest:
     return writer.commit({"prompts": len(prompts), "negative_prompt": negative})
 
 
-def _prompts_file(job: Job) -> Path:
+def _prompts(job: Job) -> list[str]:
     uri = job.work.inputs.get("prompts")
     if uri is None:
         raise BadInput("an encode stage wants the input 'prompts', a text file or JSON lines, found none")
-    return Path(uri.removeprefix("file://"))
+    path = find_file(uri)
+    if path is None:
+        raise BadInput(f"{uri}: wanted a file of prompts, found {'a folder' if is_folder(uri) else 'none'}")
+    return read_prompts(path, uri.removeprefix("file://"))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fastgen_k8s.artifacts import Artifact, find_artifact, store_at
 from fastgen_k8s.artifacts.manifest import CLAIM, Claim, from_json
+from fastgen_k8s.artifacts.single import find_file, is_folder
 from fastgen_k8s.errors import BadInput, FastgenError, failed_io, refuse
 from fastgen_k8s.networks.dcp import read_whole
 from fastgen_k8s.networks.folder import finite, read_component, read_json
@@ -23,20 +24,19 @@ _LONGEST = 120  # characters of a fact
 
 def inspect(uri: str) -> Iterator[str]:
     """What is known about a URI, a line each; BadInput when it is torn or nothing that we know."""
-    path = Path(uri.removeprefix("file://"))
     artifact = find_artifact(uri)
     if artifact is not None:
         yield from _artifact(artifact)
     elif (claim := store_at(uri).find(CLAIM)) is not None:
         yield from _unfinished(uri, from_json(Claim, claim, f"{uri}/{CLAIM}"))
-    elif path.is_dir():
-        yield from _folder(path)
+    elif (folder := Path(uri.removeprefix("file://"))).is_dir():
+        yield from _folder(folder)
+    elif (path := find_file(uri)) is None:
+        raise BadInput(f"{uri}: wanted an artifact or a file, found {'other files' if is_folder(uri) else 'nothing'}")
     elif path.suffix in _WEIGHTS:
         yield from _file(path)
-    elif path.is_file():
-        raise BadInput(f"{uri}: wanted an artifact or tensors, found a file that starts with {_start(path)!r}")
     else:
-        raise BadInput(f"{uri}: wanted an artifact or a file, found nothing")
+        raise BadInput(f"{uri}: wanted an artifact or tensors, found a file that starts with {_start(path)!r}")
 
 
 def _artifact(artifact: Artifact) -> Iterator[str]:

@@ -10,8 +10,8 @@ import pytest
 
 from fastgen_k8s.artifacts import Artifact, begin, find_artifact, open_artifact
 from fastgen_k8s.artifacts.manifest import FileEntry
+from fastgen_k8s.artifacts.single import input_digest
 from fastgen_k8s.errors import BadInput, Misdescribed
-from fastgen_k8s.pipeline.work import input_digest
 
 
 def write(place: Path, digest: str = "d" * 64, kind: str = "pairs") -> Artifact:

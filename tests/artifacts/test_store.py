@@ -73,7 +73,7 @@ def test_keys_are_listed_by_prefix_and_sorted(store: Store) -> None:
 def test_more_keys_than_a_page_holds_are_listed(store: Store) -> None:
     names = [f"{number:04d}" for number in range(1100)]
     with ThreadPoolExecutor(16) as pool:
-        list(pool.map(lambda name: store.put(name, b""), names))
+        list(pool.map(partial(store.put, data=b""), names))
     assert store.keys() == names
 
 
@@ -150,7 +150,7 @@ def test_another_content_than_the_wanted_one_is_refused(store: Store, how: str, 
 @pytest.mark.parametrize("how", READS)
 def test_what_is_absent_cannot_be_fetched(store: Store, how: str) -> None:
     with pytest.raises(BadInput, match=r"a\.txt: wanted a file, found none"):
-        READS[how](store, FileEntry.of(b"alpha"))
+        READS[how](store, FileEntry.of(b"never put"))
 
 
 def test_a_place_that_a_killed_writer_left_is_swept_without_harm(store: Store) -> None:

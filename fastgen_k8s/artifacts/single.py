@@ -1,0 +1,37 @@
+"""Inputs that are no artifacts: the one file that a URI names."""
+
+from pathlib import Path
+
+from fastgen_k8s.artifacts.address import SCHEME, Address
+from fastgen_k8s.artifacts.artifact import find_artifact
+from fastgen_k8s.artifacts.manifest import FileEntry
+from fastgen_k8s.artifacts.store import store_at
+from fastgen_k8s.errors import BadInput
+
+
+def find_file(uri: str) -> Path | None:
+    """A local file with the content of the one that a URI names; None when it names none."""
+    if not uri.startswith(SCHEME):
+        path = Path(uri.removeprefix("file://"))
+        return path if path.is_file() else None
+    if not Address.parse(uri).prefix:
+        return None
+    above, _, name = uri.rpartition("/")
+    return store_at(above).copy(name)
+
+
+def input_digest(uri: str) -> str:
+    """The digest of an input: an artifact's own, or the content of one file. BadInput when there is neither."""
+    artifact = find_artifact(uri)
+    if artifact is not None:
+        return artifact.manifest.digest
+    path = find_file(uri)
+    if path is None:
+        found = "a folder without artifact.json" if is_folder(uri) else "nothing"
+        raise BadInput(f"{uri}: wanted an artifact or a file, found {found}")
+    return FileEntry.of_file(path).sha256
+
+
+def is_folder(uri: str) -> bool:
+    """Whether a URI names a place in which there are files."""
+    return bool(store_at(uri).keys()) if uri.startswith(SCHEME) else Path(uri.removeprefix("file://")).is_dir()
