@@ -54,6 +54,7 @@ class Api:
     def connect(cls, kubeconfig: Path) -> "Api":
         settings = client.Configuration()
         config.load_kube_config(str(kubeconfig), client_configuration=settings, persist_config=False)
+        settings.connection_pool_maxsize = 32  # one a follower of a log
         settings.retries = False  # pyright: ignore[reportAttributeAccessIssue]
         return cls(kubeconfig, client.ApiClient(settings))
 

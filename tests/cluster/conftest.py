@@ -10,6 +10,7 @@ from fastgen_k8s.artifacts import store_at
 from tests.cluster import kwok, local
 from tests.cluster.api import Api
 from tests.cluster.cluster import Cluster
+from tests.cluster.custom import establish_third_parties
 from tests.cluster.launched import Place
 from tests.cluster.local import Local
 from tests.cluster.requirements import REQUIRED, Level, missing
@@ -46,6 +47,13 @@ def machine() -> Iterator[Local]:
 def api(machine: Local) -> Cluster:
     """Level A: an API server. It knows JobSet's kind; nothing acts on any object."""
     return Cluster(machine.api.kubeconfig, machine.api, machine.nodes)
+
+
+@pytest.fixture(scope="session")
+def kinds(api: Cluster) -> Cluster:
+    """Level A with the kinds of JobSet, Kueue and Karpenter; nothing acts on them unless their controller runs."""
+    establish_third_parties(api.api)
+    return api
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from tests.cluster.daemons import Daemon, run, start
 from tests.cluster.failures import ClusterFailed
 from tests.cluster.programs import cache
 
-_KEPT = 2  # disks of older images are dropped
+_KEPT = 3  # disks of older images are dropped
 
 
 def hand_out(archives: Sequence[Path], target: Path) -> None:

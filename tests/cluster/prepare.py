@@ -9,8 +9,8 @@ import sys
 import time
 
 from tests.cluster import images
-from tests.cluster.build import build
-from tests.cluster.programs import MODULES
+from tests.cluster.build import build, fetch
+from tests.cluster.programs import KARPENTER, MODULES
 from tests.cluster.requirements import REQUIRED, Level, missing
 
 
@@ -23,6 +23,9 @@ def main() -> None:
             begun = time.monotonic()
             if build(module):
                 _say(module.name, begun)
+        begun = time.monotonic()
+        if fetch(KARPENTER):
+            _say(KARPENTER.fetched.name, begun)
     if os.geteuid() == 0 and shutil.which("mmdebstrap"):
         for target, how in images.recipes():
             begun = time.monotonic()

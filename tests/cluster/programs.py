@@ -1,4 +1,4 @@
-"""Which programs the cluster is made of, from which pinned Go module each comes, and where the built ones lie."""
+"""What the cluster is made of, from which pinned Go module each part comes, and where the built ones lie."""
 
 import hashlib
 import os
@@ -85,6 +85,29 @@ KUEUE = Module(
     {"config": ("sigs.k8s.io/kueue", "config/components")},
 )
 MODULES = (KUBERNETES, EXTRAS, JOBSET, KUEUE)
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """Kinds that a module of somebody else's defines, and which controller we do not run."""
+
+    module: str
+    version: str
+    checksum: str  # as go.sum writes it
+    folder: str
+
+    @property
+    def fetched(self) -> Path:
+        return cache() / f"{self.module.rpartition('/')[2]}-{self.version}"
+
+
+KARPENTER = Definitions(
+    "github.com/aws/karpenter-provider-aws",
+    "v1.15.1",
+    "h1:6eH///KgWKDwD2R6wHRnKGN8Vu8OHueaXjNdx64TnuY=",
+    "pkg/apis/crds",
+)
+"""Karpenter's kinds and AWS's, as its chart installs them on EKS."""
 
 
 def cache() -> Path:

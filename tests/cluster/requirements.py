@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from tests.cluster import groups, images, storage
-from tests.cluster.programs import program
+from tests.cluster.programs import KARPENTER, program
 
 REQUIRED = "FASTGEN_CLUSTER_REQUIRED"
 """The environment variable that, set to 1, makes a missing level a failure."""
@@ -49,6 +49,8 @@ def _reasons(level: Level) -> Iterator[str]:
     if absent := [name for name in _PROGRAMS[level] if not program(name).exists()]:
         why = "run make test-cluster" if shutil.which("go") else "the Go toolchain is not on PATH"
         yield f"{_names(absent)} not built: {why}"
+    if level is Level.API and not KARPENTER.fetched.is_dir():
+        yield f"{KARPENTER.fetched.name} not fetched: run make test-cluster"
     if absent := [name for name in _COMMANDS[level] if shutil.which(name) is None]:
         yield f"{_names(absent)} not installed: run .ci/cluster-packages"
     if level is Level.NODE:
