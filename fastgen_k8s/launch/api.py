@@ -2,6 +2,7 @@
 # pyright: reportMissingTypeStubs=false
 
 import json
+import os
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
@@ -25,8 +26,10 @@ class Api:
 
     def __init__(self) -> None:
         settings = client.Configuration()
+        named = os.environ.get("KUBECONFIG")  # looked at now: the library does when it is imported
+        where = {"config_file": named} if named else {}
         try:
-            config.load_config(client_configuration=settings)  # pyright: ignore[reportUnknownMemberType]
+            config.load_config(client_configuration=settings, **where)  # pyright: ignore[reportUnknownMemberType]
         except (ConfigException, FileNotFoundError) as error:
             raise BadInput(f"wanted a cluster in KUBECONFIG or ~/.kube/config, found none ({error})") from error
         settings.retries = urllib3.Retry(connect=2, read=0, status=5, status_forcelist=(429,), allowed_methods=None)

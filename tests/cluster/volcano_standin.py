@@ -1,0 +1,203 @@
+# pyright: basic
+"""A stand-in for Volcano's job controller: it looks at the jobs of Volcano four times a second and acts.
+
+This is not Volcano, which could not be had here (see volcano_rules.py): a test that passes with it says that our jobs
+mean what we think if Volcano does what we think.
+"""
+
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from tests.cluster.api import Api, Object, Refused, path_of
+from tests.cluster.custom import establish
+from tests.cluster.volcano_rules import (
+    COMMANDS,
+    ENDED,
+    ENDS,
+    JOBS,
+    Event,
+    Seen,
+    action,
+    after_sync,
+    counters,
+    events,
+    network,
+    phase,
+    pods,
+    seen,
+    stays,
+)
+
+_LOOK_EVERY = 0.25  # seconds
+_MINE = "volcano.sh/job-name"
+_PASSING = frozenset({404, 409})  # somebody removed or changed it since we looked
+
+
+def install(api: Api) -> None:
+    """The kinds, open to any field."""
+    establish(
+        api, [_definition("jobs", "Job", "batch.volcano.sh"), _definition("commands", "Command", "bus.volcano.sh")]
+    )
+
+
+@contextmanager
+def running(api: Api) -> Generator[None]:
+    """The stand-in at work; what it did not foresee ends its thread, which pytest takes for a failure."""
+    standin = _Standin(api)
+    thread = threading.Thread(target=standin.work, name="volcano-standin")
+    thread.start()
+    try:
+        yield
+    finally:
+        standin.stop.set()
+        thread.join()
+
+
+class _Standin:
+    def __init__(self, api: Api) -> None:
+        self.api = Api.connect(api.kubeconfig)  # of its own: it runs in another thread
+        self.before: dict[str, dict[str, Seen]] = {}  # by the jobs' uids
+        self.over: dict[str, float] = {}  # since when, by the jobs' uids
+        self.stop = threading.Event()
+
+    def work(self) -> None:
+        try:
+            while not self.stop.wait(_LOOK_EVERY):
+                self._commands()
+                for job in self.api.call("GET", path_of(JOBS))["items"]:
+                    self._look(job)
+        finally:
+            self.api.client.close()
+
+    def _look(self, job: Object) -> None:
+        try:
+            self._step(job)
+        except Refused as refused:
+            if refused.status not in _PASSING:
+                raise
+
+    def _step(self, job: Object) -> None:
+        meta = job["metadata"]
+        if "deletionTimestamp" in meta:
+            return
+        if phase(job) is None:
+            job["status"] = {"state": {"phase": "Pending"}, "version": 0, "retryCount": 0}
+        there = self.api.list("pods", meta["namespace"], f"{_MINE}={meta['name']}").values()
+        mine = [pod for pod in there if pod["metadata"]["ownerReferences"][0]["uid"] == meta["uid"]]
+        now = {pod["metadata"]["uid"]: seen(pod) for pod in mine}
+        happened = events(job, self.before.get(meta["uid"], {}), now)
+        self.before[meta["uid"]] = now
+        if phase(job) in ENDED:
+            self._forget(job)
+            return
+        for event in happened:
+            self._act(job, action(job, event), event, now)
+        ending = next((over for going, over in ENDS.values() if going == phase(job)), None)
+        if ending is None:
+            self._sync(job, list(now.values()))
+        elif all(stays(pod) for pod in now.values()):
+            self._enter(job, ending)
+        self._write(job, list(now.values()))
+
+    def _act(self, job: Object, chosen: str, event: Event, now: dict[str, Seen]) -> None:
+        if chosen in ENDS:
+            self._end(job, chosen, now)
+        elif chosen == "RestartPod" and phase(job) in {"Running", "Restarting"}:
+            job["status"]["retryCount"] += phase(job) == "Running"
+            self._remove_network(job)
+            self._delete("pods", event.pod.name, job)
+            self._enter(job, "Restarting")
+
+    def _end(self, job: Object, chosen: str, now: dict[str, Seen]) -> None:
+        going, _ = ENDS[chosen]
+        self._enter(job, going)
+        job["status"]["version"] += 1
+        for pod in now.values():
+            if not stays(pod) and not pod.deleted:
+                self._delete("pods", pod.name, job)
+
+    def _sync(self, job: Object, there: list[Seen]) -> None:
+        self._enter(job, after_sync(job, there))
+        if phase(job) in ENDED:
+            for pod in there:
+                if not stays(pod) and not pod.deleted:
+                    self._delete("pods", pod.name, job)
+            return
+        if phase(job) == "Restarting":
+            return
+        for made in network(job):
+            self._make(made)
+        names = {pod.name for pod in there}
+        for name, pod in pods(job).items():
+            if name not in names:
+                self._make(pod)
+
+    def _write(self, job: Object, there: list[Seen]) -> None:
+        """The counters go when the job is over."""
+        status = job["status"]
+        kept = {name: status[name] for name in ("state", "version", "retryCount")}
+        written = kept | ({} if phase(job) in ENDED else counters(there))
+        meta = job["metadata"]
+        current = self.api.get(JOBS, meta["name"], meta["namespace"])
+        if current["metadata"]["uid"] == meta["uid"] and current.get("status") != written:
+            where = path_of(JOBS, meta["namespace"], meta["name"]) + "/status"
+            self.api.call("PUT", where, current | {"status": written})
+
+    def _forget(self, job: Object) -> None:
+        """What is left to do for a job that is over."""
+        self._remove_network(job)
+        ttl = job["spec"].get("ttlSecondsAfterFinished")
+        since = self.over.setdefault(job["metadata"]["uid"], time.monotonic())
+        if ttl is not None and time.monotonic() - since > ttl:
+            self._delete(JOBS, job["metadata"]["name"], job, propagationPolicy="Background")
+
+    def _commands(self) -> None:
+        for command in self.api.call("GET", path_of(COMMANDS))["items"]:
+            namespace, target = command["metadata"]["namespace"], command["target"]["name"]
+            self.api.delete(COMMANDS, command["metadata"]["name"], namespace)
+            job = self.api.get(JOBS, target, namespace)
+            if phase(job) not in ENDED:
+                now = self.before.get(job["metadata"]["uid"], {})
+                self._end(job, command["action"], now)
+                self._write(job, list(now.values()))
+
+    def _enter(self, job: Object, wanted: str) -> None:
+        job["status"]["state"] = {"phase": wanted}
+
+    def _remove_network(self, job: Object) -> None:
+        for made in network(job):
+            self._delete(f"{made['kind'].lower()}s", made["metadata"]["name"], job)
+
+    def _make(self, made: Object) -> None:
+        try:
+            self.api.create(made)
+        except Refused as refused:  # it is there, or one of its name is still ending
+            if refused.status not in _PASSING:
+                raise
+
+    def _delete(self, resource: str, name: str, job: Object, **query: str) -> None:
+        try:
+            self.api.delete(resource, name, job["metadata"]["namespace"], **query)
+        except Refused as refused:
+            if refused.status not in _PASSING:
+                raise
+
+
+def _definition(plural: str, kind: str, group: str) -> Object:
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {"name": "v1alpha1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    if kind == "Job":
+        version["subresources"] = {"status": {}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"plural": plural, "singular": kind.lower(), "kind": kind, "listKind": f"{kind}List"},
+            "versions": [version],
+        },
+    }
