@@ -33,6 +33,7 @@ from tests.cluster.volcano_rules import (
 _LOOK_EVERY = 0.25  # seconds
 _MINE = "volcano.sh/job-name"
 _PASSING = frozenset({404, 409})  # somebody removed or changed it since we looked
+_FORBIDDEN = 403
 
 
 def install(api: Api) -> None:
@@ -173,8 +174,8 @@ class _Standin:
     def _make(self, made: Object) -> None:
         try:
             self.api.create(made)
-        except Refused as refused:  # it is there, or one of its name is still ending
-            if refused.status not in _PASSING:
+        except Refused as refused:  # it is there, or one of its name, or the namespace, is still ending
+            if refused.status not in _PASSING | {_FORBIDDEN}:
                 raise
 
     def _delete(self, resource: str, name: str, job: Object, **query: str) -> None:
