@@ -64,8 +64,8 @@ class Stage(Config):
     kind: Kind
     experiment: Annotated[str, Field(max_length=128)]
     overrides: Annotated[tuple[Override, ...], Field(max_length=64)] = ()
-    inputs: Annotated[Mapping[Key, Uri], Field(max_length=64)] = {}  # name -> an earlier stage, or a URI
-    needs: Annotated[tuple[Name, ...], Field(max_length=64)] = ()  # earlier stages to wait for besides the inputs
+    inputs: Annotated[Mapping[Key, Uri], Field(max_length=32)] = {}  # name -> an earlier stage, or a URI
+    needs: Annotated[tuple[Name, ...], Field(max_length=32)] = ()  # earlier stages to wait for besides the inputs
     image: Image | None = None  # None: the pipeline's
     placement: Placement = Placement()
     execution: Execution = Execution()
