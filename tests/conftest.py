@@ -5,6 +5,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import cast
 
+import hypothesis
 import pytest
 import torch
 
@@ -14,6 +15,8 @@ from fastgen_k8s.stages.stage import Job, Stage, resolve
 from tests.s3_server import Server, serve
 
 torch.set_num_threads(1)
+hypothesis.settings.register_profile("ours", deadline=None)  # no assertion of a time: machines are shared
+hypothesis.settings.load_profile("ours")
 
 
 def job_of(kind: Kind, experiment: str, output: Path | str, *settings: str, **inputs: Path | str) -> Job:

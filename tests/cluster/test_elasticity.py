@@ -6,8 +6,10 @@ took (`pytest -rP`, or the junit report). Nothing is asserted of a time.
 
 import os
 import signal
+import statistics
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -22,16 +24,16 @@ from tests.processes.runs import Run, largest_difference
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 TRAINERS = 3
-STEPS = 400
-SETTINGS = (f"train.steps={STEPS}", "train.global_batch=96", "train.ema={decay: 0.9, start: 0}")
+SETTINGS = ("train.global_batch=96", "train.ema={decay: 0.9, start: 0}")
+ALONE = 240.0  # seconds that one process would need: enough for all faults, whatever the machine
 EXPERIMENT = "closed_form/gaussian_kd"
 
 
 class Training:
     """The job, and what its pods say."""
 
-    def __init__(self, place: Place, job: str) -> None:
-        self.place, self.job = place, job
+    def __init__(self, place: Place, job: str, steps: int) -> None:
+        self.place, self.job, self.steps = place, job, steps
         self.cluster, self.namespace = place.cluster, place.namespace
         self.said = Listener(place, job)
 
@@ -69,15 +71,23 @@ def _runs(pod: pods.Object) -> bool:
     return pods.phase(pod) == "Running" and "deletionTimestamp" not in pod["metadata"]
 
 
+def pace(pairs: dict[str, str], output: Path) -> float:
+    """Seconds that one process of this machine takes for a step."""
+    run = Run(EXPERIMENT, (*SETTINGS, "train.steps=9"), pairs, output, micro_batch=4, save_every=0)
+    assert run.finish().code == 0
+    times = [line["time"] for line in read_metrics(store_at(str(output)))]
+    return statistics.median(later - earlier for earlier, later in pairwise(times))
+
+
 @pytest.fixture(scope="module")
-def story(place: Place, pairs: dict[str, str]) -> Iterator[Training]:
+def story(place: Place, pairs: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Training]:
     """Stage 2 on three pods, in the middle of it."""
-    given = ("--experiment", EXPERIMENT, "--nodes", f"1:{TRAINERS}", "--micro-batch", "4", "--save-every", "5")
-    habits = ("--log-every", "1", "--collective-timeout", "20", "--resource", "cpu_tiny")
-    job = place.run(
-        "stage2", *(word.replace("-", "_") if word.startswith("--") else word for word in (*given, *habits)), *SETTINGS
-    )
-    found = Training(place, job)
+    steps = round(ALONE / pace(pairs, tmp_path_factory.mktemp("pace") / "run"))
+    given = ("--experiment", EXPERIMENT, "--nodes", f"1:{TRAINERS}", "--micro_batch", "4", "--save_every", "5")
+    habits = ("--log_every", "1", "--collective_timeout", "20", "--resource", "cpu_tiny")
+    where = {"FASTGEN_PAIRS": pairs["pairs"], "FASTGEN_CONDITIONS": pairs["conditions"]}
+    job = place.run("stage2", *given, *habits, *SETTINGS, f"train.steps={steps}", environment=where)
+    found = Training(place, job, steps)
     found.trains(TRAINERS)
     yield found
     found.said.stop()
@@ -171,9 +181,10 @@ def test_the_job_completes_with_the_losses_of_an_undisturbed_run(
     story: Training, pairs: dict[str, str], tmp_path: Path
 ) -> None:
     assert holds(story.place.ended(story.job, timeout=600), "Completed")
-    undisturbed = Run(EXPERIMENT, SETTINGS, pairs, tmp_path / "alone", save_every=0)
+    settings = (*SETTINGS, f"train.steps={story.steps}")
+    undisturbed = Run(EXPERIMENT, settings, pairs, tmp_path / "alone", processes=2, save_every=0)
     assert undisturbed.finish().code == 0
     lines = read_metrics(store_at(f"{story.place.root}/stage2"))
     losses = [{name: value for name, value in line.items() if name != "time"} for line in lines]
-    assert [line["step"] for line in losses] == list(range(1, STEPS + 1))
+    assert [line["step"] for line in losses] == list(range(1, story.steps + 1))
     assert largest_difference(undisturbed.losses(), losses) < 1e-5
