@@ -1,8 +1,14 @@
-"""The addresses of the cluster: one place for each number, and which node has which."""
+"""The addresses and names of the cluster: one place for each, and which node has which.
 
-BRIDGE = "kb0"
-HOST = "10.201.0.1"  # of the bridge: the API server, DNS and S3 as pods see them
-HOSTS = "10.201.0.0/24"
+A machine has one cluster at a time; who shares a machine with others takes a slot of his own (FASTGEN_CLUSTER_SLOT=1).
+"""
+
+import os
+
+SLOT = int(os.environ.get("FASTGEN_CLUSTER_SLOT", "0"))
+BRIDGE = f"kb{SLOT}"
+HOST = f"10.201.{SLOT}.1"  # of the bridge: the API server, DNS and S3 as pods see them
+HOSTS = f"10.201.{SLOT}.0/24"
 PODS = "10.244.0.0/16"
 SERVICES = "10.96.0.0/16"
 API_SERVICE = "10.96.0.1"
@@ -16,7 +22,7 @@ def node_name(index: int) -> str:
 
 
 def node_address(index: int) -> str:
-    return f"10.201.0.{10 + index}"
+    return f"10.201.{SLOT}.{10 + index}"
 
 
 def pod_range(index: int) -> str:
@@ -24,5 +30,10 @@ def pod_range(index: int) -> str:
 
 
 def namespace(index: int) -> str:
-    """The network namespace of a node."""
-    return f"fastgen-{node_name(index)}"
+    """The network namespace of a node, and its control group."""
+    return f"fastgen-{SLOT}-{node_name(index)}"
+
+
+def link(index: int) -> str:
+    """The bridge's end of a node's cable."""
+    return f"fgh{SLOT}-{index}"

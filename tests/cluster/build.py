@@ -33,17 +33,8 @@ def build(module: Module) -> bool:
         shutil.rmtree(partial, ignore_errors=True)
         (partial / "bin").mkdir(parents=True)
         for package, name in module.binaries.items():
-            _go(
-                module.source,
-                "build",
-                "-p",
-                "2",
-                "-ldflags",
-                module.ldflags,
-                "-o",
-                str(partial / "bin" / name),
-                package,
-            )
+            how = ("-p", "2", "-ldflags", module.ldflags, "-o", str(partial / "bin" / name))
+            _go(module.source, "build", *how, package)
         for name, (source, folder) in module.data.items():
             _keep(Path(_go(module.source, "list", "-m", "-f", "{{.Dir}}", source).strip()) / folder, partial / name)
         partial.rename(module.built)

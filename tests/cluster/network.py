@@ -7,7 +7,18 @@ forwards nothing: what the nodes need of each other they reach over the bridge.
 import subprocess
 from pathlib import Path
 
-from tests.cluster.addresses import BRIDGE, HOST, HOSTS, PODS, SERVICES, namespace, node_address, pod_range
+from tests.cluster.addresses import (
+    BRIDGE,
+    HOST,
+    HOSTS,
+    PODS,
+    SERVICES,
+    SLOT,
+    link,
+    namespace,
+    node_address,
+    pod_range,
+)
 from tests.cluster.daemons import run
 
 NAMESPACES = Path("/run/netns")
@@ -24,7 +35,7 @@ def create() -> None:
 
 def add_node(index: int, others: list[int]) -> None:
     """A node's namespace, its link to the bridge, and the routes between its pods and those of the other nodes."""
-    inside, outside, name = f"kbn{index}", f"kbh{index}", namespace(index)
+    inside, outside, name = f"fgn{SLOT}-{index}", link(index), namespace(index)
     run("ip", "netns", "add", name)
     run("ip", "link", "add", outside, "type", "veth", "peer", "name", inside, "netns", name)
     run("ip", "link", "set", outside, "master", BRIDGE, "up")
@@ -43,15 +54,15 @@ def add_node(index: int, others: list[int]) -> None:
 
 def set_link(index: int, state: str) -> None:
     """Pull a node's cable (`down`), or plug it in again (`up`)."""
-    run("ip", "link", "set", f"kbh{index}", state)
+    run("ip", "link", "set", link(index), state)
 
 
 def remove() -> None:
     """Take away all that is there, also after a run that could not; the blackhole routes stay until the end."""
-    for name in sorted(p.name for p in NAMESPACES.glob("fastgen-node*")):
+    for name in sorted(p.name for p in NAMESPACES.glob(f"fastgen-{SLOT}-*")):
         run("ip", "netns", "delete", name)
-    for link in sorted(p.name for p in Path("/sys/class/net").glob("kbh*")):
-        subprocess.run(["ip", "link", "delete", link], check=False, capture_output=True)  # may go with its namespace
+    for cable in sorted(p.name for p in Path("/sys/class/net").glob(f"fgh{SLOT}-*")):
+        subprocess.run(["ip", "link", "delete", cable], check=False, capture_output=True)  # may go with its namespace
     if Path("/sys/class/net", BRIDGE).exists():
         run("ip", "link", "delete", BRIDGE)
 

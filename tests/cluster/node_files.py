@@ -4,14 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.addresses import DNS_SERVICE, PODS, node_address, node_name, pod_range
+from tests.cluster.addresses import DNS_SERVICE, PODS, namespace, node_address, node_name, pod_range
 
 PAUSE_IMAGE = "localhost/pause:1"
 
 
 def control_group(index: int) -> str:
     """The node's folder in each controller of the machine's control groups."""
-    return f"fastgen-{node_name(index)}"
+    return namespace(index)
 
 
 def containerd(folder: Path) -> str:

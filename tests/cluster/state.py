@@ -2,15 +2,18 @@
 
 import fcntl
 import os
+import sys
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.cluster.addresses import SLOT
+
 
 def folder() -> Path:
     """Short (a Unix socket's path has 107 characters) and always the same, so that leftovers are found."""
-    return Path(tempfile.gettempdir()) / f"fastgen-cluster-{os.getuid()}"
+    return Path(tempfile.gettempdir()) / f"fastgen-cluster-{os.getuid()}-{SLOT}"
 
 
 def logs() -> Path:
@@ -22,5 +25,9 @@ def logs() -> Path:
 def only_one() -> Generator[None]:
     """Wait until no other cluster runs: names and addresses are the machine's."""
     with Path(f"{folder()}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for the cluster that runs in {folder()} to end", file=sys.__stderr__, flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
