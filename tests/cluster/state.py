@@ -13,7 +13,8 @@ from tests.cluster.addresses import SLOT
 
 def folder() -> Path:
     """Short (a Unix socket's path has 107 characters) and always the same, so that leftovers are found."""
-    return Path(tempfile.gettempdir()) / f"fastgen-cluster-{os.getuid()}-{SLOT}"
+    slot = f"-{SLOT}" if SLOT else ""
+    return Path(tempfile.gettempdir()) / f"fastgen-cluster-{os.getuid()}{slot}"
 
 
 def logs() -> Path:
