@@ -48,7 +48,8 @@ def run(
     file: Annotated[Path, typer.Argument(help="A pipeline: manifests/pipelines/*.yaml.")],
     changes: Annotated[list[str] | None, typer.Argument(metavar="[STAGE.KEY=VALUE | KEY=VALUE]...")] = None,
     root: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Where everything goes; replaces the file's own root.")
+        str | None,
+        typer.Option(metavar="DIR", help="A folder or s3://BUCKET/PREFIX; replaces the file's own root."),
     ] = None,
     first: Annotated[str | None, typer.Option("--from", metavar="STAGE", help="This stage and what follows.")] = None,
     only: Annotated[str | None, typer.Option(metavar="STAGE", help="This stage alone.")] = None,
@@ -78,7 +79,7 @@ _Experiment = Annotated[str, typer.Option(help="A name from `fastgen-k8s experim
 _Output = Annotated[str, typer.Option(help="Where the artifact goes.")]
 _Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the experiment.")]
 _Input = Annotated[list[str] | None, typer.Option("--input", metavar="NAME=URI", help="An input of the stage.")]
-_Prompts = Annotated[Path | None, typer.Option(help="Prompts to encode first, into OUTPUT-conditions.")]
+_Prompts = Annotated[str | None, typer.Option(help="Prompts to encode first, into OUTPUT-conditions.")]
 _Nodes = Annotated[str, typer.Option(help="How many agents work together: a number, or MIN:MAX.")]
 _Processes = Annotated[int, typer.Option(min=1, help="Worker processes of this agent.")]
 _MicroBatch = Annotated[int | None, typer.Option(min=1, help="Samples a process computes at once.")]
@@ -92,7 +93,7 @@ _Tracker = Annotated[list[str] | None, typer.Option(help="tensorboard or wandb; 
 def encode(
     experiment: _Experiment,
     output: _Output,
-    prompts: Annotated[Path | None, typer.Option(help="A text file with a prompt a line, or JSON lines.")] = None,
+    prompts: Annotated[str | None, typer.Option(help="A text file with a prompt a line, or JSON lines.")] = None,
     settings: _Set = None,
     inputs: _Input = None,
 ) -> None:
@@ -176,7 +177,7 @@ def _work(
 
 
 def _encoded(
-    prompts: Path | None, experiment: str, output: str, settings: list[str] | None, inputs: list[str] | None
+    prompts: str | None, experiment: str, output: str, settings: list[str] | None, inputs: list[str] | None
 ) -> dict[str, str]:
     """The inputs, with the conditions that `--prompts` asks to be made first."""
     given = parse_inputs(inputs or [])
@@ -185,7 +186,7 @@ def _encoded(
     if "conditions" in given:
         raise Misdescribed("wanted --prompts or --input conditions=URI, found both")
     place = output.rstrip("/") + "-conditions"
-    needed = {"prompts": str(prompts)} | ({"teacher": given["teacher"]} if "teacher" in given else {})
+    needed = {"prompts": prompts} | ({"teacher": given["teacher"]} if "teacher" in given else {})
     work = Work.parse(_work("encode", experiment, place, settings, needed), "command line")
     work.resolve()
     code = subprocess.run(_words(work), env=_environment(work, Placement()), check=False).returncode

@@ -9,9 +9,8 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import structlog
-from boto3.session import Session
-
 from boto3.s3.transfer import TransferConfig, create_transfer_manager
+from boto3.session import Session
 from botocore.config import Config
 
 from fastgen_k8s.artifacts.s3_errors import CUT, may_pass, pause

@@ -5,7 +5,6 @@ import platform
 import time
 from collections.abc import Mapping
 from importlib import metadata
-from pathlib import Path
 
 from fastgen_k8s.artifacts import store_at
 from fastgen_k8s.artifacts.manifest import from_json
@@ -47,11 +46,11 @@ class RunHistory(Config):
 class History:
     """The history of a root, written after each change."""
 
-    def __init__(self, root: Path, pipeline: str) -> None:
-        self._store = store_at(str(root))
+    def __init__(self, root: str, pipeline: str) -> None:
+        self._store = store_at(root)
         data = self._store.find(NAME)
         new = RunHistory(pipeline=pipeline, versions=_versions(), machine=_machine())
-        earlier = from_json(RunHistory, data, str(root / NAME)) if data else new
+        earlier = from_json(RunHistory, data, f"{root}/{NAME}") if data else new
         self._run = new.model_copy(update={"stages": earlier.stages})
 
     def started(self, stage: Resolved) -> None:

@@ -14,6 +14,7 @@ from fastgen_k8s.launch.app import app
 from fastgen_k8s.launch.local import exit_code
 from fastgen_k8s.pipeline.resolve import Resolved
 from fastgen_k8s.runner import processes
+from fastgen_k8s.runner.root import Root
 
 SCHEDULER = "local_cwd"
 LOGS = "run.logs"  # a stage's name has no dot, so no stage is called so
@@ -45,14 +46,14 @@ class Ended:
 class Jobs:
     """The jobs of one root."""
 
-    def __init__(self, runner: Runner, root: Path) -> None:
+    def __init__(self, runner: Runner, root: Root) -> None:
         self._runner, self._root = runner, root
         self.alive: list[Job] = self._left_behind()
 
     def start(self, stage: Resolved) -> None:
         """Begin a job of a stage."""
         application = app(stage.work, stage.stage.placement, stage.stage.execution)
-        logs = str(self._root / LOGS / stage.stage.name)
+        logs = str(self._root.here / LOGS / stage.stage.name)
         try:
             handle = self._runner.run(application, SCHEDULER, cfg={"log_dir": logs})
         except OSError as error:
@@ -92,12 +93,12 @@ class Jobs:
 
     def _left_behind(self) -> list[Job]:
         """The jobs of a killed runner."""
-        outputs = dict.fromkeys(agent.output for agent in processes.find(self._root))
+        outputs = dict.fromkeys(agent.output for agent in processes.find(self._root.uri))
         now = time.monotonic()
         return [Job(Path(output).parent.name, Path(output).name, output, now) for output in outputs]
 
     def _agents(self, job: Job) -> list[processes.Agent]:
-        return [agent for agent in processes.find(self._root) if agent.output == job.output]
+        return [agent for agent in processes.find(self._root.uri) if agent.output == job.output]
 
 
 def path_of_this_python() -> list[str]:

@@ -12,8 +12,8 @@ NAME = "run.lock"
 
 
 @contextmanager
-def only_runner(root: Path) -> Generator[None]:
-    """Hold the root; Stopped (75: try again later) when another runner does."""
+def only_runner(root: Path, called: str | None = None) -> Generator[None]:
+    """Hold the folder of a root, `called` so in messages; Stopped (75: try again later) when another runner does."""
     try:
         root.mkdir(parents=True, exist_ok=True)
         file = (root / NAME).open("a+")  # closed on exec, so a stage that outlives its runner does not hold it
@@ -24,7 +24,9 @@ def only_runner(root: Path) -> Generator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.seek(0)
-            raise Stopped(f"{root}: wanted no other runner, found process {file.read().strip() or '?'}") from error
+            raise Stopped(
+                f"{called or root}: wanted no other runner, found process {file.read().strip() or '?'}"
+            ) from error
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()

@@ -1,18 +1,25 @@
-"""A stable path to the newest report: ROOT/report/index.html."""
+"""A stable place of the newest report: ROOT/report/index.html."""
 
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from fastgen_k8s.artifacts import find_artifact
+from fastgen_k8s.artifacts import find_artifact, store_at
+from fastgen_k8s.artifacts.address import SCHEME
 from fastgen_k8s.pipeline.resolve import Resolved
 
 PAGE = "index.html"
 
 
 def publish(report: Resolved) -> None:
-    """Links to the newest report's files, beside its folder."""
+    """Links to the newest report's files, beside its folder; in a bucket, which has no links, copies."""
     artifact, place = find_artifact(report.output), Path(report.output)
+    if artifact is not None and report.output.startswith(SCHEME):
+        beside = store_at(report.output.rpartition("/")[0])
+        for name in artifact.manifest.files:
+            if "/" not in name:
+                beside.put(name, artifact.read(name))
+        return
     for name in artifact.manifest.files if artifact else ():
         if "/" not in name:
             (place.parent / name).unlink(missing_ok=True)
@@ -21,5 +28,6 @@ def publish(report: Resolved) -> None:
 
 def pages(stages: Iterable[Resolved]) -> list[str]:
     """Where the reports among some stages can be opened, as seen from here."""
-    found = [Path(stage.output).parent / PAGE for stage in stages if stage.work.kind == "report"]
-    return [os.path.relpath(page) for page in found if page.exists()]
+    above = [stage.output.rpartition("/")[0] for stage in stages if stage.work.kind == "report"]
+    found = [f"{place}/{PAGE}" for place in above if store_at(place).written(PAGE) is not None]
+    return [page if page.startswith(SCHEME) else os.path.relpath(page) for page in found]

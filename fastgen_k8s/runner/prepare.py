@@ -11,6 +11,7 @@ from fastgen_k8s.pipeline import settings
 from fastgen_k8s.pipeline.resolve import Resolved, resolve
 from fastgen_k8s.pipeline.spec import Pipeline, read_pipeline
 from fastgen_k8s.pipeline.work import check_world
+from fastgen_k8s.runner.root import Root
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Run:
 
     name: str
     pipeline: Pipeline
-    root: Path
+    root: Root
     stages: Mapping[str, Resolved]
     chosen: frozenset[str]
     parallel: int = 1  # stages at once
@@ -37,10 +38,10 @@ def prepare(
     described = read_pipeline(file)
     pipeline = settings.apply(described.spec, changes)
     where = root or pipeline.root
-    if where is None or "://" in where:
-        raise Misdescribed(f"{file}: wanted a local root (--root DIR), found {where or 'none'}")
-    place = Path(where).resolve()  # one spelling: a stage left behind is recognised by its output
-    stages = resolve(pipeline, str(place))
+    if where is None:
+        raise Misdescribed(f"{file}: wanted a root (--root DIR or s3://BUCKET/PREFIX), found none")
+    place = Root.parse(where)
+    stages = resolve(pipeline, place.uri)
     for name, stage in stages.items():
         try:
             check_world(stage.work, stage.stage.placement)

@@ -25,10 +25,10 @@ class Agent:
     output: str  # of the work
 
 
-def find(root: Path) -> list[Agent]:
+def find(root: Path | str) -> list[Agent]:
     """Every agent whose work is that of a stage of `root`: it writes to root/<stage>/<digest>."""
     agents = (agent_of(pid, words) for pid, words in _command_lines())
-    return [agent for agent in agents if agent and Path(agent.output).parent.parent == root]
+    return [agent for agent in agents if agent and agent.output.rsplit("/", 2)[0] == str(root)]
 
 
 def agent_of(pid: int, words: Sequence[str]) -> Agent | None:

@@ -7,12 +7,11 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from types import FrameType
 
 from torchx.runner import get_runner
 
-from fastgen_k8s.artifacts import Artifact, find_artifact
+from fastgen_k8s.artifacts import Artifact, find_artifact, store_at
 from fastgen_k8s.artifacts.manifest import MANIFEST
 from fastgen_k8s.errors import BadInput, Stopped
 from fastgen_k8s.pipeline.plan import (
@@ -37,13 +36,13 @@ from fastgen_k8s.runner.prepare import Run
 from fastgen_k8s.runner.show import Row, Show, progress
 from fastgen_k8s.runner.words import last_words
 
-_POLL = 0.2  # seconds between two looks
+_POLL, _POLL_REMOTE = 0.2, 1.0  # seconds between two looks, of which each asks the store for every stage
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 def carry_out(run: Run, show: Show) -> int:
     """Do it; the exit code of the failed stage, 0 when everything is there. Stopped when asked to stop."""
-    with only_runner(run.root):
+    with only_runner(run.root.here, run.root.uri):
         absent = missing(run.pipeline, run.chosen, lambda name: find_artifact(run.stages[name].output) is not None)
         if absent:
             where = ", ".join(f"{name} ({run.stages[name].output})" for name in absent)
@@ -84,7 +83,7 @@ class _Local:
 
     def __init__(self, run: Run, jobs: Jobs, show: Show, received: list[int]) -> None:
         self._run, self._jobs, self._show, self._received = run, jobs, show, received
-        self._history = History(run.root, run.name)
+        self._history = History(run.root.uri, run.name)
         self._seen = {name: Seen(stage.digest) for name, stage in run.stages.items()}
         self._words: dict[str, list[str]] = {}  # of stages that failed
         self._failed: Record | None = None
@@ -102,7 +101,7 @@ class _Local:
                 self._show.look([self._row(name) for name in self._run.stages if name in self._run.chosen])
                 if not self._jobs.alive and self._over():
                     break
-                time.sleep(_POLL)
+                time.sleep(_POLL_REMOTE if self._run.root.remote else _POLL)
         return self._result()
 
     # --- look ---
@@ -118,7 +117,7 @@ class _Local:
         busy = {job.output for job in self._jobs.alive}
         for stage in self._run.stages.values():
             if stage.output not in busy and find_artifact(stage.output) is not None:
-                self._history.ended(stage, None, (Path(stage.output) / MANIFEST).stat().st_mtime)
+                self._history.ended(stage, None, store_at(stage.output).written(MANIFEST))
 
     def _observe(self) -> Observed:
         for name, seen in self._seen.items():

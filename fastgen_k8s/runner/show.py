@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, cast
 
@@ -13,6 +12,9 @@ import structlog
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+
+from fastgen_k8s.artifacts import store_at
+from fastgen_k8s.errors import FastgenError
 
 PROGRESS = "progress.json"  # beside the artifact, replaced whole by the stage
 _EVERY = 30.0  # seconds between two lines about a running stage
@@ -133,8 +135,8 @@ def table(rows: Sequence[Row]) -> Table:
 def progress(output: str) -> str:
     """How far a running stage is, from the small file that it keeps beside its artifact; "" when it keeps none."""
     try:
-        said = cast("dict[str, object]", json.loads((Path(output) / PROGRESS).read_bytes()))
-    except (OSError, ValueError):
+        said = cast("dict[str, object]", json.loads(store_at(output).find(PROGRESS) or b"{}"))
+    except (FastgenError, ValueError):
         return ""
     step, steps, eta, losses = (said.get(name) for name in ("step", "steps", "eta_seconds", "losses"))
     loss = cast("dict[str, object]", losses).get("total") if isinstance(losses, dict) else None

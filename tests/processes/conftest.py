@@ -43,7 +43,7 @@ def stage_2(gaussian_conditions: Path, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="session")
 def teacher_forcing(stage_2: Run) -> Run:
     """CausalKD on the clean past: its gradient goes through what is written to the cache."""
-    return stage_2.to(stage_2.output.parent / "teacher_forcing", experiment="closed_form/gaussian_tf")
+    return stage_2.to(Path(stage_2.output).parent / "teacher_forcing", experiment="closed_form/gaussian_tf")
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ class Run:
     experiment: str
     settings: tuple[str, ...]
     inputs: dict[str, str]
-    output: Path
+    output: Path | str
     processes: int = 1
     micro_batch: int | None = None
     save_every: int = 3
@@ -51,7 +51,7 @@ class Run:
         )
         return [*work.argv(), *micro_batch, *execution.argv()]
 
-    def to(self, output: Path, **changes: Any) -> "Run":
+    def to(self, output: Path | str, **changes: Any) -> "Run":
         """The same training elsewhere."""
         return replace(self, output=output, **changes)
 
@@ -59,7 +59,9 @@ class Run:
         """Its workers, started."""
         crew = Crew("train", self.argv())
         group = Alone(self.processes).next()
-        crew.start([group.environment(rank) for rank in range(self.processes)])
+        # The fork server may be older than what this process says of stores.
+        stores = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "FASTGEN_"))}
+        crew.start([stores | group.environment(rank) for rank in range(self.processes)])
         return crew
 
     def finish(self) -> End:
@@ -86,11 +88,12 @@ class Run:
 
     def folders(self) -> set[Path]:
         """Where checkpoints are, or are being written."""
-        return set(self.output.glob("checkpoints/*-*/*"))
+        return set(Path(self.output).glob("checkpoints/*-*/*"))
 
     def steps_committed(self) -> list[int]:
         """The steps of its committed checkpoints."""
-        return sorted(int(path.stem.split("-")[1]) for path in self.output.glob("checkpoints/step-*.json"))
+        names = store_at(str(self.output)).keys("checkpoints/step-")
+        return sorted(int(name.removesuffix(".json").rpartition("-")[2]) for name in names)
 
 
 def ended(crew: Crew) -> End:

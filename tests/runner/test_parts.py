@@ -67,27 +67,27 @@ def test_a_root_that_can_be_no_folder_is_refused(root: str, said: str, tmp_path:
 
 
 def test_the_times_of_a_stage_add_up_over_its_attempts(tmp_path: Path) -> None:
-    history = History(tmp_path, "tiny")
+    history = History(str(tmp_path), "tiny")
     for code in (1, 0):
         history.started(resolved())
         history.ended(resolved(), code)
-    again = History(tmp_path, "tiny")
+    again = History(str(tmp_path), "tiny")
     [attempts] = [stage["attempts"] for stage in stages(tmp_path).values()]
     assert [attempt["code"] for attempt in attempts] == [1, 0]  # pyright: ignore[reportGeneralTypeIssues, reportUnknownVariableType]
     assert again.seconds(resolved()) == pytest.approx(history.seconds(resolved()))
 
 
 def test_an_end_that_nobody_saw_is_filled_in_later(tmp_path: Path) -> None:
-    History(tmp_path, "tiny").started(resolved())
+    History(str(tmp_path), "tiny").started(resolved())
     began = json.loads((tmp_path / "run.json").read_text())["stages"]["kd"]["attempts"][0]["started"]
-    later = History(tmp_path, "tiny")
+    later = History(str(tmp_path), "tiny")
     later.ended(resolved(), None, began + 5)
     later.ended(resolved(), None, began + 9)  # it has ended already
     assert later.seconds(resolved()) == pytest.approx(5)
 
 
 def test_another_digest_begins_a_new_history(tmp_path: Path) -> None:
-    history = History(tmp_path, "tiny")
+    history = History(str(tmp_path), "tiny")
     history.started(resolved())
     history.started(resolved("e" * 64))
     assert stages(tmp_path)["kd"]["digest"] == "e" * 64
@@ -97,7 +97,7 @@ def test_another_digest_begins_a_new_history(tmp_path: Path) -> None:
 def test_a_history_that_is_no_history_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("[")
     with pytest.raises(BadInput, match=r"run\.json: wanted JSON"):
-        History(tmp_path, "tiny")
+        History(str(tmp_path), "tiny")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,35 @@
+"""Where a run goes: the place of its artifacts, and the folder on this machine for its lock and logs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastgen_k8s.artifacts import store_at
+from fastgen_k8s.artifacts.address import SCHEME
+from fastgen_k8s.artifacts.cache import cache_folder
+from fastgen_k8s.config import digest
+
+
+@dataclass(frozen=True)
+class Root:
+    """A folder, or a prefix of a bucket with a folder beside it."""
+
+    uri: str  # one spelling: a stage left behind is recognised by its output
+    here: Path
+
+    @classmethod
+    def parse(cls, given: str) -> "Root":
+        """The root that a person gave; Misdescribed when it can be none.
+
+        The lock of a bucket's root holds on this machine only. Two runners on two machines break nothing, for every
+        artifact has one winner; they may do the same work twice.
+        """
+        store_at(given)
+        if given.startswith(SCHEME):
+            return cls(given, cache_folder() / "runs" / digest(given)[:16])
+        place = Path(given.removeprefix("file://")).resolve()
+        return cls(str(place), place)
+
+    @property
+    def remote(self) -> bool:
+        """Whether its artifacts are not on this machine."""
+        return self.uri.startswith(SCHEME)
