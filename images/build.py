@@ -1,11 +1,11 @@
-"""`make images`: build both images and save them as docker archives. Without network in the build where the engine has none."""
+"""`make images`: build both images and save them as docker archives, also where no registry is reachable."""
 
 import argparse
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from images.offline import base_image, empty, wheelhouse
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS: Mapping[str, str] = {"trainer": "train", "controller": "cluster"}
 """Each image and the optional dependencies that it installs."""
+KEPT = "6GB"  # of steps, in a private engine: two builds' worth
 
 
 def main(argv: Sequence[str]) -> int:
@@ -61,7 +62,10 @@ def build(running: Engine, images: Sequence[str], base: str | None, torch: str |
             running.do(*command(image, version, base, torch, running.private))
         with step(f"save {image}"):
             save(running, image)
-        size = int(running.ask("image", "inspect", "--format", "{{.Size}}", test_name(image)))
+        if running.private:  # what no image refers to any more, but for the steps that a next build starts from
+            running.ask("image", "prune", "--force")
+            running.ask("builder", "prune", "--force", "--keep-storage", KEPT)
+        size = int(running.ask("image", "inspect", "--format", "{{.Size}}", for_tests(image)))
         print(f"{image}: {size / 1e6:.0f} MB, {names(image, version)[0]}", flush=True)
 
 
@@ -81,10 +85,10 @@ def command(image: str, version: tuple[str, str], base: str | None, torch: str |
 
 def names(image: str, version: tuple[str, str]) -> tuple[str, str]:
     """What an image is called: by what it was made from, and for tests."""
-    return f"fastgen-k8s/{image}:{version[0]}-{version[1]}", test_name(image)
+    return f"fastgen-k8s/{image}:{version[0]}-{version[1]}", for_tests(image)
 
 
-def test_name(image: str) -> str:
+def for_tests(image: str) -> str:
     """The name that tests and the archive use."""
     return f"fastgen-k8s/{image}:test"
 
@@ -106,16 +110,16 @@ def save(running: Engine, image: str) -> None:
     """Write the archive, unless it holds this very image."""
     path = archive(image)
     path.parent.mkdir(exist_ok=True)
-    mark, found = path.with_suffix(".id"), running.ask("image", "inspect", "--format", "{{.Id}}", test_name(image))
+    mark, found = path.with_suffix(".id"), running.ask("image", "inspect", "--format", "{{.Id}}", for_tests(image))
     if path.exists() and mark.exists() and mark.read_text() == found:
         return
     mark.unlink(missing_ok=True)
-    running.do("save", "--output", str(path), test_name(image))
+    running.do("save", "--output", str(path), for_tests(image))
     mark.write_text(found)
 
 
 @contextmanager
-def step(name: str) -> Iterator[None]:
+def step(name: str) -> Generator[None]:
     """Say how long something took."""
     begun = time.monotonic()
     yield

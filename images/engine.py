@@ -1,4 +1,4 @@
-"""A Docker engine to build and run images with: the one that is reachable, else a private one for as long as it is needed."""
+"""A Docker engine to build and run images with: the one that is reachable, else a private one for the time being."""
 
 import fcntl
 import os
@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -63,8 +63,8 @@ class Engine(NamedTuple):
 
 
 @contextmanager
-def engine(state: Path) -> Iterator[Engine]:
-    """The engine that the client reaches, else a private one whose images are kept in `state`; NoEngine says why not."""
+def engine(state: Path) -> Generator[Engine]:
+    """The engine that the client reaches, else a private one whose images stay in `state`; NoEngine says why not."""
     client = shutil.which("docker")
     reached = Engine(client, None, private=False) if client else None
     if reached and reached.run(["version", "--format", "{{.Server.Version}}"]).returncode == 0:
@@ -83,7 +83,7 @@ def engine(state: Path) -> Iterator[Engine]:
 
 
 @contextmanager
-def _private(client: str, daemon: str, state: Path) -> Iterator[Engine]:
+def _private(client: str, daemon: str, state: Path) -> Generator[Engine]:
     """An engine without bridge, firewall rules or forwarding: it changes nothing of the machine's network."""
     state.mkdir(parents=True, exist_ok=True)
     with (state / "lock").open("w") as lock, tempfile.TemporaryDirectory(prefix="fastgen-engine-") as place:

@@ -43,6 +43,7 @@ dependencies() {
     uv pip install --quiet --python $VENV -c /build/constraints.txt -r /build/pyproject.toml --extra "$extra"
     site=$($VENV/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
     prune "$site"
+    rm -f $VENV/.lock # world-writable
     echo $ROOT/project >"$site/project.pth" # in a layer of its own: a change of the project does not move the others
 }
 
@@ -63,13 +64,15 @@ project() {
     rm -f $ROOT/project/.lock
 }
 
-final() { # nothing is installed or compiled later on a read-only root: installers go, the standard library is compiled now
+# Nothing is installed or compiled later on a read-only root: installers and set-uid bits go, the library is compiled now.
+final() {
     for name in pip setuptools wheel ensurepip; do
         find / -xdev -path '*/python3*' -type d \( -name $name -o -name "$name-*.dist-info" \) -prune -exec rm -rf {} +
     done
     rm -f /usr/local/bin/pip* /usr/bin/pip*
     library=$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
     python3 -m compileall -q -x 'badsyntax|bad_coding|-packages/' "$library"
+    find / -xdev -type f -perm /6000 -exec chmod a-s {} +
     groupadd --gid 10001 fastgen
     useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp/home --shell /usr/sbin/nologin fastgen
 }

@@ -1,4 +1,4 @@
-"""What a build without network needs, fetched beforehand: a base image from Debian's packages, and a folder of wheels."""
+"""What a build without network needs, fetched beforehand: a base of Debian's packages, and a folder of wheels."""
 
 import hashlib
 import platform

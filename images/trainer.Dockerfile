@@ -15,10 +15,11 @@ COPY pyproject.toml /build/
 RUN --mount=type=bind,source=images/wheels,target=/wheels sh /build/install.sh dependencies train "${TORCH}"
 
 FROM tools AS project
-COPY --from=dependencies /opt/fastgen/venv /opt/fastgen/venv
 COPY pyproject.toml README.md LICENSE /build/source/
 COPY fastgen_k8s /build/source/fastgen_k8s
-RUN --mount=type=bind,source=images/wheels,target=/wheels sh /build/install.sh project
+RUN --mount=type=bind,source=images/wheels,target=/wheels \
+    --mount=type=bind,from=dependencies,source=/opt/fastgen/venv,target=/opt/fastgen/venv \
+    sh /build/install.sh project
 
 FROM base
 RUN --mount=type=bind,source=images/install.sh,target=/install.sh sh /install.sh final

@@ -1,0 +1,71 @@
+"""Images at work, as confined as a pod under `restricted`: nobody, a read-only root, no network."""
+
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from fastgen_k8s.pipeline.work import Execution, Work
+from images.build import archive, for_tests
+from images.engine import Engine
+from tests.conftest import run_stage
+from tests.images.conftest import inside
+
+pytestmark = pytest.mark.images
+STAGES = ("encode", "pairs", "train", "bridge", "sample", "report")
+
+
+@pytest.mark.parametrize(
+    ("image", "command", "code"),
+    [
+        ("trainer", ["python", "-m", "fastgen_k8s.agent", "--help"], 0),
+        ("trainer", ["python", "-m", "fastgen_k8s.agent", "--kind=pairs", "--experiment=no", "--output=/tmp/x"], 64),
+        ("trainer", ["python", "-c", "".join(f"import fastgen_k8s.stages.{stage};" for stage in STAGES)], 0),
+        ("controller", ["fastgen-k8s", "--help"], 0),
+        ("controller", ["python", "-m", "fastgen_k8s", "experiments"], 0),
+        ("controller", ["torchx", "run", "-s", "local_cwd", "--dryrun", "components/encode.py"], 0),
+    ],
+)
+def test_a_program_runs_as_nobody_on_a_read_only_root(
+    running: Engine, image: str, command: list[str], code: int
+) -> None:
+    done = inside(running, image, command)
+    assert done.returncode == code, done.stderr
+
+
+def test_pairs_of_a_container_are_byte_for_byte_those_of_this_process(
+    running: Engine, gaussian_conditions: Path, tmp_path: Path
+) -> None:
+    found = inside(running, "trainer", ["python", "-c", "import torch; print(torch.__version__)"]).stdout.strip()
+    if found != torch.__version__:
+        pytest.skip(f"wanted torch {torch.__version__} in the image too, found {found}")
+    tmp_path.chmod(0o777)
+    settings = ("pairs.solver_steps=8", "pairs.samples_per_prompt=4", "pairs.block_size=4")
+    run_stage("pairs", "closed_form/gaussian_kd", tmp_path / "here", *settings, conditions=gaussian_conditions)
+    work = Work(
+        kind="pairs",
+        experiment="closed_form/gaussian_kd",
+        overrides=settings,
+        inputs={"conditions": "/conditions"},
+        output="/data/there",
+    )
+    mounts = [f"--volume={gaussian_conditions}:/conditions:ro", f"--volume={tmp_path}:/data"]
+    done = inside(running, "trainer", ["python", "-m", "fastgen_k8s.agent", *work.argv(), *Execution().argv()], mounts)
+    assert done.returncode == 0, done.stderr
+    assert files(tmp_path / "there") == files(tmp_path / "here")
+
+
+def test_the_archive_holds_the_image_that_was_built(running: Engine, image: str) -> None:
+    with tarfile.open(archive(image)) as tar:
+        content = tar.extractfile("manifest.json")
+        assert content is not None
+        (entry,) = json.load(content)
+    wanted = running.ask("image", "inspect", "--format", "{{.Id}}", for_tests(image)).removeprefix("sha256:")
+    assert (entry["RepoTags"], entry["Config"]) == ([for_tests(image)], f"{wanted}.json")
+
+
+def files(root: Path) -> dict[str, bytes]:
+    """Everything below a folder."""
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
