@@ -11,13 +11,11 @@ import pytest
 
 from fastgen_k8s.controller.crd import crd
 from fastgen_k8s.pipeline.spec import API_VERSION, OBJECT_KIND
-from tests.cluster import karpenter, kueue
 from tests.cluster.api import Object, Refused
 from tests.cluster.cluster import Cluster
 from tests.cluster.custom import establish
-from tests.cluster.failures import ClusterFailed, Unavailable
+from tests.cluster.failures import ClusterFailed
 from tests.cluster.programs import program
-from tests.cluster.requirements import REQUIRED
 from tests.cluster.webhooks import documents
 from tests.controller.cel import refusals
 from tests.controller.test_agreement import BROKEN, CHANGES, SPEC, WHOLE, locally, spec, stage
@@ -42,21 +40,15 @@ STANDING = {"Namespace", "ServiceAccount", "Role", "RoleBinding", "ClusterRole"}
 
 
 @pytest.fixture(scope="module")
-def server(api: Cluster) -> Cluster:
+def server(kinds: Cluster) -> Cluster:
     """An API server with all kinds that can be had, and of our base what others are judged by."""
-    try:
-        theirs = karpenter.definitions()
-    except Unavailable as reason:
-        if os.environ.get(REQUIRED) == "1":
-            pytest.fail(str(reason), pytrace=False)
-        pytest.skip(str(reason))
-    known = api.api.list("customresourcedefinitions.v1.apiextensions.k8s.io")
-    queues = [made for made in kueue.definitions() if made["metadata"]["name"] not in known]
-    establish(api.api, [crd(), *theirs, *queues])
+    establish(kinds.api, [crd()])
     for made in sorted(render("base"), key=lambda made: made["kind"] != "Namespace"):
         if made["kind"] in STANDING:
-            api.api.apply(made)
-    return api
+            kinds.api.apply(made)
+    account = {"name": "default", "namespace": "fastgen"}  # a controller's work, and none runs at this level
+    kinds.api.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
+    return kinds
 
 
 @pytest.mark.parametrize("folder", OVERLAYS)
