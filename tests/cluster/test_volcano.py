@@ -54,13 +54,13 @@ TOLD = """
 import signal
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
 print("up", flush=True)
-signal.sigwait([signal.SIGUSR1])
+signal.sigwaitinfo([signal.SIGUSR1])
 """
 """A program that goes on when it is told to."""
 
 WAITS = "import signal; print('up', flush=True); signal.pause()"
-ASKED = "import signal, sys; signal.signal(15, lambda *_: sys.exit(75)); print('up', flush=True); signal.pause()"
-
+STOPS = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))\n"
+"""Put before each program: like an agent, it ends with 75 when it is asked to."""
 
 _ONE_OF_THREE = ["Pending", "Pending", "Running"]
 
@@ -95,7 +95,7 @@ def job(namespace: str, trainer: str, *, kind: Kind = "train", meets: str = MEET
     for task in found["spec"]["tasks"]:
         [container] = task["template"]["spec"]["containers"]
         mine = task["name"] == "trainer"
-        container["image"], container["command"] = BASE_IMAGE, python(trainer if mine else meets)
+        container["image"], container["command"] = BASE_IMAGE, python(STOPS + (trainer if mine else meets))
         container["resources"] = {"requests": {"cpu": cpu if mine else "50m", "memory": "32Mi"}}
     return found
 
@@ -168,7 +168,7 @@ def test_a_single_pod_ends_its_job_by_its_success(volcano: Cluster, namespace: s
 def test_an_exit_code_that_would_come_again_ends_the_job_without_a_second_pod(
     volcano: Cluster, namespace: str, scheduler: ClusterScheduler, code: int
 ) -> None:
-    program = f"import os, sys; sys.exit({code}) if os.environ['HOSTNAME'].endswith('-1') else exec({ASKED!r})"
+    program = f"import os, sys; sys.exit({code}) if os.environ['HOSTNAME'].endswith('-1') else exec({WAITS!r})"
     volcano.api.create(job(namespace, program))
     ended = until(volcano, namespace, "Terminated")
     found = described(scheduler, namespace)
@@ -187,7 +187,7 @@ def test_a_killed_agent_is_replaced_and_counted_while_its_peers_stay(volcano: Cl
 
 @pytest.mark.parametrize("role", ["trainer", "rendezvous"])
 def test_a_deleted_pod_is_replaced_and_not_counted(volcano: Cluster, namespace: str, role: str) -> None:
-    volcano.api.create(job(namespace, ASKED))
+    volcano.api.create(job(namespace, WAITS))
     before = up(volcano, namespace)
     volcano.delete_pod(f"kd-{role}-0", namespace)
     replaced(volcano, namespace, before[f"kd-{role}-0"])
@@ -215,7 +215,7 @@ def test_a_pod_that_always_crashes_ends_the_job_when_the_crashes_are_used_up(
 
 
 def test_a_cancelled_job_stays_and_its_pods_go(volcano: Cluster, namespace: str, scheduler: ClusterScheduler) -> None:
-    volcano.api.create(job(namespace, ASKED))
+    volcano.api.create(job(namespace, WAITS))
     up(volcano, namespace)
     scheduler.cancel(f"{namespace}:kd")
     until(volcano, namespace, "Aborted")
@@ -246,7 +246,7 @@ def test_a_job_is_listed_its_lines_are_read_and_it_goes_after_its_time(
 
 
 def test_a_deleted_job_takes_its_pods_with_it(volcano: Cluster, namespace: str, scheduler: ClusterScheduler) -> None:
-    volcano.api.create(job(namespace, ASKED))
+    volcano.api.create(job(namespace, WAITS))
     up(volcano, namespace)
     scheduler.delete(f"{namespace}:kd")
     volcano.watch_until("pods", lambda found: not found, namespace)
