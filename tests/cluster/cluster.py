@@ -24,6 +24,7 @@ from tests.cluster.programs import program
 
 _RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
 _OUT_OF_SERVICE = {"key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute"}
+_CHANGED_MEANWHILE = 409
 _SOON = 0.1  # seconds: a log that is refused because its container is just being made
 
 
@@ -185,10 +186,11 @@ class Cluster:
         self._taint(name, [_OUT_OF_SERVICE])
 
     def power_on(self, name: str, *, timeout: float = 60) -> None:
-        """The node comes back, empty, and may be used again."""
+        """The node comes back, empty, and may be used again: also the controllers have seen it and evict nobody."""
         self.node(name).power_on()
         self.wait_for("nodes", name, pods.is_ready, timeout=timeout)
         self._taint(name, [])
+        self.wait_for("nodes", name, lambda node: "taints" not in node["spec"], timeout=timeout)
 
     def cordon(self, name: str) -> None:
         """Let no new pod be put on a node."""
@@ -200,9 +202,16 @@ class Cluster:
 
     def _taint(self, name: str, ours: list[Object]) -> None:
         """Set our taint or take it off; the controllers' own taints stay."""
-        found = self.api.get("nodes", name)["spec"].get("taints", [])
-        others = [taint for taint in found if taint["key"] != _OUT_OF_SERVICE["key"]]
-        self.api.merge("nodes", name, {"spec": {"taints": others + ours}})
+        while True:
+            found = self.api.get("nodes", name)
+            others = [taint for taint in found["spec"].get("taints", []) if taint["key"] != _OUT_OF_SERVICE["key"]]
+            read = {"resourceVersion": found["metadata"]["resourceVersion"]}
+            try:
+                self.api.merge("nodes", name, {"metadata": read, "spec": {"taints": others + ours}})
+                return
+            except Refused as refusal:
+                if refusal.status != _CHANGED_MEANWHILE:
+                    raise
 
 
 def _of(container: str | None) -> dict[str, Any]:
