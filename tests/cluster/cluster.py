@@ -190,7 +190,7 @@ class Cluster:
         self.node(name).power_on()
         self.wait_for("nodes", name, pods.is_ready, timeout=timeout)
         self._taint(name, [])
-        self.wait_for("nodes", name, lambda node: "taints" not in node["spec"], timeout=timeout)
+        self.wait_for("nodes", name, lambda node: not _evicts(node), timeout=timeout)
 
     def cordon(self, name: str) -> None:
         """Let no new pod be put on a node."""
@@ -212,6 +212,11 @@ class Cluster:
             except Refused as refusal:
                 if refusal.status != _CHANGED_MEANWHILE:
                     raise
+
+
+def _evicts(node: Object) -> bool:
+    """Whether a taint drives pods away from a node."""
+    return any(taint["effect"] == "NoExecute" for taint in node["spec"].get("taints", []))
 
 
 def _of(container: str | None) -> dict[str, Any]:
