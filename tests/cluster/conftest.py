@@ -13,26 +13,22 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.custom import establish_third_parties
 from tests.cluster.launched import Place
 from tests.cluster.local import Local
-from tests.cluster.requirements import REQUIRED, Level, missing
-from tests.cluster.storage import Storage
+from tests.cluster.requirements import Level, missing, require
+from tests.cluster.storage import Storage, from_environment
 
 _HERE = Path(__file__).parent
+_NAMED = os.environ.get("KUBECONFIG")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests of the cluster run in one worker, since a machine has one cluster."""
-    for item in items:
-        if item.path.is_relative_to(_HERE):
-            item.add_marker(pytest.mark.xdist_group("cluster"))
-
-
-def require(level: Level) -> None:
-    """Leave a test out whose level this machine cannot have, or fail it where every level must run."""
-    reason = missing(level)
-    if reason and os.environ.get(REQUIRED) == "1":
-        pytest.fail(f"level {level} is required here: {reason}", pytrace=False)
-    if reason:
-        pytest.skip(f"level {level}: {reason}")
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """All tests of the cluster run in one worker, for a machine has one; on a named one only those that it can run."""
+    ours = [item for item in items if item.path.is_relative_to(_HERE)]
+    for item in ours:
+        item.add_marker(pytest.mark.xdist_group("cluster"))
+    if _NAMED:
+        left_out = [item for item in ours if isinstance(item, pytest.Function) and "machine" in item.fixturenames]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture(scope="session")
@@ -96,8 +92,12 @@ def two_nodes(machine: Local, node: Cluster) -> Cluster:
 
 
 @pytest.fixture(scope="session")
-def storage(machine: Local, node: Cluster) -> Storage:
-    """An S3 server of this machine, which pods reach over the bridge."""
+def storage(request: pytest.FixtureRequest) -> Storage:
+    """An S3 server of this machine, which pods reach over the bridge; with a named cluster, the environment's."""
+    if _NAMED:
+        return from_environment(os.environ)
+    request.getfixturevalue("node")
+    machine: Local = request.getfixturevalue("machine")
     return machine.start_storage()
 
 
@@ -111,23 +111,30 @@ def training(two_nodes: Cluster) -> Cluster:
 @pytest.fixture(scope="session")
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """What an end-to-end test runs on: the cluster that KUBECONFIG names, else level D of ours."""
-    named = os.environ.get("KUBECONFIG")
-    if not named:
+    if not _NAMED:
         yield request.getfixturevalue("training")
         return
-    connection = Api.connect(Path(named))
-    yield Cluster(Path(named), connection)
+    connection = Api.connect(Path(_NAMED))
+    yield Cluster(Path(_NAMED), connection)
     connection.client.close()
 
 
+@pytest.fixture(scope="session")
+def breakable(cluster: Cluster) -> Cluster:
+    """The same, for tests that kill processes or cut a node's power: a named cluster's are not ours to break."""
+    if not cluster.machines:
+        pytest.skip("the nodes of a cluster that KUBECONFIG names are not this machine's to break")
+    return cluster
+
+
 @pytest.fixture(scope="module")
-def place(training: Cluster, storage: Storage) -> Iterator[Place]:
+def place(cluster: Cluster, storage: Storage) -> Iterator[Place]:
     """A namespace and a bucket in which stages run; this process finds the store in its environment too."""
-    with training.namespace("stages") as namespace, pytest.MonkeyPatch.context() as patch:
-        storage.offer(training.api, namespace)
+    with cluster.namespace("stages") as namespace, pytest.MonkeyPatch.context() as patch:
+        storage.offer(cluster.api, namespace)
         for name, value in storage.environment().items():
             patch.setenv(name, value)
-        made = Place(training, namespace, storage)
+        made = Place(cluster, namespace, storage)
         made.make_bucket()
         yield made
 

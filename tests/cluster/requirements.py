@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
 
+import pytest
+
 from tests.cluster import groups, images, storage
 from tests.cluster.programs import KARPENTER, program
 
@@ -43,6 +45,15 @@ def missing(level: Level) -> str:
     order = list(Level)
     needed = order[: order.index(level) + 1]
     return "; ".join(reason for one in needed for reason in _reasons(one))
+
+
+def require(level: Level) -> None:
+    """Leave a test out whose level this machine cannot have, or fail it where every level must run."""
+    reason = missing(level)
+    if reason and os.environ.get(REQUIRED) == "1":
+        pytest.fail(f"level {level} is required here: {reason}", pytrace=False)
+    if reason:
+        pytest.skip(f"level {level}: {reason}")
 
 
 def _reasons(level: Level) -> Iterator[str]:

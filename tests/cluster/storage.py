@@ -2,12 +2,14 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.addresses import HOST
 from tests.cluster.api import Api
 from tests.cluster.daemons import Daemon, answers, start
+from tests.cluster.failures import Unavailable
 from tests.cluster.services import outside
 
 _PORT = 8333
@@ -24,6 +26,7 @@ class Storage:
     region: str = "us-east-1"
     endpoint: str = f"http://{HOST}:{_PORT}"
     endpoint_in_pods: str = f"http://{NAME}:{_PORT}"
+    served_here: bool = True
 
     def environment(self, *, in_pods: bool = False) -> dict[str, str]:
         """The standard variables of an S3 client."""
@@ -35,12 +38,22 @@ class Storage:
         }
 
     def offer(self, api: Api, namespace: str) -> None:
-        """Let the pods of a namespace use it: a Service and a Secret for their environment, both called `s3`."""
-        for made in outside(NAME, namespace, _PORT, _PORT, "TCP"):
-            api.apply(made)
+        """Let the pods of a namespace use it: a Secret for their environment and, if it is ours, a Service: `s3`."""
+        if self.served_here:
+            for made in outside(NAME, namespace, _PORT, _PORT, "TCP"):
+                api.apply(made)
         place = {"name": NAME, "namespace": namespace}
         said = self.environment(in_pods=True)
         api.apply({"apiVersion": "v1", "kind": "Secret", "metadata": place, "stringData": said})
+
+
+def from_environment(said: Mapping[str, str]) -> Storage:
+    """The store that the standard variables name, for a cluster that is not ours; pods find it at the same place."""
+    wanted = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL")
+    if absent := [name for name in wanted if name not in said]:
+        raise Unavailable(f"storage for the cluster that KUBECONFIG names: wanted {', '.join(absent)}, found nothing")
+    access, secret, region, endpoint = (said[name] for name in wanted)
+    return Storage(access, secret, region, endpoint, endpoint, served_here=False)
 
 
 def server() -> Path:

@@ -7,13 +7,15 @@ from tests.cluster import local
 
 
 def main(count: int) -> None:
-    """Start that many nodes, with the trainer's image where there is one, and say how to reach them."""
+    """Start that many nodes and object storage, and say how to reach them."""
     with local.started(with_network=True) as machine:
         machine.start_controllers()
         machine.start_dns()
         for index in range(1, count + 1):
             machine.add_node(index)
-        print(f"export KUBECONFIG={machine.api.kubeconfig}", flush=True)
+        said = {"KUBECONFIG": str(machine.api.kubeconfig)} | machine.start_storage().environment()
+        for name, value in said.items():
+            print(f"export {name}={value}", flush=True)
         signal.sigwait({signal.SIGINT, signal.SIGTERM})
 
 
