@@ -83,8 +83,9 @@ class PairSet:
             rows = [self._read(index) for index in indices]
             x0, path = torch.stack([row[0] for row in rows]), torch.stack([row[1] for row in rows])
         else:
-            for index in set(indices) - self._resident.held:
-                self._resident.put(index, *self._read(index))
+            for index in indices:  # by several threads: one may read what another has just read
+                if index not in self._resident.held:
+                    self._resident.put(index, *self._read(index))
             x0, path = self._resident.x0[list(indices)], self._resident.path[list(indices)]
         return x0, path[:, columns]
 

@@ -41,16 +41,22 @@ class Data:
             teacher = teacher_digest(job) if _knows_teacher(job) else None
             self.pairs.check(job.experiment.model, teacher=teacher, conditions=self.conditions.digest)
 
-    def batch(self, step: int, slots: Sequence[int], device: torch.device) -> Batch:
+    def batch(self, step: int, slots: Sequence[int]) -> Batch:
         """The items that the sampler gives to some slots of a step: pairs, or prompts where there are none."""
         train, t_list = self.experiment.train, self.experiment.model.t_list
         items = len(self.conditions if self.pairs is None else self.pairs)
         drawn = indices(train.seed, step, slots, train.global_batch, items)
         if self.pairs is None:
-            return Batch(to_device(self.conditions.batch(drawn), device))
+            return Batch(self.conditions.batch(drawn))
         x0, path = self.pairs.batch(drawn, t_list)
         condition = self.conditions.batch(self.pairs.prompts(drawn))
-        return Batch(to_device(condition, device), x0.to(device), path.to(device))
+        return Batch(condition, x0, path)
+
+
+def moved(batch: Batch, device: torch.device) -> Batch:
+    """The same batch on a device."""
+    x0, path = (None if value is None else value.to(device) for value in (batch.x0, batch.path))
+    return Batch(to_device(batch.condition, device), x0, path)
 
 
 def check_inputs(job: Job) -> None:

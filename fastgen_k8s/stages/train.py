@@ -1,18 +1,19 @@
 """Train: stage 2 (KD, CausalKD), stage 3 (Self-Forcing) and flow matching, on any number of processes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import structlog
 from pydantic import JsonValue
 
 from fastgen_k8s.artifacts import Manifest, Writer, open_artifact
 from fastgen_k8s.config import digest
+from fastgen_k8s.data.ahead import Ahead, Turn
 from fastgen_k8s.methods.method import Method
 from fastgen_k8s.networks.device import local_device
 from fastgen_k8s.networks.load import recompute_activations
 from fastgen_k8s.networks.pth import to_pth
 from fastgen_k8s.pipeline.work import KINDS
-from fastgen_k8s.stages.assembly import Data, build, check_inputs, validation_samples
+from fastgen_k8s.stages.assembly import Data, build, check_inputs, moved, validation_samples
 from fastgen_k8s.stages.stage import Job
 from fastgen_k8s.stages.student import rollout_facts
 from fastgen_k8s.training.checkpoint import Checkpoints, committed, group_prefix, resume
@@ -61,21 +62,29 @@ def _train(job: Job, world: World, stop: Stop, data: Data, method: Method, state
         job.execution, settings.steps, stop, checkpoints, logbook, _validation(job, writer, data, method, world)
     )
     try:
-        train(
-            method,
-            state,
-            settings,
-            lambda step, slots: data.batch(step, slots, world.device),
-            world=world,
-            micro_batch=job.micro_batch,
-            watch=habits,
-        )
+        with Ahead(data.batch, _order(job, state.step + 1, world)) as ahead:
+            train(
+                method,
+                state,
+                settings,
+                lambda step, slots: moved(ahead.batch(step, slots), world.device),
+                world=world,
+                micro_batch=job.micro_batch,
+                watch=habits,
+            )
     finally:
         if logbook is not None:
             logbook.close()
     checkpoints.save(state)
     checkpoints.wait()
     first(world, lambda: _commit(writer, state, prefix, _facts(job, method)))
+
+
+def _order(job: Job, first_step: int, world: World) -> Iterator[Turn]:
+    """Every micro-batch of this process to the end of the training, in order."""
+    settings = job.experiment.train
+    parts = shares(settings.global_batch, job.micro_batch, world)
+    return ((step, part.slots) for step in range(first_step, settings.steps + 1) for part in parts)
 
 
 def _commit(writer: Writer, state: State, prefix: str, facts: Mapping[str, JsonValue]) -> None:
