@@ -1,5 +1,6 @@
 """A training job as the launcher renders it, for checks of the manifests around it."""
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 from fastgen_k8s.launch.app import app
@@ -15,10 +16,11 @@ WORK = Work(
 )
 
 
-def job(**placement: Any) -> dict[str, Any]:
-    """The JobSet of a job of two trainers that meet."""
+def job(cluster: Mapping[str, Any] | None = None, **placement: Any) -> dict[str, Any]:
+    """The JobSet `kd` of two trainers that meet."""
     placed = Placement.parse({"nodes": "2", **placement}, "test")
-    return cast("dict[str, Any]", jobset(app(WORK, placed, Execution(), "fastgen-k8s/trainer:1"), Cluster(job="kd")))
+    there = Cluster.parse({"job": "kd", **(cluster or {})}, "test")
+    return cast("dict[str, Any]", jobset(app(WORK, placed, Execution(), "fastgen-k8s/trainer:1"), there))
 
 
 def templates(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
