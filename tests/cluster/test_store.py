@@ -1,0 +1,132 @@
+# pyright: basic
+"""The overlay for a cluster without a cloud, put there for real: its store serves our pods and keeps their data."""
+
+import base64
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from boto3.session import Session
+from botocore.config import Config
+
+from tests.cluster import archive, images, pods
+from tests.cluster.cluster import Cluster
+from tests.cluster.custom import establish
+from tests.cluster.jobsets import python
+from tests.manifests.jobs import job, templates
+from tests.manifests.render import Object, render
+
+pytestmark = pytest.mark.cluster
+
+NAMESPACE, STORE = "fastgen", "seaweedfs-0"
+MADE = {(made["kind"], made["metadata"]["name"]): made for made in render("overlays/kind")}
+
+
+@pytest.fixture(scope="module")
+def store(node: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The whole overlay, its program as an image, and a folder of this machine as its volume."""
+    place = tmp_path_factory.mktemp("store")
+    packed = packed_store(place)
+    for machine in node.machines.values():
+        machine.load(packed)
+    (place / "data").mkdir()
+    os.chown(place / "data", 10001, 10001)  # on a folder the kubelet does not apply fsGroup
+    volume = volume_at(place / "data")
+    node.api.apply(volume)
+    establish(node.api, [made for made in MADE.values() if made["kind"] == "CustomResourceDefinition"])
+    for made in sorted(MADE.values(), key=lambda made: made["kind"] != "Namespace"):
+        if made["kind"] != "CustomResourceDefinition":
+            node.api.apply(made)
+    node.wait_for("pods", STORE, pods.is_ready, NAMESPACE, timeout=120)
+    yield node
+    node.api.delete("statefulsets.v1.apps", "seaweedfs", NAMESPACE)
+    node.wait_gone("pods", STORE, NAMESPACE)
+    node.api.delete("persistentvolumeclaims", "data-seaweedfs-0", NAMESPACE)
+    node.api.delete("persistentvolumes", "store")
+
+
+def packed_store(place: Path) -> Path:
+    """An image of the manifest's name with the one program that it is expected to hold."""
+    name = MADE["StatefulSet", "seaweedfs"]["spec"]["template"]["spec"]["containers"][0]["image"]
+    archive.single_file(Path(sys.executable).with_name("weed"), "usr/bin/weed", place / "layer.tar")
+    image = archive.Image(f"docker.io/{name}", user="0", environment={"PATH": "/usr/bin"})
+    archive.write(image, [place / "layer.tar"], place / "image.tar")
+    return place / "image.tar"
+
+
+def volume_at(folder: Path) -> Object:
+    """A volume for the claim of the store; a node's folder may be one where a pod may not mount it itself."""
+    spec = {
+        "capacity": {"storage": "8Gi"},
+        "accessModes": ["ReadWriteOnce"],
+        "hostPath": {"path": str(folder)},
+        "claimRef": {"namespace": NAMESPACE, "name": "data-seaweedfs-0"},
+    }
+    return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "store"}, "spec": spec}
+
+
+def signed(verb: str, key: str) -> str:
+    """An address with a signature, as a pod with the Secret would make it: the small image has no S3 client."""
+    config: dict[str, str] = MADE["ConfigMap", "fastgen-storage"]["data"]
+    secret: dict[str, Any] = {
+        name: base64.b64decode(value).decode() for name, value in MADE["Secret", "fastgen-s3"]["data"].items()
+    }
+    session = Session(secret["AWS_ACCESS_KEY_ID"], secret["AWS_SECRET_ACCESS_KEY"], region_name=config["AWS_REGION"])
+    path_style = Config(signature_version="s3v4", s3={"addressing_style": "path"})
+    client = session.client("s3", endpoint_url=config["AWS_ENDPOINT_URL"], config=path_style)
+    bucket = config["FASTGEN_ROOT"].removeprefix("s3://")
+    return client.generate_presigned_url(verb, Params={"Bucket": bucket, "Key": key})
+
+
+def ran(cluster: Cluster, name: str, program: str) -> str:
+    """What a program prints in a trainer's pod of the launcher, with the small test image instead of its own."""
+    template = templates(job(resource="cpu_tiny"))["trainer"]
+    [container] = template["spec"]["containers"]
+    container |= {"image": images.BASE_IMAGE, "command": python(program)}
+    container["resources"] = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}}
+    place = {"name": name, "namespace": NAMESPACE, "labels": template["metadata"]["labels"]}
+    cluster.api.create({"apiVersion": "v1", "kind": "Pod", "metadata": place, "spec": template["spec"]})
+    try:
+        seen = cluster.wait_for("pods", name, lambda one: pods.phase(one) in pods.OVER, NAMESPACE)
+        said = cluster.logs(name, NAMESPACE)
+    finally:
+        cluster.api.delete("pods", name, NAMESPACE)
+    assert pods.exit_codes(seen) == (0,), said
+    return said.strip()
+
+
+def test_a_trainer_has_the_store_and_its_keys_in_its_environment(store: Cluster) -> None:
+    program = (
+        "import os; print(*(os.environ[name] for name in ('AWS_ENDPOINT_URL', 'FASTGEN_ROOT', 'AWS_ACCESS_KEY_ID')))"
+    )
+    assert ran(store, "environment", program) == "http://seaweedfs.fastgen.svc:8333 s3://fastgen-artifacts fastgen"
+
+
+def test_what_a_trainer_wrote_is_there_after_the_store_was_lost(store: Cluster) -> None:
+    put = f"""
+import urllib.request
+urllib.request.urlopen(urllib.request.Request({signed("put_object", "a/b")!r}, b"kept", method="PUT"))
+"""
+    get = f"import urllib.request; print(urllib.request.urlopen({signed('get_object', 'a/b')!r}).read().decode())"
+    ran(store, "writes", put)
+    before = store.api.get("pods", STORE, NAMESPACE)["metadata"]["uid"]
+    store.api.delete("pods", STORE, NAMESPACE)
+    store.wait_for(
+        "pods", STORE, lambda one: one["metadata"]["uid"] != before and pods.is_ready(one), NAMESPACE, timeout=120
+    )
+    assert ran(store, "reads", get) == "kept"
+
+
+def test_a_stranger_reads_nothing(store: Cluster) -> None:
+    address = signed("get_object", "a/b").partition("?")[0]
+    program = f"""
+import urllib.error, urllib.request
+try:
+    print(urllib.request.urlopen({address!r}).status)
+except urllib.error.HTTPError as error:
+    print(error.code)
+"""
+    assert ran(store, "stranger", program) == "403"
