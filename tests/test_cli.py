@@ -59,7 +59,6 @@ except SystemExit as end:
         (["run"], "file"),
         (["run", GAUSSIAN, "--rot", "x"], "--rot"),
         (["run", GAUSSIAN, "--root", "x", "--parallel", "0"], "--parallel"),
-        (["run", GAUSSIAN], "wanted a root"),
         (["run", "nothing.yaml", "--root", "x"], "nothing.yaml: wanted a pipeline file, found none"),
         (["run", GAUSSIAN, "--root", "gs://bucket/x"], "found 'gs://bucket/x'"),
         (["run", GAUSSIAN, "--root", "s3://Bucket/x"], "found the bucket 'Bucket'"),
@@ -99,6 +98,14 @@ def test_a_wrong_word_is_one_line_and_64(words: list[str], said: str, say: Say) 
     [line] = err.splitlines()
     assert line.startswith("error: ")
     assert said.lower() in line.lower()
+
+
+def test_a_pipeline_that_goes_nowhere_is_refused(say: Say, tmp_path: Path) -> None:
+    data = yaml.safe_load(Path(GAUSSIAN).read_text())
+    del data["spec"]["root"]
+    (tmp_path / "rootless.yaml").write_text(yaml.safe_dump(data))
+    code, _, err = say("run", str(tmp_path / "rootless.yaml"))
+    assert (code, "wanted a root" in err) == (64, True)
 
 
 def test_the_experiments_are_listed(say: Say) -> None:

@@ -70,9 +70,11 @@ _STAGES = _map_by("name") | _rules(
 )
 
 EXTRAS: dict[str, Schema] = {
-    "spec.root": _rules(
+    "spec.root": {"maxLength": 768}  # of a key's 1,024 bytes; the rest is for the names below it
+    | _rules(
         _rule(
-            "self.matches('^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_=.-]+)*$')",
+            "self.matches('^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_=.-]+)*$') && "
+            "!self.matches('^s3://[^/]*[.][.]|/[.][.]?(/|$)|^s3://[0-9]+[.][0-9]+[.][0-9]+[.][0-9]+(/|$)')",
             "root is a place that every pod reaches: s3://bucket/prefix",
         ),
         _rule("self == oldSelf", "root is immutable: a pipeline elsewhere is another pipeline"),

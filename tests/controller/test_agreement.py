@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastgen_k8s.artifacts.address import Address
 from fastgen_k8s.controller.crd import EXTRAS, crd
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.pipeline.spec import Pipeline
@@ -24,7 +25,7 @@ def stage(name: str, kind: str = "encode", **more: Any) -> Data:
 
 
 def spec(*stages: Data, **more: Any) -> Data:
-    return {"root": "s3://bucket/runs", "stages": list(stages), **more}
+    return {"root": "s3://bucket/runs", "stages": list(stages)} | more
 
 
 def locally(data: Data) -> str | None:
@@ -107,6 +108,24 @@ def test_what_a_laptop_writes_back_a_cluster_takes(listed: list[Data]) -> None:
     data = spec(*listed)
     if locally(data) is None:
         assert refusals(SPEC, Pipeline.parse(data, "spec").model_dump(mode="json")) == []
+
+
+BUCKETS = ["abc", "a-b.c", "ab", "a..b", "1.2.3.4", "1.2.3.4.5", "Abc", "abc.", "-abc", "a" * 63, "a" * 64, ""]
+PREFIXES = ["", "/", "/x", "/x/y", "/x/", "//x", "/.", "/./x", "/..", "/../x", "/x..", "/.x", "/x=1", "/" + "x" * 800]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("bucket", BUCKETS)
+def test_a_root_that_a_cluster_takes_is_an_address(bucket: str, prefix: str) -> None:
+    root = f"s3://{bucket}{prefix}"
+    assert (refusals(SPEC, spec(stage("a"), root=root)) == []) == is_address(root)
+
+
+def is_address(root: str) -> bool:
+    try:
+        return bool(Address.parse(root))
+    except Misdescribed:
+        return False
 
 
 BROKEN: dict[str, tuple[Data, str]] = {
