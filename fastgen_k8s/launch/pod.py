@@ -25,9 +25,14 @@ _SHM_MIB = 16 * 1024  # most that NCCL's buffers of one node need
 _STORE = Resource(cpu=0, gpu=0, memMB=768)  # a process with torch, that serves some hundred bytes
 
 
+def work_argv(app: AppDef) -> list[str]:
+    """What an application's agents are told."""
+    return _role(app).args[2:]
+
+
 def work_of(app: AppDef) -> Work:
     """The work that an application does, read back from its arguments."""
-    return parse(_role(app).args[2:])[0]
+    return parse(work_argv(app))[0]
 
 
 def trainers(app: AppDef) -> int:

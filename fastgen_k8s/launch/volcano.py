@@ -23,6 +23,7 @@ from fastgen_k8s.launch.pod import (
     rendezvous_pod,
     trainer_pod,
     trainers,
+    work_argv,
     work_of,
 )
 
@@ -52,7 +53,7 @@ def vcjob(app: AppDef, cluster: Cluster) -> Data:
     pod = trainer_pod(app, cluster, job, endpoint)
     tasks = [_task(TRAINER, trainers(app), fewest_trainers(app), pod, ends=not several)]
     if several:
-        pod = rendezvous_pod(app, cluster, job, ["--until", work.output])
+        pod = rendezvous_pod(app, cluster, job, ["--until", *work_argv(app)])
         tasks.insert(0, _task(RENDEZVOUS, 1, 1, pod, ends=True))
     optional: Data = {
         "priorityClassName": cluster.priority_class,

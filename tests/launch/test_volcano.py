@@ -6,7 +6,7 @@ import pytest
 
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.pipeline.work import Kind
-from tests.launch.rendered import TRAIN, container, environment, rendered, work
+from tests.launch.rendered import container, environment, rendered, work
 
 
 def volcano(*given: Any, **placement: Any) -> dict[str, Any]:
@@ -79,8 +79,9 @@ def test_a_task_of_one_pod_ends_the_job(kind: Kind, nodes: str, ends: str) -> No
 
 @pytest.mark.parametrize("kind", ["train", "pairs"])
 def test_the_rendezvous_ends_when_the_work_is_published(kind: Kind) -> None:
-    command = container(volcano(work(kind), nodes="3"), "rendezvous")["command"]
-    assert command[command.index("--until") + 1] == TRAIN.output
+    found = volcano(work(kind), nodes="3", micro_batch=2)
+    command, agent = container(found, "rendezvous")["command"], container(found)["command"]
+    assert command[command.index("--until") + 1 :] == agent[3:]
 
 
 def test_trainers_find_the_rendezvous_by_its_name_and_never_host_it() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from fastgen_k8s.artifacts import begin
+from fastgen_k8s.stages.stage import resolve
 from tests.processes.agents import free_port, rendezvous, shared, start, wait_until
 from tests.processes.runs import Run
 from tests.processes.test_stop import long, trains
@@ -18,10 +19,18 @@ def test_it_ends_as_stopped_when_asked_because_what_succeeds_is_not_started_agai
     assert store.wait() == 75
 
 
-def test_it_ends_well_when_the_work_is_published(tmp_path: Path) -> None:
-    store = rendezvous(free_port(), tmp_path / "store", "--until", str(tmp_path / "output"))
-    begin(str(tmp_path / "output"), "training", "digest", {}).commit({})
+def test_it_ends_well_when_the_work_is_published(stage_2: Run, tmp_path: Path) -> None:
+    argv = stage_2.to(tmp_path / "output").argv()
+    store = rendezvous(free_port(), tmp_path / "store", "--until", *argv)
+    resolve(argv).begin().commit({})
     assert store.wait() == 0
+
+
+def test_it_refuses_a_place_that_belongs_to_another_work(stage_2: Run, tmp_path: Path) -> None:
+    begin(str(tmp_path / "output"), "training", "another", {}).commit({})
+    argv = stage_2.to(tmp_path / "output").argv()
+    store = rendezvous(free_port(), tmp_path / "store", "--until", *argv)
+    assert store.wait() == 65
 
 
 def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
