@@ -28,7 +28,7 @@ class _AsPython3110(pickle.Pickler):
 
 class _Stranger:
     def __reduce__(self) -> Any:
-        return (getattr, (str, "join"))
+        return (getattr, (torch.Size, "numel"))
 
 
 @pytest.fixture
@@ -48,5 +48,5 @@ def test_metadata_of_an_early_python_3_11_are_read(folder: Path) -> None:
 
 def test_metadata_that_want_an_attribute_of_anything_else_are_refused(folder: Path) -> None:
     (folder / ".metadata").write_bytes(pickle.dumps(_Stranger()))
-    with pytest.raises(BadInput, match=r"a pickle that wants builtins.getattr of <class 'str'>"):
+    with pytest.raises(BadInput, match=r"a pickle that wants builtins.getattr of <class .torch.Size.>"):
         read_whole(folder, "student.")
