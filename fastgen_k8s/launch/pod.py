@@ -22,6 +22,7 @@ _SYSTEM_MILLICPU = 100  # left to the node
 _MARGIN = 10  # seconds between the agent's own wait and the kubelet's SIGKILL
 _LOST_NODE = 5  # seconds that a pod stays bound to a node that has been silent for the cluster's own grace period
 _SHM_MIB = 16 * 1024  # most that NCCL's buffers of one node need
+_SHIPPED = "examples/"  # below the image's working directory
 _STORE = Resource(cpu=0, gpu=0, memMB=768)  # a process with torch, that serves some hundred bytes
 
 
@@ -94,9 +95,10 @@ def check_shared(app: AppDef) -> None:
     mounts = [f"{mount.dst_path.rstrip('/')}/" for mount in role.mounts if isinstance(mount, VolumeMount)]
     if len(mounts) < len(role.mounts):
         raise Misdescribed("a pod mounts claims (type=volume) only: folders and devices of a node are not `restricted`")
+    reached = {"output": mounts} | {name: [*mounts, _SHIPPED] for name in work.inputs}
     for name, place in {**work.inputs, "output": work.output}.items():
         remote = "://" in place and not place.startswith("file://")
-        if not remote and not f"{place.removeprefix('file://')}/".startswith(tuple(mounts) or ("\0",)):
+        if not remote and not f"{place.removeprefix('file://')}/".startswith(tuple(reached[name]) or ("\0",)):
             raise Misdescribed(f"{name}: wanted a place that every pod reaches (s3://...), found {place!r}")
     check_image(role.image)
 

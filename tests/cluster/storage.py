@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster.addresses import HOST
+from tests.cluster.addresses import HOST, SLOT
 from tests.cluster.api import Api
 from tests.cluster.daemons import Daemon, answers, start
 from tests.cluster.failures import Unavailable
 from tests.cluster.services import outside
 
-_PORT = 8333
+_PORT = 8333 + SLOT  # it listens on loopback too, which all slots share
 NAME = "s3"
 """The Service that leads there, and the Secret with what a pod's environment needs."""
 

@@ -58,3 +58,10 @@ def test_a_place_on_one_machine_is_refused(backend: str, what: str, place: str) 
     change = {"output": place} if what == "output" else {"inputs": {"pairs": place}}
     with pytest.raises(Misdescribed, match=f"{what}: wanted a place that every pod reaches .*, found '{place}'"):
         rendered(backend, TRAIN.model_copy(update=change))
+
+
+def test_what_the_image_ships_is_an_input_and_never_an_output(backend: str) -> None:
+    shipped = "examples/moving_shapes/teacher"
+    assert rendered(backend, TRAIN.model_copy(update={"inputs": {"teacher": shipped}}))
+    with pytest.raises(Misdescribed, match="output: wanted a place that every pod reaches"):
+        rendered(backend, TRAIN.model_copy(update={"output": shipped}))
