@@ -20,7 +20,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("stage2", (*TWO, "train.steps=6", "train.global_batch=4")),
     ("bridge", ()),
     ("stage3", (*TWO, "train.steps=6", "train.global_batch=4")),
-    ("sample", (*TWO, "sample.samples=4")),
+    ("sample", (*TWO, "sample.samples_per_prompt=2")),
 )
 
 

@@ -120,6 +120,18 @@ def test_what_is_committed_already_is_not_done_again(agents: dict[str, Agent], s
     assert (again.wait(), again.said) == (0, "")
 
 
+def test_an_agent_can_be_asked_to_stop_from_its_first_moment_on(stage_2: Run, tmp_path: Path) -> None:
+    agent = start(stage_2.to(tmp_path / "run").argv(), tmp_path / "agent")
+    wait_until(lambda: _hears_of_sigterm(agent.process.pid), agent)
+    agent.ask()
+    assert (agent.wait(), [line[:25] for line in agent.errors]) == (75, ["stopped: asked to stop by "[:25]])
+
+
+def _hears_of_sigterm(pid: int) -> bool:
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return bool(int(status["SigCgt"], 16) >> (signal.SIGTERM - 1) & 1)
+
+
 def test_an_output_of_another_digest_is_refused(agents: dict[str, Agent], stage_2: Run, tmp_path: Path) -> None:
     done = agents["done"].folder.parent / "run"
     run = stage_2.to(done, settings=(*stage_2.settings, "train.steps=3"))

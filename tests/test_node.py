@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from fastgen_k8s.agent import crashed, verdict
+from fastgen_k8s.node import crashed, verdict
 from fastgen_k8s.stages.worker import LOST, End
 
 
