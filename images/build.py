@@ -26,12 +26,13 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("images", nargs="*", metavar="IMAGE", help="trainer, controller; both when none is named")
     parser.add_argument("--base", help="the base image; by default Debian's Python where the engine has no network")
     parser.add_argument("--torch", help="base, cpu, cu130, ...: see docs/images.md")
+    parser.add_argument("--offline", action="store_true", help="fetch everything beforehand, build without network")
     given = parser.parse_args(argv)
     if unknown := sorted(set(given.images) - set(EXTRAS)):
         parser.error(f"unknown image {unknown[0]!r}: there are {', '.join(EXTRAS)}")
     try:
         with engine(cache() / "engine") as running:
-            build(running, given.images or list(EXTRAS), given.base, given.torch)
+            build(running, given.images or list(EXTRAS), given.base, given.torch, given.offline or running.private)
     except FastgenError as error:
         return refuse(error)
     return 0
@@ -43,11 +44,11 @@ def cache() -> Path:
     return Path(os.environ.get("FASTGEN_IMAGES_CACHE", "") or home / "fastgen-k8s" / "images")
 
 
-def build(running: Engine, images: Sequence[str], base: str | None, torch: str | None) -> None:
+def build(running: Engine, images: Sequence[str], base: str | None, torch: str | None, offline: bool) -> None:
     """Fetch what the build cannot, build each image, save each."""
     wheels = ROOT.parent / "shared" / "wheels"  # a CPU build of torch, where one is at hand
     local = wheels if any(wheels.glob("torch-*.whl")) else None
-    if running.private:
+    if offline:
         with step("wheelhouse"):
             wheelhouse(ROOT, list(EXTRAS.values()), local)
         if base is None:
@@ -59,7 +60,7 @@ def build(running: Engine, images: Sequence[str], base: str | None, torch: str |
     version = stamp()
     for image in images:
         with step(f"build {image}"):
-            running.do(*command(image, version, base, torch, running.private))
+            running.do(*command(image, version, base, torch, offline))
         with step(f"save {image}"):
             save(running, image)
         if running.private:  # what no image refers to any more, but for the steps that a next build starts from

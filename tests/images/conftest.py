@@ -50,7 +50,7 @@ def running() -> Generator[Engine]:
     """An engine that holds both images as they are in this working tree."""
     try:
         with engine(cache() / "engine") as found:
-            build(found, list(EXTRAS), None, None)
+            build(found, list(EXTRAS), None, None, found.private)
             yield found
     except NoEngine as error:
         if os.environ.get(REQUIRED):

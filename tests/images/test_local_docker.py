@@ -8,7 +8,7 @@ from torchx.runner import get_runner
 from torchx.specs import AppState, BindMount
 
 from fastgen_k8s.artifacts import open_artifact
-from fastgen_k8s.launch.app import app
+from fastgen_k8s.launch.app import ROLE, app
 from fastgen_k8s.pipeline.work import Execution, Placement, Work
 from images.build import for_tests
 from images.engine import Engine
@@ -43,7 +43,7 @@ def test_a_stage_runs_by_local_docker_on_mounted_data(reached: str, tmp_path: Pa
     runner = get_runner()
     handle = runner.run(application, "local_docker")
     status = runner.wait(handle, wait_interval=0.2)
-    said = "".join(runner.log_lines(handle, "agent", 0))
+    said = "".join(runner.log_lines(handle, ROLE, 0))
     runner.close()
     assert status is not None
     assert status.state == AppState.SUCCEEDED, said

@@ -1,6 +1,7 @@
 """Images at work, as confined as a pod under `restricted`: nobody, a read-only root, no network."""
 
 import json
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -11,9 +12,12 @@ from fastgen_k8s.pipeline.work import Execution, Work
 from images.build import archive, for_tests
 from images.engine import Engine
 from tests.conftest import run_stage
-from tests.images.conftest import inside
+from tests.images.conftest import RESTRICTED, inside
 
 pytestmark = pytest.mark.images
+# What is left of the packages that `prune` in images/install.sh makes smaller.
+S3 = "import boto3; [boto3.client(name, region_name='r') for name in ('s3', 'sts', 'sso', 'sso-oidc')]"
+KUBERNETES = "import kubernetes.client, kubernetes.config, kubernetes.watch, kubernetes.dynamic, torchx.runner"
 STAGES = ("encode", "pairs", "train", "bridge", "sample", "report")
 
 
@@ -23,6 +27,9 @@ STAGES = ("encode", "pairs", "train", "bridge", "sample", "report")
         ("trainer", ["python", "-m", "fastgen_k8s.agent", "--help"], 0),
         ("trainer", ["python", "-m", "fastgen_k8s.agent", "--kind=pairs", "--experiment=no", "--output=/tmp/x"], 64),
         ("trainer", ["python", "-c", "".join(f"import fastgen_k8s.stages.{stage};" for stage in STAGES)], 0),
+        ("trainer", ["python", "-c", S3], 0),
+        ("controller", ["python", "-c", S3], 0),
+        ("controller", ["python", "-c", KUBERNETES], 0),
         ("controller", ["fastgen-k8s", "--help"], 0),
         ("controller", ["python", "-m", "fastgen_k8s", "experiments"], 0),
         ("controller", ["torchx", "run", "-s", "local_cwd", "--dryrun", "components/encode.py"], 0),
@@ -55,6 +62,30 @@ def test_pairs_of_a_container_are_byte_for_byte_those_of_this_process(
     done = inside(running, "trainer", ["python", "-m", "fastgen_k8s.agent", *work.argv(), *Execution().argv()], mounts)
     assert done.returncode == 0, done.stderr
     assert files(tmp_path / "there") == files(tmp_path / "here")
+
+
+def test_an_agent_that_is_pid_1_ends_with_75_when_it_is_told_to_stop(
+    running: Engine, gaussian_conditions: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    tmp_path.chmod(0o777)
+    work = Work(
+        kind="pairs",
+        experiment="closed_form/gaussian_kd",  # its 64 blocks take minutes
+        inputs={"conditions": "/conditions"},
+        output="/data/pairs",
+    )
+    name, mounts = tmp_path.name, [f"--volume={gaussian_conditions}:/conditions:ro", f"--volume={tmp_path}:/data"]
+    argv = ["python", "-m", "fastgen_k8s.agent", *work.argv(), *Execution().argv()]
+    request.addfinalizer(lambda: running.run(["rm", "--force", name]))
+    running.ask("run", "--detach", "--name", name, *RESTRICTED, *mounts, for_tests("trainer"), *argv)
+    follow = [running.client, "logs", "--follow", name]
+    with subprocess.Popen(
+        follow, env=running.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as log:
+        assert log.stdout is not None
+        assert any("block written" in line for line in log.stdout)
+        running.ask("kill", "--signal", "TERM", name)
+        assert running.ask("wait", name) == "75"
 
 
 def test_the_archive_holds_the_image_that_was_built(running: Engine, image: str) -> None:
