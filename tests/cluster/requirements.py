@@ -43,8 +43,8 @@ _CNI = Path("/usr/lib/cni/bridge")
 def missing(level: Level) -> str:
     """Why this machine cannot have a level, in one line; empty if it can."""
     order = list(Level)
-    needed = order[: order.index(level) + 1]
-    return "; ".join(reason for one in needed for reason in _reasons(one))
+    lower = next((one for one in order[: order.index(level)] if any(_reasons(one))), None)
+    return "; ".join([*([f"it needs level {lower}"] if lower else []), *_reasons(level)])
 
 
 def require(level: Level) -> None:
