@@ -16,6 +16,7 @@ from tests.cluster.daemons import Daemon, run, start
 from tests.cluster.failures import ClusterFailed
 from tests.cluster.programs import cache
 
+_PARTIAL = ".partial"
 _KEPT = 3  # disks of older images are dropped
 
 
@@ -43,15 +44,16 @@ def _made(archives: Sequence[Path]) -> Path:
     """The disk with these images, made if it is not there."""
     folder = cache() / "disks"
     disk = folder / _key(archives)
-    with alone("disks"):
+    with alone(f"disk-{disk.name}"):
         if not disk.exists():
-            partial = folder / "partial"
+            partial = folder / f"{disk.name}{_PARTIAL}"
             shutil.rmtree(partial, ignore_errors=True)
             _fill(partial, archives)
             (partial / "containerd").rename(disk)
             shutil.rmtree(partial)
         disk.touch()
-        for old in sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)[:-_KEPT]:
+        whole = [path for path in folder.iterdir() if path.suffix != _PARTIAL]
+        for old in sorted(whole, key=lambda path: path.stat().st_mtime)[:-_KEPT]:
             shutil.rmtree(old)
     return disk
 
