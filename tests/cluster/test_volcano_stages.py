@@ -45,7 +45,7 @@ def ended(place: Place, job: str) -> Object:
 
 def test_a_training_that_loses_its_rendezvous_meets_anew_and_completes(volcano: Place) -> None:
     output, settings = f"{volcano.root}/volcano", ("train.steps=600", "train.global_batch=64")
-    job = launched(volcano, "stage2", *WORDS, "--nodes", "2", "--save-every", "50", "--output", output, *settings)
+    job = launched(volcano, "stage2", *WORDS, "--nodes", "2", "--save_every", "50", "--output", output, *settings)
     said = Listener(volcano, job)
     first = said.step(beyond=50, timeout=180)
     volcano.cluster.delete_pod(f"{job}-rendezvous-0", volcano.namespace)
