@@ -50,8 +50,8 @@ def test_a_training_that_loses_its_rendezvous_meets_anew_and_completes(volcano: 
     first = said.step(beyond=50, timeout=180)
     volcano.cluster.delete_pod(f"{job}-rendezvous-0", volcano.namespace)
     said.group(2, first.at, timeout=180)
+    said.stop()  # with the next that happens to a pod
     seen = ended(volcano, job)
-    said.stop()
     assert (phase(seen), seen["status"]["retryCount"]) == ("Completed", 0)
     assert find_artifact(output) is not None
 
@@ -62,7 +62,7 @@ def test_pairs_of_three_pods_of_which_one_is_killed_complete(volcano: Place) -> 
     said = Listener(volcano, job)
     first = said.wait(lambda line: "block written" in line.text, timeout=180)
     volcano.cluster.kill_agent(first.pod, volcano.namespace)
+    said.stop()  # with the next that happens to a pod
     seen = ended(volcano, job)
-    said.stop()
     assert (phase(seen), seen["status"]["retryCount"]) == ("Completed", 1)
     assert find_artifact(output) is not None
