@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError, ResponseStreamingError
 
 from fastgen_k8s.artifacts.address import Address
 from fastgen_k8s.artifacts.cache_views import owner
 from fastgen_k8s.artifacts.manifest import FileEntry
 from fastgen_k8s.artifacts.s3_client import client, transfers, wait
-from fastgen_k8s.artifacts.s3_errors import CUT, FAILED, answer, explained
+from fastgen_k8s.artifacts.s3_errors import CUT_SHORT, FAILED, answer, explained
 from fastgen_k8s.errors import BadInput, failed_io
 
 _SHA256, _WRITER = "sha256", "writer"  # metadata of our objects
@@ -23,8 +23,11 @@ _FILES_AT_ONCE = 8
 _PIECE = 1 << 20  # bytes
 _ABSENT = ("NoSuchKey", "404")
 _LOST = ("PreconditionFailed", "412")
-_WRONG_READS = 4  # reads that arrive whole and wrong, after which the object counts as wrong
 T = TypeVar("T")
+
+
+class _Garbled(BadInput):
+    """An object whose bytes arrived as others than the store says that it holds."""
 
 
 class S3:
@@ -96,20 +99,14 @@ class S3:
 
     def keys(self, prefix: str = "") -> Sequence[str]:
         """All keys that begin with `prefix`, sorted."""
-        with self._said(prefix):
-            pages = (
-                client()
-                .get_paginator("list_objects_v2")
-                .paginate(Bucket=self._address.bucket, Prefix=self._below(prefix))
-            )
-            return sorted(self._address.name(found["Key"]) for page in pages for found in page.get("Contents", ()))
+        return self._whole(prefix, lambda: sorted(self._list(prefix)))
 
     # --- write ---
 
     def put(self, key: str, data: bytes) -> None:
         """Write a key whole, replacing what was there."""
-        with self._said(key):
-            client().put_object(**self._object(key), Body=data, Metadata=_signed(FileEntry.of(data)))
+        about = _signed(FileEntry.of(data))
+        self._whole(key, lambda: client().put_object(**self._object(key), Body=data, Metadata=about))
 
     def put_new(self, key: str, data: bytes) -> bool:
         """Write a key whole unless it exists; whether this call wrote it.
@@ -118,17 +115,19 @@ class S3:
         this call tells its own object from another's.
         """
         mark = {_WRITER: uuid4().hex}
-        with self._said(key):
+        about = _signed(FileEntry.of(data)) | mark
+
+        def put() -> bool:
             try:
-                client().put_object(
-                    **self._object(key), Body=data, Metadata=_signed(FileEntry.of(data)) | mark, IfNoneMatch="*"
-                )
+                client().put_object(**self._object(key), Body=data, Metadata=about, IfNoneMatch="*")
             except ClientError as error:
                 if answer(error)[1] not in _LOST:
                     raise
                 found = self._head(key)
                 return found is not None and found["Metadata"].get(_WRITER) == mark[_WRITER]
-        return True
+            return True
+
+        return self._whole(key, put)
 
     def upload(self, key: str, source: Path) -> None:
         """Write a key from a local file, in parts where it is large."""
@@ -153,8 +152,7 @@ class S3:
 
     def delete(self, key: str) -> None:
         """Remove a key; an absent one is fine."""
-        with self._said(key):
-            client().delete_object(**self._object(key))
+        self._whole(key, lambda: client().delete_object(**self._object(key)))
 
     def sweep(self) -> None:
         """Nothing is left unfinished under a key; parts of uploads that never ended go by the bucket's own rule."""
@@ -162,53 +160,53 @@ class S3:
     # --- how ---
 
     def _get(self, key: str, entry: FileEntry | None) -> bytes | None:
+        found = self._opened(key)
+        if found is None:
+            return None
+        recorded = _recorded(found)
+        if entry is not None and recorded is not None:
+            entry.check(recorded, self._where(key))
+        data = b"".join(_pieces(found))
+        _compare(entry or recorded, FileEntry.of(data), self._where(key))
+        return data
+
+    def _opened(self, key: str) -> Any:
+        """An object whose body is still to be read, or None."""
         try:
-            found = client().get_object(**self._object(key), ChecksumMode="ENABLED")
+            return client().get_object(**self._object(key), ChecksumMode="ENABLED")
         except ClientError as error:
             if answer(error)[1] in _ABSENT:
                 return None
             raise
-        data: bytes = found["Body"].read()
-        wanted = entry or _recorded(found)
-        if wanted is not None:
-            wanted.check(FileEntry.of(data), self._where(key))
-        return data
 
     def _copy(self, key: str, target: Path) -> bool:
-        try:
-            found = client().get_object(**self._object(key), ChecksumMode="ENABLED")
-        except ClientError as error:
-            if answer(error)[1] in _ABSENT:
-                return False
-            raise
+        found = self._opened(key)
+        if found is None:
+            return False
         target.unlink(missing_ok=True)  # it may be a link to what the cache holds
         with target.open("wb") as file:
-            for piece in found["Body"].iter_chunks(_PIECE):
+            for piece in _pieces(found):
                 file.write(piece)
-        wanted = _recorded(found)
-        if wanted is not None:
-            wanted.check(FileEntry.of_file(target), self._where(key))
+        _compare(_recorded(found), FileEntry.of_file(target), self._where(key))
         return True
 
     def _download(self, key: str, entry: FileEntry, path: Path) -> None:
         transfers().download(**_names(self._object(key)), fileobj=str(path)).result()
-        entry.check(FileEntry.of_file(path), self._where(key))
+        _compare(entry, FileEntry.of_file(path), self._where(key))
 
     def _upload(self, key: str, source: Path, entry: FileEntry) -> None:
-        with self._said(key), _disk(source):
-            args = {"Metadata": _signed(entry)}
-            transfers().upload(**_names(self._object(key)), fileobj=str(source), extra_args=args).result()
+        names = _names(self._object(key)) | {"fileobj": str(source)}
+        with _disk(source):
+            self._whole(key, lambda: transfers().upload(**names, extra_args={"Metadata": _signed(entry)}).result())
 
-    def _whole(self, key: str, read: Callable[[], T]) -> T:
-        """Read, and read again what arrived cut or changed: the wire may have done that."""
+    def _whole(self, key: str, ask: Callable[[], T]) -> T:
+        """Ask, and ask again when the answer arrived cut or changed: the wire may have done that."""
         attempt = 1
         with self._said(key):
             while True:
                 try:
-                    return read()
-                except (BadInput, *CUT) as error:
-                    if isinstance(error, BadInput) and attempt >= _WRONG_READS:
-                        raise
+                    return ask()
+                except (_Garbled, *CUT_SHORT) as error:
                     seconds = wait(attempt, "", f"{key}: {error}")
                     if seconds is None:
                         raise
@@ -224,7 +222,7 @@ class S3:
         entry.check(FileEntry(size=found["ContentLength"], sha256=sha256), self._where(key))
 
     def _head(self, key: str) -> Any:
-        with self._said(key):
+        def ask() -> Any:
             try:
                 return client().head_object(**self._object(key))
             except ClientError as error:
@@ -232,11 +230,15 @@ class S3:
                     return None
                 raise
 
+        return self._whole(key, ask)
+
+    def _list(self, prefix: str) -> Generator[str]:
+        wanted = {"Bucket": self._address.bucket, "Prefix": self._address.key(prefix)}
+        for page in client().get_paginator("list_objects_v2").paginate(**wanted):
+            yield from (self._address.name(found["Key"]) for found in page.get("Contents", ()))
+
     def _object(self, key: str) -> dict[str, str]:
         return {"Bucket": self._address.bucket, "Key": self._address.key(key)}
-
-    def _below(self, prefix: str) -> str:
-        return self._address.key(prefix)
 
     def _where(self, key: str) -> str:
         return f"{self.uri}/{key}" if key else self.uri
@@ -262,6 +264,21 @@ def _names(names: dict[str, str]) -> dict[str, str]:
 
 def _signed(entry: FileEntry) -> dict[str, str]:
     return {_SHA256: entry.sha256}
+
+
+def _pieces(found: Any) -> Generator[bytes]:
+    try:
+        yield from found["Body"].iter_chunks(_PIECE)
+    except ReadTimeoutError as error:
+        raise ResponseStreamingError(error=error) from error
+
+
+def _compare(wanted: FileEntry | None, found: FileEntry, where: str) -> None:
+    if wanted is not None:
+        try:
+            wanted.check(found, where)
+        except BadInput as error:
+            raise _Garbled(str(error)) from error
 
 
 def _recorded(found: dict[str, Any]) -> FileEntry | None:

@@ -13,7 +13,7 @@ from boto3.s3.transfer import TransferConfig, create_transfer_manager
 from boto3.session import Session
 from botocore.config import Config
 
-from fastgen_k8s.artifacts.s3_errors import CUT, may_pass, pause
+from fastgen_k8s.artifacts.s3_errors import CUT_SHORT, UNANSWERED, may_pass, pause
 from fastgen_k8s.errors import Misdescribed
 
 ATTEMPTS = "AWS_MAX_ATTEMPTS"
@@ -46,6 +46,7 @@ def _connected() -> tuple[Any, Any]:
 
 @lru_cache(maxsize=1)
 def _connection(pid: int, environment: tuple[tuple[str, str], ...]) -> tuple[Any, Any]:
+    attempts()  # botocore reads the variable, too, and says less of it
     made = _client(_style("auto"))
     if _custom(made.meta.endpoint_url) and _style("path") == "path":
         made = _client("path")  # few servers besides AWS's have a name for each bucket
@@ -98,7 +99,7 @@ def _needs_retry(
 ) -> float | None:
     """Seconds until botocore makes a request again, or None: it asks after each."""
     if caught_exception is not None:
-        wanted, code, why = isinstance(caught_exception, CUT), "", type(caught_exception).__name__
+        wanted, code, why = isinstance(caught_exception, (*CUT_SHORT, *UNANSWERED)), "", type(caught_exception).__name__
     else:
         status, parsed = response[0].status_code, response[1]
         code = parsed.get("Error", {}).get("Code", "")

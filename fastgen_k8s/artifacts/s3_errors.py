@@ -9,20 +9,19 @@ from urllib3.exceptions import HTTPError
 
 from fastgen_k8s.errors import BadInput, FastgenError, Misdescribed, StoreFailed
 
-CUT = (
-    boto.HTTPClientError,  # with ConnectionError, timeouts and the streaming errors below it
+CUT_SHORT = (
     boto.IncompleteReadError,
     boto.FlexibleChecksumError,
     boto.ResponseStreamingError,
-    HTTPError,
+    HTTPError,  # urllib3's own: botocore lets it pass where it reads a short answer
     RetriesExceededError,
     S3DownloadFailedError,  # changed between two of its parts
     S3ValidationError,
-    ConnectionError,
-    TimeoutError,
 )
-"""A connection that failed, or an answer that did not arrive as it was sent."""
-FAILED = (boto.BotoCoreError, boto.ClientError, *CUT)
+"""An answer that began and did not arrive as it was sent: botocore has not tried again."""
+UNANSWERED = (boto.HTTPClientError, ConnectionError, TimeoutError)
+"""A request without an answer: botocore has tried again, by our rule."""
+FAILED = (boto.BotoCoreError, boto.ClientError, *CUT_SHORT, *UNANSWERED)
 """Everything that talking to a store may raise."""
 
 THROTTLED = frozenset(
