@@ -245,6 +245,19 @@ def add(
     print(f"{to}: model {manifest.digest[:16]}, {len(manifest.files)} files")
 
 
+@models.command("pull")
+def pull(
+    name: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="A repository of the Hugging Face hub.")],
+    to: Annotated[str, typer.Option(metavar="URI", help="Where the artifact goes.")],
+    revision: Annotated[str | None, typer.Option(help="A branch, tag or commit; the newest without it.")] = None,
+) -> None:
+    """Make a `model` artifact of a diffusers repository, so that jobs need no hub."""
+    from fastgen_k8s.artifacts.hub import pull_model
+
+    manifest = pull_model(name, to, revision)
+    print(f"{to}: model {manifest.digest[:16]}, {len(manifest.files)} files of {manifest.facts['revision']}")
+
+
 @cli.command()
 def inspect(uri: Annotated[str, typer.Argument(help="A file or an artifact.")]) -> int:
     """Say what a file or an artifact is: kind, step, roles, parameters, dtype, whole or torn."""

@@ -1,5 +1,6 @@
 """A teacher's folder as a `model` artifact: every file hashed, the digest that of the whole content."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -12,8 +13,8 @@ from fastgen_k8s.errors import BadInput
 PARTS = ("transformer", "text_encoder", "tokenizer", "vae", "codec")
 
 
-def add_model(folder: Path, uri: str) -> Manifest:
-    """Copy a diffusers folder to `uri` and commit it; BadInput when it holds no part that we read."""
+def add_model(folder: Path, uri: str, origin: Mapping[str, JsonValue] = {}) -> Manifest:
+    """Copy a diffusers folder to `uri` and commit it, its origin as facts; BadInput without a part that we read."""
     if not folder.is_dir():
         raise BadInput(f"{folder}: wanted a diffusers folder, found {'a file' if folder.exists() else 'nothing'}")
     parts = [part for part in PARTS if (folder / part).is_dir()]
@@ -26,7 +27,7 @@ def add_model(folder: Path, uri: str) -> Manifest:
     for name, path in files.items():
         writer.store.upload(name, path)
     writer.add(entries)
-    return writer.commit({"parts": list[JsonValue](parts)})
+    return writer.commit({"parts": list[JsonValue](parts), **origin})
 
 
 def _files(folder: Path) -> dict[str, Path]:
