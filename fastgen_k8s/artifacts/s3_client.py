@@ -64,7 +64,7 @@ def _client(style: str) -> Any:
         max_pool_connections=_CONNECTIONS,
         retries={"mode": "standard", "total_max_attempts": 1},  # `_needs_retry` is the rule
         response_checksum_validation="when_required",  # downloads in parts are checked by their sha256
-        s3={"addressing_style": style},
+        s3={"addressing_style": style, "payload_signing_enabled": False},
     )
     session = Session()
     region = session.region_name or "us-east-1"

@@ -26,6 +26,7 @@ class Ahead(Generic[B]):
         self._threads = ThreadPoolExecutor(_THREADS, "ahead")
         self._coming: deque[tuple[Turn, Future[B]]] = deque()
         self.waited = 0.0  # seconds that somebody waited for a batch
+        self._begin()
 
     def __enter__(self) -> Self:
         return self

@@ -1,7 +1,9 @@
 """Whole runs on S3, as processes: a pipeline by the local runner, and trainings that are killed or lose their node."""
 
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,8 @@ import pytest
 import yaml
 
 from fastgen_k8s.artifacts import store_at
+from fastgen_k8s.stages.inspection import inspect
+from tests.faults import NONE, Faults, proxy
 from tests.processes.runs import Run, ended, equal_bits, kill_one, wait_until
 from tests.s3_server import Server
 
@@ -91,3 +95,49 @@ def test_a_killed_training_goes_on_from_its_checkpoint_on_s3(
     assert undisturbed.finish().code == 0
     assert training.losses() == undisturbed.losses()
     assert equal_bits(training.weights(), undisturbed.weights())
+
+
+@pytest.fixture
+def undisturbed(training: Run, tmp_path: Path) -> Run:
+    """The same training in a folder, alone."""
+    run = training.to(tmp_path / "undisturbed")
+    assert run.finish().code == 0
+    return run
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_training_behind_faults_ends_with_the_bits_of_an_undisturbed_one(
+    training: Run, undisturbed: Run, s3: Server, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    faults = Faults(seed, 0.1)
+    with proxy(s3.endpoint, faults) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+        assert training.finish().code == 0
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3.endpoint)
+    assert faults.met.total() - faults.met[NONE] > 3
+    assert training.losses() == undisturbed.losses()
+    assert equal_bits(training.weights(), undisturbed.weights())
+
+
+def test_two_groups_that_train_the_same_work_leave_one_artifact(training: Run, undisturbed: Run) -> None:
+    crews = [training.start(), training.start()]
+    assert [ended(crew).code for crew in crews] == [0, 0]
+    assert equal_bits(training.weights(), undisturbed.weights())
+    assert [*inspect(str(training.output))][-1].startswith("whole: ")
+
+
+def test_a_group_that_was_paused_until_its_successor_had_finished_changes_nothing(
+    training: Run, undisturbed: Run
+) -> None:
+    zombie = training.start()
+    assert wait_until(lambda: bool(training.steps_committed()), zombie)
+    pid = zombie.workers[0].process.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    assert training.finish().code == 0
+    before = store_at(str(training.output)).read("artifact.json")
+    os.kill(pid, signal.SIGCONT)
+    assert ended(zombie).code == 0
+    assert store_at(str(training.output)).read("artifact.json") == before
+    assert equal_bits(training.weights(), undisturbed.weights())
+    assert training.losses() == undisturbed.losses()
