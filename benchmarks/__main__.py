@@ -11,6 +11,8 @@ MODULES = (
     "pairs_overhead",
     "student_speed",
     "start",
+    "s3_transfer",
+    "s3_pairs",
 )
 
 

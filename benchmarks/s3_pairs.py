@@ -10,34 +10,31 @@ import torch
 from fastgen_k8s.data.ahead import Ahead
 from fastgen_k8s.networks.device import local_device
 from fastgen_k8s.stages.assembly import Data, build
+from fastgen_k8s.stages.stage import Job
 from fastgen_k8s.training.loop import ALONE, shares, train
 from fastgen_k8s.training.state import start
 from tests.conftest import job_of, run_stage
 from tests.s3_server import serve
 
 WANTED = 0.02
-TASK = "closed_form/gaussian_kd"
-PAIRS = ("pairs.samples_per_prompt=256", "pairs.block_size=64", "pairs.solver_steps=8")
+TASK, EXAMPLE = "moving_shapes/kd_causal", Path("examples/moving_shapes")
+PAIRS = ("pairs.solver_steps=8", "pairs.video=false")
 
 
-def measure(steps: int = 200) -> tuple[float, float]:
+def measure(steps: int = 150) -> tuple[float, float]:
     """The share of a training's time in which it waited, from its first step on, and after the first 20 steps."""
     with tempfile.TemporaryDirectory() as name, serve(Path(name) / "server") as server:
         os.environ |= server.environment() | {"FASTGEN_CACHE": f"{name}/cache"}
-        root = server.place()
-        (Path(name) / "prompts.txt").write_text("turning left\nturning right\n")
-        run_stage("encode", TASK, f"{root}/conditions", prompts=f"{name}/prompts.txt")
-        run_stage("pairs", TASK, f"{root}/pairs", *PAIRS, conditions=f"{root}/conditions")
+        root, teacher = server.place(), str(EXAMPLE / "teacher")
+        inputs = {"teacher": teacher, "conditions": f"{root}/conditions"}
+        run_stage("encode", TASK, f"{root}/conditions", prompts=str(EXAMPLE / "prompts.txt"), teacher=teacher)
+        run_stage("pairs", TASK, f"{root}/pairs", *PAIRS, **inputs)
         os.environ["FASTGEN_CACHE"] = f"{name}/another-node"
-        inputs = {"conditions": f"{root}/conditions", "pairs": f"{root}/pairs"}
-        job = job_of("train", TASK, f"{root}/kd", f"train.steps={steps}", **inputs)
+        job = job_of("train", TASK, f"{root}/kd", f"train.steps={steps}", **inputs, pairs=f"{root}/pairs")
         return _waited(job, steps)
 
 
-def _waited(job: object, steps: int) -> tuple[float, float]:
-    from fastgen_k8s.stages.stage import Job
-
-    assert isinstance(job, Job)
+def _waited(job: Job, steps: int) -> tuple[float, float]:
     data, settings = Data(job), job.experiment.train
     method = build(job, data, local_device())
     state = start(method, settings, job.experiment.optimisation)

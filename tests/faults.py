@@ -52,6 +52,7 @@ class Faults:
     def __init__(self, seed: int, rate: float, only: tuple[str, ...] = FAULTS) -> None:
         self.seed, self.rate, self.only = seed, rate, only
         self.met: Counter[str] = Counter()
+        self.asked: Counter[str] = Counter()  # requests by method
         self._asked: Counter[str] = Counter()
         self._lock = threading.Lock()
 
@@ -62,6 +63,7 @@ class Faults:
             chance = random.Random(f"{self.seed} {method} {path} {self._asked[f'{method} {path}']}")
             fault = chance.choice(self.only) if chance.random() < self.rate else NONE
             self.met[fault] += 1
+            self.asked[method] += 1
             return fault, chance
 
 

@@ -66,9 +66,9 @@ class S3:
 
         The node's cache may have the content, but the store has to hold it: a later stage reads it elsewhere.
         """
-        self._confirm(key, entry)
         mine = owner()
         target = _inside(mine.view(self.uri), key)
+        self._confirm(key, entry)
         mine.cache.link(entry, target, lambda path: self._whole(key, lambda: self._download(key, entry, path)))
         return target
 

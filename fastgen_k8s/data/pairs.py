@@ -1,6 +1,7 @@
 """ODE pairs as an artifact: the teacher's clean clip and its states on the way there, with the exact time of each."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Literal
 
 import torch
@@ -17,6 +18,7 @@ from fastgen_k8s.networks.pth import tensor_from_pth
 
 INDEX = "index.json"
 RESIDENT_BYTES = 2 << 30  # sets up to this size stay in memory once read
+_FILES_AT_ONCE = 8  # an object store answers late, but to many
 
 
 class PairIndex(Config):
@@ -48,6 +50,7 @@ class PairSet:
     def __init__(self, artifact: Artifact) -> None:
         self._artifact = artifact
         self.index = from_json(PairIndex, artifact.read(INDEX), f"{artifact.uri}/{INDEX}")
+        self._readers = ThreadPoolExecutor(_FILES_AT_ONCE, "pairs")
         states = len(self.index.times)
         numel = self.index.samples * (states + 1) * torch.Size(self.index.latent).numel()
         self._resident = (
@@ -80,12 +83,12 @@ class PairSet:
         """x0 [B, C, T, H, W] and the path [B, S, C, T, H, W] at the non-zero times of `t_list`, both float32."""
         columns = self.columns(t_list)
         if self._resident is None:
-            rows = [self._read(index) for index in indices]
+            rows = list(self._readers.map(self._read, indices))
             x0, path = torch.stack([row[0] for row in rows]), torch.stack([row[1] for row in rows])
         else:
-            for index in indices:  # by several threads: one may read what another has just read
-                if index not in self._resident.held:
-                    self._resident.put(index, *self._read(index))
+            absent = [index for index in dict.fromkeys(indices) if index not in self._resident.held]
+            for index, row in zip(absent, self._readers.map(self._read, absent), strict=True):
+                self._resident.put(index, *row)  # perhaps by two threads: the same bytes
             x0, path = self._resident.x0[list(indices)], self._resident.path[list(indices)]
         return x0, path[:, columns]
 

@@ -1,16 +1,16 @@
 """Checkpoints of one process: whole or absent, the newest that verifies, the last few kept."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 import torch
 
-from fastgen_k8s.artifacts import Store, begin, store_at
+from fastgen_k8s.artifacts import FileEntry, Store, begin, store_at
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments.schema import Train
-from fastgen_k8s.training.checkpoint import Checkpoints, committed, group_prefix, load_role, newest, resume
+from fastgen_k8s.training.checkpoint import Checkpoints, committed, group_prefix, load_role, newest, prune, resume
 from fastgen_k8s.training.loop import train
 from fastgen_k8s.training.parallel import World, join
 from fastgen_k8s.training.state import State
@@ -163,6 +163,43 @@ def test_the_dropped_copy_leaves_no_files(store: Store, alone: World) -> None:
     Run(store, alone, prefix="0001-aa").save(2)
     Run(store, alone, prefix="0001-bb").save(2)
     assert not store.keys("checkpoints/0001-bb/")
+
+
+def test_a_group_that_was_paused_while_it_pruned_spares_what_was_written_since(
+    store: Store, alone: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Run(store, alone, keep=2).save(2)
+    later, listed = Run(store, alone, keep=2), type(store).keys
+    resume(store, later.state, alone)
+
+    def paused(self: Store, prefix: str = "") -> Sequence[str]:
+        found = listed(self, prefix)
+        monkeypatch.undo()
+        later.save(4, 6, 8)  # the rest of the run, while this group sleeps
+        return found
+
+    monkeypatch.setattr(type(store), "keys", paused)
+    prune(store, 2)
+    assert [committed(store, step).step for step in (6, 8)] == [6, 8]
+
+
+def test_a_checkpoint_that_is_pruned_while_it_is_read_is_no_error(
+    store: Store, alone: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, later = Run(store, alone, keep=1), Run(store, alone, keep=1)
+    first.save(2)
+    resume(store, later.state, alone)
+    reading = type(store).folder
+
+    def slow(self: Store, prefix: str, files: Mapping[str, FileEntry]) -> Path:
+        monkeypatch.undo()
+        later.save(4)  # which prunes step 2
+        return reading(self, prefix, files)
+
+    monkeypatch.setattr(type(store), "folder", slow)
+    state = Run(store, alone).state
+    assert resume(store, state, alone)
+    assert state.step == 4
 
 
 def truncate(store: Store, name: str) -> None:
