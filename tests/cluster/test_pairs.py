@@ -8,6 +8,7 @@ import pytest
 
 from fastgen_k8s.artifacts import open_artifact, store_at
 from tests.cluster import images, outside
+from tests.cluster.cluster import Cluster
 from tests.cluster.conditions import holds
 from tests.cluster.launched import Listener, Place
 
@@ -27,14 +28,14 @@ def image_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def test_three_pods_of_which_one_is_killed_write_what_one_process_outside_writes(
-    place: Place, pairs: dict[str, str], image_root: Path
+    breakable: Cluster, place: Place, pairs: dict[str, str], image_root: Path
 ) -> None:
     conditions = pairs["conditions"]
     words = ("--experiment", EXPERIMENT, "--conditions", conditions, "--output", f"{place.root}/pods", "--nodes", "3")
     job = place.run("stage1", *words, "--resource", "cpu_tiny", *MANY, cfg={"job": "three"})
     said = Listener(place, job)
     first = said.wait(lambda line: "block written" in line.text)
-    place.cluster.kill_agent(first.pod, place.namespace)
+    breakable.kill_agent(first.pod, place.namespace)
     assert holds(place.ended(job), "Completed")
     said.stop()
     argv = ["--kind", "pairs", "--experiment", EXPERIMENT, "--input", f"conditions={conditions}"]
