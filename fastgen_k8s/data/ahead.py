@@ -1,4 +1,4 @@
-"""Batches read before they are wanted: a few, by threads, in the order in which training asks for them."""
+"""Batches read before they are wanted: a few, by a thread, in the order in which training asks for them."""
 
 import time
 from collections import deque
@@ -11,7 +11,7 @@ B = TypeVar("B")
 Turn = tuple[int, tuple[int, ...]]
 """A micro-batch: the step and its slots."""
 
-_THREADS, _AHEAD = 4, 8
+_AHEAD = 8  # batches
 
 
 class Ahead(Generic[B]):
@@ -23,7 +23,7 @@ class Ahead(Generic[B]):
 
     def __init__(self, read: Callable[[int, Sequence[int]], B], order: Iterable[Turn], ahead: int = _AHEAD) -> None:
         self._read, self._order, self._ahead = read, iter(order), ahead
-        self._threads = ThreadPoolExecutor(_THREADS, "ahead")
+        self._thread = ThreadPoolExecutor(1, "ahead")  # a second one would delay the batch that is wanted next
         self._coming: deque[tuple[Turn, Future[B]]] = deque()
         self.waited = 0.0  # seconds that somebody waited for a batch
         self._begin()
@@ -34,7 +34,7 @@ class Ahead(Generic[B]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._threads.shutdown(wait=kind is None, cancel_futures=True)  # who fails does not wait for a store
+        self._thread.shutdown(wait=kind is None, cancel_futures=True)  # who fails does not wait for a store
 
     def batch(self, step: int, slots: Sequence[int]) -> B:
         """The next batch of the order, which has to be the one that is asked for."""
@@ -51,7 +51,7 @@ class Ahead(Generic[B]):
 
     def _begin(self) -> None:
         for turn in _some(self._order, self._ahead - len(self._coming)):
-            self._coming.append((turn, self._threads.submit(self._read, *turn)))
+            self._coming.append((turn, self._thread.submit(self._read, *turn)))
 
 
 def _some(turns: Iterator[Turn], count: int) -> Iterator[Turn]:

@@ -58,7 +58,7 @@ class Conditions:
         """The encodings of some prompts, each [B, ...]."""
         if self._encoded is None:
             return _batched([self._read(_name(index)) for index in indices])
-        for index in indices:  # by several threads: one may read what another has just read
+        for index in indices:
             if index not in self._encoded:
                 self._encoded[index] = self._read(_name(index))
         return _batched([self._encoded[index] for index in indices])

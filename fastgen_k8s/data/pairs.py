@@ -88,7 +88,7 @@ class PairSet:
         else:
             absent = [index for index in dict.fromkeys(indices) if index not in self._resident.held]
             for index, row in zip(absent, self._readers.map(self._read, absent), strict=True):
-                self._resident.put(index, *row)  # perhaps by two threads: the same bytes
+                self._resident.put(index, *row)
             x0, path = self._resident.x0[list(indices)], self._resident.path[list(indices)]
         return x0, path[:, columns]
 
