@@ -8,6 +8,7 @@ them.
 import contextlib
 import http.client
 import random
+import re
 import socket
 import struct
 import threading
@@ -35,6 +36,7 @@ FAULTS = (
     "wrong request",
 )
 _HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade"}
+_DRAWN = re.compile(r"[0-9a-f]{8,}|uploadId=[^&]*")  # parts of a path that are another in each run
 _SLOWLY = 0.2  # seconds
 
 
@@ -59,8 +61,9 @@ class Faults:
     def next(self, method: str, path: str) -> tuple[str, random.Random]:
         """The fault of this request."""
         with self._lock:
-            self._asked[f"{method} {path}"] += 1
-            chance = random.Random(f"{self.seed} {method} {path} {self._asked[f'{method} {path}']}")
+            what = f"{method} {_DRAWN.sub('', path)}"
+            self._asked[what] += 1
+            chance = random.Random(f"{self.seed} {what} {self._asked[what]}")
             fault = chance.choice(self.only) if chance.random() < self.rate else NONE
             self.met[fault] += 1
             self.asked[method] += 1
