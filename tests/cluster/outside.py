@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.cluster.failures import ClusterFailed
 
 _WHITEOUT = ".wh."
-_CHROOT = 'mount --bind /proc "$0/proc" && mount --rbind /dev "$0/dev" && exec chroot "$0" "$@"'
+_CHROOT = 'mount --bind /proc "$0/proc" && mount --rbind /dev "$0/dev" && exec /usr/sbin/chroot "$0" "$@"'
 
 
 def unpack(archive: Path, root: Path) -> None:
