@@ -27,6 +27,7 @@ def unpack(archive: Path, root: Path) -> None:
                     if one.isfile() and path.exists():
                         path.unlink()
                     layer.extract(one, root, filter="fully_trusted")
+    (root / "etc/hosts").write_text("127.0.0.1 localhost\n")  # what every container gets when it starts
 
 
 def run(root: Path, argv: Sequence[str], environment: Mapping[str, str]) -> None:
