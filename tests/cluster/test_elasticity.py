@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 TRAINERS = 3
 SETTINGS = ("train.global_batch=96", "train.ema={decay: 0.9, start: 0}")
-ALONE = 150.0  # seconds that one process would need: enough for all faults, whatever the machine
+THREE, ELASTIC = 40.0, 120.0  # seconds that one process would need: enough for all faults, whatever the machine
 EXPERIMENT = "closed_form/gaussian_kd"
 
 
@@ -73,30 +73,27 @@ def _runs(pod: pods.Object) -> bool:
     return pods.phase(pod) == "Running" and "deletionTimestamp" not in pod["metadata"]
 
 
-def pace(pairs: dict[str, str], output: Path) -> float:
+@pytest.fixture(scope="module")
+def a_step(pairs: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> float:
     """Seconds that one process of this machine takes for a step."""
-    run = Run(EXPERIMENT, (*SETTINGS, "train.steps=9"), pairs, output, micro_batch=4, save_every=0)
+    run = Run(
+        EXPERIMENT, (*SETTINGS, "train.steps=9"), pairs, tmp_path_factory.mktemp("pace"), micro_batch=4, save_every=0
+    )
     assert run.finish().code == 0
-    times = [line["time"] for line in read_metrics(store_at(str(output)))]
+    times = [line["time"] for line in read_metrics(store_at(str(run.output)))]
     return statistics.median(later - earlier for earlier, later in pairwise(times))
 
 
 @pytest.fixture(scope="module")
-def steps(pairs: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> int:
-    """How many steps last long enough."""
-    return round(ALONE / pace(pairs, tmp_path_factory.mktemp("pace") / "run"))
-
-
-@pytest.fixture(scope="module")
-def three(breakable: Cluster, place: Place, pairs: dict[str, str], steps: int) -> Iterator[Training]:
+def three(breakable: Cluster, place: Place, pairs: dict[str, str], a_step: float) -> Iterator[Training]:
     """Stage 2 on three pods, in the middle of it; what is missing is waited for, so that faults cost no steps."""
-    yield from started(place, pairs, steps, "three", TRAINERS, TRAINERS)
+    yield from started(place, pairs, round(THREE / a_step), "three", TRAINERS, TRAINERS)
 
 
 @pytest.fixture(scope="module")
-def elastic(breakable: Cluster, place: Place, pairs: dict[str, str], steps: int) -> Iterator[Training]:
+def elastic(breakable: Cluster, place: Place, pairs: dict[str, str], a_step: float) -> Iterator[Training]:
     """Stage 2 on one or two pods, in the middle of it."""
-    yield from started(place, pairs, steps, "elastic", 1, 2)
+    yield from started(place, pairs, round(ELASTIC / a_step), "elastic", 1, 2)
 
 
 def started(place: Place, pairs: dict[str, str], steps: int, name: str, fewest: int, most: int) -> Iterator[Training]:
@@ -167,10 +164,10 @@ def test_deletions_and_exit_75_are_not_counted_and_a_killed_agent_is(three: Trai
 
 
 def test_what_lost_its_pods_completes_with_the_losses_of_an_undisturbed_run(
-    three: Training, undisturbed: list[dict[str, float]]
+    three: Training, pairs: dict[str, str], tmp_path: Path
 ) -> None:
     assert completed(three)
-    assert largest_difference(undisturbed, losses(three)) < 1e-5
+    assert largest_difference(undisturbed(three, pairs, tmp_path / "run"), losses(three)) < 1e-5
 
 
 def test_a_lost_node_is_left_at_once_and_its_pods_are_made_again_elsewhere(elastic: Training) -> None:
@@ -201,17 +198,15 @@ def test_with_the_nodes_cordoned_it_goes_on_smaller_and_grows_again(elastic: Tra
 
 
 def test_what_shrank_and_grew_completes_with_the_losses_of_an_undisturbed_run(
-    elastic: Training, undisturbed: list[dict[str, float]]
+    elastic: Training, pairs: dict[str, str], tmp_path: Path
 ) -> None:
     assert completed(elastic)
-    assert largest_difference(undisturbed, losses(elastic)) < 1e-5
+    assert largest_difference(undisturbed(elastic, pairs, tmp_path / "run"), losses(elastic)) < 1e-5
 
 
-@pytest.fixture(scope="module")
-def undisturbed(pairs: dict[str, str], steps: int, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, float]]:
+def undisturbed(training: Training, pairs: dict[str, str], output: Path) -> list[dict[str, float]]:
     """The losses of the same training on this machine, where nothing is lost."""
-    output = tmp_path_factory.mktemp("undisturbed") / "run"
-    run = Run(EXPERIMENT, (*SETTINGS, f"train.steps={steps}"), pairs, output, processes=2, save_every=0)
+    run = Run(EXPERIMENT, (*SETTINGS, f"train.steps={training.steps}"), pairs, output, processes=2, save_every=0)
     assert run.finish().code == 0
     return run.losses()
 
