@@ -26,7 +26,9 @@ from tests.processes.runs import Run, largest_difference
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 TRAINERS = 3
-SETTINGS = ("train.global_batch=96", "train.ema={decay: 0.9, start: 0}")
+SETTINGS = ("train.global_batch=96", "train.ema={decay: 0.9, start: 0}", "optimisation.student.lr=0.0001")
+"""At this rate two worlds stay within 2e-7 of each other for 300 steps, and a lost update would show as 1e-4; at the
+experiment's own rate rounding alone grows tenfold every 50 steps."""
 THREE, ELASTIC = 40.0, 120.0  # seconds that one process would need: enough for all faults, whatever the machine
 EXPERIMENT = "closed_form/gaussian_kd"
 
@@ -167,7 +169,7 @@ def test_what_lost_its_pods_completes_with_the_losses_of_an_undisturbed_run(
     three: Training, pairs: dict[str, str], tmp_path: Path
 ) -> None:
     assert completed(three)
-    assert largest_difference(undisturbed(three, pairs, tmp_path / "run"), losses(three)) < 1e-5
+    assert largest_difference(undisturbed(three, pairs, tmp_path / "run"), losses(three)) < 1e-6
 
 
 def test_a_lost_node_is_left_at_once_and_its_pods_are_made_again_elsewhere(elastic: Training) -> None:
@@ -201,7 +203,7 @@ def test_what_shrank_and_grew_completes_with_the_losses_of_an_undisturbed_run(
     elastic: Training, pairs: dict[str, str], tmp_path: Path
 ) -> None:
     assert completed(elastic)
-    assert largest_difference(undisturbed(elastic, pairs, tmp_path / "run"), losses(elastic)) < 1e-5
+    assert largest_difference(undisturbed(elastic, pairs, tmp_path / "run"), losses(elastic)) < 1e-6
 
 
 def undisturbed(training: Training, pairs: dict[str, str], output: Path) -> list[dict[str, float]]:

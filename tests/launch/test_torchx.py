@@ -125,7 +125,7 @@ def test_a_dry_run_shows_what_would_run(gaussian_conditions: Path) -> None:
         (["components/stage2.py", "--pairs", "nowhere"], 65, "error: input 'pairs': nowhere: wanted an artifact"),
         (["components/stage2.py", "--experiment", "nothing"], 64, "error: unknown experiment 'nothing'"),
         (["components/stage2.py", "sample.seed=1"], 64, "error: override 'sample.seed=1': a train stage reads model"),
-        (["components/stage2.py", "--pairs", "l" * 300], 65, "error: lll"),
+        (["components/stage2.py", "--pairs", "l" * 300], 65, "error: input 'pairs': lll"),
         (["components/stage4.py"], 64, "error: components/stage4.py does not exist"),
         (["components/stage2.py", "--nodes", "3:2"], 64, "error: arguments: nodes: wanted min:max nodes"),
     ],
