@@ -4,21 +4,10 @@
 from torchx.specs import AppDef
 
 from fastgen_k8s.errors import PERMANENT, Stopped
+from fastgen_k8s.launch.appdef import check_shared, labels, meets, trainers, work_of
 from fastgen_k8s.launch.cluster import GROUP, Cluster
 from fastgen_k8s.launch.command import job_name
-from fastgen_k8s.launch.pod import (
-    PORT,
-    RENDEZVOUS,
-    TRAINER,
-    Data,
-    check_shared,
-    labels,
-    meets,
-    rendezvous_pod,
-    trainer_pod,
-    trainers,
-    work_of,
-)
+from fastgen_k8s.launch.pod import PORT, RENDEZVOUS, TRAINER, Data, rendezvous_pod, trainer_pod
 
 API_VERSION = "jobset.x-k8s.io/v1alpha2"
 _CRASHES = 3  # of one trainer's pods; the agent's own restarts come before

@@ -7,12 +7,14 @@ from torchx.schedulers.api import StructuredOpts
 
 from fastgen_k8s.launch.cluster import Cluster
 
+_DEFAULT = Cluster()
+
 
 @dataclass
 class Opts(StructuredOpts):
     """What `-cfg` takes; the same names and meanings as `Cluster` has."""
 
-    namespace: str = "fastgen"
+    namespace: str = _DEFAULT.namespace
     """Where the job goes."""
 
     job: str | None = None
@@ -27,16 +29,16 @@ class Opts(StructuredOpts):
     priority_class: str | None = None
     """PriorityClass of the pods, and of a job of Volcano."""
 
-    service_account: str = "fastgen-trainer"
+    service_account: str = _DEFAULT.service_account
     """Whose workload identity the pods have; its token is not mounted."""
 
     pull_secrets: list[str] = field(default_factory=list)
     """Secrets of the image's registry."""
 
-    config_maps: list[str] = field(default_factory=lambda: ["fastgen-storage"])
+    config_maps: list[str] = field(default_factory=lambda: list(_DEFAULT.config_maps))
     """ConfigMaps that become environment variables, where they exist."""
 
-    secrets: list[str] = field(default_factory=lambda: ["fastgen-s3"])
+    secrets: list[str] = field(default_factory=lambda: list(_DEFAULT.secrets))
     """Secrets that become environment variables, where they exist."""
 
     node_selector: dict[str, str] = field(default_factory=dict)
@@ -51,7 +53,7 @@ class Opts(StructuredOpts):
     deadline: int | None = None
     """Seconds that the job may take; not for Volcano."""
 
-    cache_gib: int = 50
+    cache_gib: int = _DEFAULT.cache_gib
     """Disk of a pod for what it reads from the store."""
 
     suspend: bool = False
@@ -61,7 +63,7 @@ class Opts(StructuredOpts):
         """The checked value; Misdescribed for the first that is wrong."""
         given: dict[str, object] = {one.name: self[one.name] for one in fields(self) if not one.name.startswith("_")}
         given["tolerations"] = [_toleration(text) for text in self.tolerations or ()]
-        defaults = Cluster().model_dump()
+        defaults = _DEFAULT.model_dump()
         return Cluster.parse({name: defaults[name] if given[name] is None else given[name] for name in given}, "-cfg")
 
 

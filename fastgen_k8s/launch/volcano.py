@@ -9,23 +9,10 @@ from collections.abc import Mapping
 from torchx.specs import AppDef
 
 from fastgen_k8s.errors import PERMANENT, Misdescribed
+from fastgen_k8s.launch.appdef import check_shared, fewest_trainers, labels, meets, trainers, work_argv, work_of
 from fastgen_k8s.launch.cluster import GROUP, Cluster
 from fastgen_k8s.launch.command import job_name
-from fastgen_k8s.launch.pod import (
-    PORT,
-    RENDEZVOUS,
-    TRAINER,
-    Data,
-    check_shared,
-    fewest_trainers,
-    labels,
-    meets,
-    rendezvous_pod,
-    trainer_pod,
-    trainers,
-    work_argv,
-    work_of,
-)
+from fastgen_k8s.launch.pod import PORT, RENDEZVOUS, TRAINER, Data, rendezvous_pod, trainer_pod
 
 API_VERSION = "batch.volcano.sh/v1alpha1"
 _CRASHES = 3  # of each trainer's pods, in one sum: Volcano counts for the whole job

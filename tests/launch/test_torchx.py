@@ -178,6 +178,10 @@ def test_without_a_cluster_every_command_says_so_in_one_line(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (
+            ["run", "--dryrun", "-s", "jobset", "utils.echo"],
+            "error: wanted a stage (components/*.py), found the application 'echo'",
+        ),
         (["status", "jobset://torchx/kd"], "error: wanted an application as namespace:name, found 'kd'"),
         (["run", "--dryrun", "-s", "jobset", "components/stage1.py", *REMOTE[:-2]], "error: output: wanted a place"),
         (
@@ -189,7 +193,7 @@ def test_without_a_cluster_every_command_says_so_in_one_line(
             "error: -cfg: tolerations.0.effect: input should be",
         ),
     ],
-    ids=["handle", "local output", "namespace", "toleration"],
+    ids=["another application", "handle", "local output", "namespace", "toleration"],
 )
 def test_a_cluster_is_not_asked_about_what_is_wrong_before(words: list[str], said: str) -> None:
     refused = torchx("--log_level", "CRITICAL", *words)
