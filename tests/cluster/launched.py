@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from urllib3.exceptions import HTTPError
 
 from tests.cluster.api import Object, Refused, path_of
 from tests.cluster.cluster import Cluster
@@ -23,6 +24,7 @@ from tests.cluster.storage import NAME, Storage
 
 BUCKET = "stages"
 IMAGE = "fastgen-k8s/trainer:test"
+_A_WATCH = 2.0  # seconds
 _JOBSETS = "jobsets.v1alpha2.jobset.x-k8s.io"
 _STEP = re.compile(r"\bstep=(\d+)\s+total=")
 _GROUP = re.compile(r"\btraining\s.*\bprocesses=(\d+)")
@@ -106,11 +108,13 @@ class Listener:
         self._came = threading.Condition()
         self._known: set[str] = set()
         self._stop = threading.Event()
-        threading.Thread(target=self._look, daemon=True).start()
+        self._looks = threading.Thread(target=self._look, daemon=True)
+        self._looks.start()
 
     def stop(self) -> None:
-        """No new pods are followed any more."""
+        """No new pods are followed any more; on return nobody watches the cluster, which may go."""
         self._stop.set()
+        self._looks.join()
 
     def wait(self, wanted: Callable[[Line], bool], after: float = 0.0, timeout: float = 120) -> Line:
         """The first line that came after a moment and is wanted."""
@@ -133,14 +137,14 @@ class Listener:
         """The first group of so many processes that began to train after a moment."""
         return self.wait(lambda line: group_of(line) == processes, after, timeout)
 
-    def last_step(self) -> int:
-        """The largest step so far."""
-        return max((step_of(line) or 0 for line in self.lines), default=0)
-
     def _look(self) -> None:
         """New pods are found by a watch; each is followed by a thread of its own."""
         chosen = f"fastgen-k8s.github.io/job={self.job}"
-        self.place.cluster.watch_until("pods", self._starts, self.place.namespace, selector=chosen, timeout=3600)
+        while not self._stop.is_set():
+            with suppress(ClusterFailed):  # nothing ended the watch in its time: look again
+                self.place.cluster.watch_until(
+                    "pods", self._starts, self.place.namespace, selector=chosen, timeout=_A_WATCH
+                )
 
     def _starts(self, found: Mapping[str, Object]) -> bool:
         for name, one in found.items():
@@ -157,8 +161,8 @@ class Listener:
                 with self._came:
                     self.lines.append(line)
                     self._came.notify_all()
-        except Refused:
-            return  # the pod went before its log could be read
+        except (Refused, HTTPError):
+            return  # the pod went before its log could be read, or its node while it was
 
 
 def step_of(line: Line) -> int | None:

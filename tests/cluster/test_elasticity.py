@@ -29,7 +29,7 @@ TRAINERS = 3
 SETTINGS = ("train.global_batch=96", "train.ema={decay: 0.9, start: 0}", "optimisation.student.lr=0.0001")
 """At this rate two worlds stay within 2e-7 of each other for 300 steps, and a lost update would show as 1e-4; at the
 experiment's own rate rounding alone grows tenfold every 50 steps."""
-THREE, ELASTIC = 40.0, 120.0  # seconds that one process would need: enough for all faults, whatever the machine
+THREE, ELASTIC = 40.0, 80.0  # seconds that one process would need: enough for all faults, whatever the machine
 EXPERIMENT = "closed_form/gaussian_kd"
 
 
@@ -104,9 +104,11 @@ def started(place: Place, pairs: dict[str, str], steps: int, name: str, fewest: 
     where = {"FASTGEN_PAIRS": pairs["pairs"], "FASTGEN_CONDITIONS": pairs["conditions"]}
     words = (*given, *habits, "--output", f"{place.root}/{name}", *SETTINGS, f"train.steps={steps}")
     found = Training(place, place.run("stage2", *words, cfg={"job": name}, environment=where), steps)
-    found.trains(most)
-    yield found
-    found.said.stop()
+    try:
+        found.trains(most)
+        yield found
+    finally:
+        found.said.stop()
 
 
 Fault = Callable[[Training], None]
