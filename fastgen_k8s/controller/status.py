@@ -40,21 +40,53 @@ class Progress(Config):
     loss: Number | None = None
 
 
+State = Literal[
+    "Waiting",  # for stages before it, for the time of its next attempt, or for what its message says
+    "Queued",  # its job is made, and no pod works yet
+    "Running",
+    "Stopping",  # its job is asked to end; the exit class says why
+    "Succeeded",
+    "Failed",
+]
+LIVE: frozenset[State] = frozenset({"Queued", "Running", "Stopping"})
+"""States in which the attempt's outcome is not known yet."""
+SETTLED: frozenset[State] = frozenset({"Succeeded", "Failed"})
+
+ExitClass = Literal[
+    "Misdescribed",
+    "BadInput",
+    "Unhealthy",
+    "OutOfMemory",
+    "StoreFailed",
+    "Crashed",
+    "Stalled",
+    "DeadlineExceeded",
+    "GateFailed",
+    "Gone",  # its job was removed by somebody else
+    "Suspended",
+    "Superseded",  # its settings or inputs changed
+]
+
+
 class StageStatus(Config):
     """One stage of the observed generation."""
 
     name: Name
-    state: Reason
-    attempt: Count = 0
-    job: Annotated[str, Field(max_length=63)] | None = None
+    state: State = "Waiting"
+    attempt: Count = 0  # jobs made for it so far
+    failures: Count = 0  # of them, since its settings changed or somebody asked to try again: these use up `retries`
+    job: Annotated[str, Field(max_length=63)] | None = None  # of the last attempt
+    nodes: Count = 0  # that an attempt has at most
     nodesReady: Count = 0
     progress: Progress | None = None
+    progressedAt: Time | None = None  # when another step was seen last
     checkpoint: Count | None = None  # step of the last one
-    exitClass: Reason | None = None
-    message: Message | None = None
+    exitCode: Annotated[int, Field(ge=0, le=255)] | None = None  # of the last attempt that ended
+    exitClass: ExitClass | None = None
+    message: Message | None = None  # why it waits, or how it ended
     artifact: Uri | None = None
-    startedAt: Time | None = None
-    finishedAt: Time | None = None
+    startedAt: Time | None = None  # when a pod of the last attempt began to work
+    finishedAt: Time | None = None  # when the last attempt ended
 
 
 class Columns(Config):
@@ -72,6 +104,10 @@ class Status(Config):
 
     observedGeneration: Count | None = None
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
-    digests: Annotated[Mapping[Key, Digest], Field(max_length=64)] = {}  # frozen for this generation
+    works: Digest | None = None  # of what the digests depend on: while it stays, they stay
+    digests: Annotated[Mapping[Key, Digest], Field(max_length=64)] = {}  # frozen, whatever version the controller has
     stages: Annotated[tuple[StageStatus, ...], Field(max_length=64)] = ()
+    startedAt: Time | None = None  # when this generation was accepted
+    finishedAt: Time | None = None
+    retried: Annotated[str, Field(max_length=253)] | None = None  # the last request to try a stage again that was met
     columns: Columns | None = None

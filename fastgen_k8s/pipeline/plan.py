@@ -18,8 +18,9 @@ class Running:
     """A job that is alive."""
 
     digest: str  # first 16 of its work's digest
-    since: float  # seconds on the observer's clock
+    since: float  # when it began to work: seconds on the observer's clock
     stopping: bool = False  # asked to stop already
+    progressed: float | None = None  # when its last step was seen; None: none was
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Failure:
 
     code: int  # 75: it passed the stage's deadline
     ended: float  # seconds on the observer's clock
+    stalled: bool = False  # it was stopped because it made no progress
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Seen:
     facts: Mapping[str, object] = field(default_factory=dict[str, object])  # of the artifact
     running: tuple[Running, ...] = ()
     failures: tuple[Failure, ...] = ()
-    outcome: str | None = None  # as recorded before
+    outcome: str | None = None  # as recorded before: it is settled
+    patience: float = 1.0  # times the back-off, so that many that failed together do not come back together
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Observed:
     room: int | None = None  # jobs that may be alive at once; None: any number
     stopping: bool = False  # the run was asked to stop
     chosen: frozenset[str] | None = None  # the stages of this run; None: all
+    hold: str | None = None  # why nothing more may be started, while what runs goes on
 
 
 # --- what to do -------------------------------------------------------------------------------------------------------
@@ -95,6 +99,7 @@ Action = Start | Stop | Wait | Record
 
 DONE = "done"
 PAST_DEADLINE = "past its deadline"
+NO_PROGRESS = "no progress"
 
 
 def plan(pipeline: Pipeline, observed: Observed) -> list[Action]:
@@ -105,7 +110,8 @@ def plan(pipeline: Pipeline, observed: Observed) -> list[Action]:
     for stage in pipeline.stages:
         seen, chosen = observed.stages[stage.name], observed.chosen is None or stage.name in observed.chosen
         actions += _stops(stage, seen, observed, chosen)
-        end = _end(stage, seen)
+        recorded = None if seen.outcome is None else Record(stage.name, seen.outcome, int(seen.outcome != DONE))
+        end = recorded or _end(stage, seen)
         if end is not None:
             done |= {stage.name} if end.code == 0 else set()
             if seen.running:
@@ -135,7 +141,8 @@ def _end(stage: Stage, seen: Seen) -> Record | None:
     if code == Stopped.code:
         return Record(stage.name, f"{PAST_DEADLINE} of {stage.deadline} s", code)
     if code in PERMANENT or count > stage.retries:
-        return Record(stage.name, f"failed with exit code {code}" + (f", {count} times" if count > 1 else ""), code)
+        what = f"made {NO_PROGRESS}" if seen.failures[-1].stalled else f"failed with exit code {code}"
+        return Record(stage.name, what + (f", {count} times" if count > 1 else ""), code)
     return None
 
 
@@ -152,11 +159,14 @@ def _stops(stage: Stage, seen: Seen, observed: Observed, chosen: bool) -> list[A
     stops: list[Action] = []
     for job in seen.running:
         late = stage.deadline is not None and observed.now - job.since > stage.deadline
+        limit, last = stage.progressDeadlineSeconds, job.since if job.progressed is None else job.progressed
+        stalled = limit is not None and observed.now - last > limit
         reasons = {
             "the run was asked to stop": observed.stopping,
             "it is not part of this run": not chosen,
             "its settings or inputs changed": job.digest != seen.digest[:16],
             PAST_DEADLINE: late and not seen.whole,
+            NO_PROGRESS: stalled and not seen.whole,
         }
         why = next((reason for reason, holds in reasons.items() if holds), None)
         if why is not None and not job.stopping:
@@ -172,10 +182,12 @@ def _next(seen: Seen, stage: Stage, observed: Observed, before: list[str], full:
         return Wait(stage.name, "an older job has to end first")
     if observed.stopping:
         return Wait(stage.name, "the run was asked to stop")
+    if observed.hold is not None:
+        return Wait(stage.name, observed.hold)
     if before:
         return Wait(stage.name, f"waits for {', '.join(before)}")
     if seen.failures:
-        left = seen.failures[-1].ended + backoff(len(seen.failures)) - observed.now
+        left = seen.failures[-1].ended + backoff(len(seen.failures)) * seen.patience - observed.now
         if left > 0:
             return Wait(stage.name, f"tries again after exit code {seen.failures[-1].code}", left)
     if full:

@@ -73,7 +73,8 @@ class Stage(Config):
         Mapping[Key, Bound], Field(max_length=32)
     ] = {}  # facts of the artifact that must hold before anything follows
     retries: Annotated[int, Field(ge=0, le=100)] = 1  # new jobs after a crash or an I/O failure
-    deadline: Seconds | None = None  # seconds that one job may take
+    deadline: Seconds | None = None  # seconds that one job may take once it works
+    progressDeadlineSeconds: Seconds | None = None  # that it may go on without a further step
 
     def work(self, output: str, inputs: Mapping[str, str]) -> Work:
         """The work of this stage, with real places."""
@@ -91,6 +92,10 @@ class Pipeline(Config):
     root: Uri | None = None  # where the stages' outputs go; `--root` replaces it
     backend: Literal["jobset", "volcano"] = "jobset"  # of a cluster; a local run has its own
     queue: Annotated[str, Field(max_length=253)] | None = None
+    suspend: bool = False  # of a cluster: jobs write their checkpoints and end, and go on from them later
+    deadline: Seconds | None = None  # of a cluster: seconds that all stages together may take
+    ttlSecondsAfterFinished: Annotated[int, Field(ge=0, le=31_536_000)] | None = None  # then the object is removed
+    cleanup: Literal["never", "succeeded", "always"] = "succeeded"  # whose ended jobs are removed before the object
     stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=64)]
 
     @model_validator(mode="after")

@@ -16,6 +16,7 @@ from fastgen_k8s.artifacts.manifest import MANIFEST
 from fastgen_k8s.errors import BadInput, Stopped
 from fastgen_k8s.pipeline.plan import (
     DONE,
+    NO_PROGRESS,
     PAST_DEADLINE,
     Action,
     Failure,
@@ -88,6 +89,7 @@ class _Local:
         self._words: dict[str, list[str]] = {}  # of stages that failed
         self._failed: Record | None = None
         self._started: set[str] = set()
+        self._steps: dict[str, tuple[str, float]] = {}  # what a job's progress said last, and when it said so first
 
     def until_settled(self) -> int:
         """Look, plan and act until nothing is left to do."""
@@ -123,13 +125,22 @@ class _Local:
         for name, seen in self._seen.items():
             artifact = None if seen.whole else find_artifact(self._run.stages[name].output)
             running = tuple(
-                Running(job.digest, job.since, job.stopping is not None)
+                Running(job.digest, job.since, job.stopping is not None, self._progressed(job))
                 for job in self._jobs.alive
                 if job.stage == name
             )
             self._seen[name] = replace(_with(seen, artifact), running=running)
         stopping = bool(self._received) or self._failed is not None
         return Observed(self._seen, time.monotonic(), self._run.parallel, stopping, self._run.chosen)
+
+    def _progressed(self, job: Job) -> float | None:
+        """When a job made its last step, where somebody waits for it."""
+        if job.stage not in self._run.stages or self._run.stages[job.stage].stage.progressDeadlineSeconds is None:
+            return None
+        said = progress(job.output)
+        if self._steps.get(job.output, ("", 0.0))[0] != said:
+            self._steps[job.output] = said, time.monotonic()
+        return max(job.since, self._steps.get(job.output, ("", job.since))[1])
 
     def _take(self, ended: Ended) -> None:
         """Note how a job ended."""
@@ -139,12 +150,13 @@ class _Local:
         self._history.ended(stage, ended.code)
         if find_artifact(stage.output) is not None or ended.code is None:
             return
-        late = job.stopping == PAST_DEADLINE
-        if not late and (job.stopping is not None or ended.code == Stopped.code):
+        late, stalled = job.stopping == PAST_DEADLINE, job.stopping == NO_PROGRESS
+        if not late and not stalled and (job.stopping is not None or ended.code == Stopped.code):
             self._show.event(job.stage, "stopped")
             return
         seen = self._seen[job.stage]
-        failure = Failure(Stopped.code if late else ended.code or 1, time.monotonic())
+        code = Stopped.code if late else 1 if stalled else ended.code or 1
+        failure = Failure(code, time.monotonic(), stalled)
         self._seen[job.stage] = replace(seen, failures=(*seen.failures, failure))
         self._words[job.stage] = [*last_words(ended.log), f"log: {ended.log}"]
         self._show.event(job.stage, f"ended with exit code {ended.code}" + ("" if ended.code else " and no artifact"))

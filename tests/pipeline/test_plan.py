@@ -32,6 +32,7 @@ PIPELINE = Pipeline(
             experiment="closed_form/gaussian_kd",
             inputs={"conditions": "conditions"},
             deadline=100,
+            progressDeadlineSeconds=50,
         ),
         Stage(
             name="kd",
@@ -57,10 +58,11 @@ def acted(
     room: int | None = None,
     stopping: bool = False,
     chosen: frozenset[str] | None = None,
+    hold: str | None = None,
 ) -> list[Action]:
     """What is planned when everything not said otherwise is done."""
     stages = {"conditions": conditions, "pairs": pairs, "kd": kd, "late": late}
-    return plan(PIPELINE, Observed(stages, now, room, stopping, chosen))
+    return plan(PIPELINE, Observed(stages, now, room, stopping, chosen, hold))
 
 
 def failed(*codes: int, ended: float = 0.0) -> Seen:
@@ -88,6 +90,13 @@ def failed(*codes: int, ended: float = 0.0) -> Seen:
         (failed(1, 74), [Record("pairs", "failed with exit code 74, 2 times", 74)]),
         (failed(75), [Record("pairs", "past its deadline of 100 s", 75)]),
         (Seen(DIGEST, whole=True, failures=(Failure(1, 0),)), [Record("pairs", DONE)]),
+        (Seen(DIGEST, failures=(Failure(1, 0, stalled=True),)), [Start("pairs", 2)]),
+        (
+            Seen(DIGEST, failures=(Failure(1, 0), Failure(1, 0, stalled=True))),
+            [Record("pairs", "made no progress, 2 times", 1)],
+        ),
+        (replace(failed(1, ended=9), patience=1.2), [Wait("pairs", "tries again after exit code 1", 5.0)]),
+        (Seen(DIGEST, outcome="failed with exit code 65"), []),
     ],
 )
 def test_one_stage_is_treated_as_it_was_found(seen: Seen, actions: list[Action]) -> None:
@@ -110,6 +119,11 @@ def test_a_stage_starts_while_the_job_of_the_one_before_ends() -> None:
     assert Start("kd") in acted(pairs=replace(WHOLE, running=ALIVE.running), kd=NEW)
 
 
+def test_what_runs_goes_on_while_nothing_more_may_start() -> None:
+    assert acted(pairs=ALIVE, late=NEW, hold="stage kd failed")[:1] == [Wait("pairs", "running")]
+    assert acted(kd=NEW, hold="stage late failed") == [Wait("kd", "stage late failed")]
+
+
 def test_needs_order_stages_without_an_input() -> None:
     assert Wait("late", "waits for pairs") in acted(pairs=NEW, late=NEW)
 
@@ -129,6 +143,8 @@ def test_with_room_enough_independent_stages_run_together() -> None:
         (ALIVE, 10, True, None, "the run was asked to stop"),
         (ALIVE, 10, False, frozenset({"kd"}), "it is not part of this run"),
         (ALIVE, 101, False, None, "past its deadline"),
+        (ALIVE, 51, False, None, "no progress"),
+        (Seen(DIGEST, running=(Running(DIGEST[:16], 0, progressed=30),)), 81, False, None, "no progress"),
     ],
 )
 def test_a_job_that_should_not_go_on_is_stopped(
@@ -196,7 +212,8 @@ def test_whatever_is_seen_no_stage_starts_twice_or_too_early(stages: dict[str, S
     for name in started:
         assert not stages[name].whole
         assert not stages[name].running
-        assert all(stages[before].whole for before in PIPELINE.before(PIPELINE.stage(name)))
+        before = [stages[earlier] for earlier in PIPELINE.before(PIPELINE.stage(name))]
+        assert all(seen.whole or seen.outcome == DONE for seen in before)
     assert len(started) + sum(len(seen.running) for seen in stages.values()) <= max(
         room, sum(len(seen.running) for seen in stages.values())
     )

@@ -202,3 +202,8 @@ def test_a_deadline_ends_a_stage(place: Path) -> None:
     ended = run(place, "made.deadline=1")
     assert ended.returncode == 75
     assert "error: stage made past its deadline of 1 s" in ended.stderr
+
+
+def test_a_stage_that_makes_no_progress_is_ended_and_counted_as_a_crash(place: Path) -> None:
+    ended = run(place, "made.progressDeadlineSeconds=1", "made.retries=0")
+    assert (ended.returncode, "error: stage made made no progress" in ended.stderr) == (1, True), ended.stderr
