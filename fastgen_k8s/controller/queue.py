@@ -1,0 +1,126 @@
+"""Keys that wait to be looked at: each at its time, each by one worker at a time, none forgotten.
+
+A deadline, a back-off and a look again later are the same thing here: a key with a time.
+"""
+
+import heapq
+import itertools
+import random
+import threading
+import time
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+_FIRST = 0.5  # seconds to wait after a key failed once; twice as long after each further failure
+_DOUBLINGS = 30  # more would overflow
+
+
+def backoff(failures: int, cap: float, draw: float) -> float:
+    """Seconds to wait after that many failures in a row, spread over the upper half by a draw from [0, 1)."""
+    return min(cap, _FIRST * 2 ** min(failures - 1, _DOUBLINGS)) * (1 + draw) / 2
+
+
+class Agenda(Generic[K]):
+    """What is due when. It has no clock and no lock: every call is told the time."""
+
+    def __init__(self) -> None:
+        self._due: dict[K, float] = {}
+        self._heap: list[tuple[float, int, K]] = []  # an entry that `_due` no longer agrees with is skipped
+        self._active: set[K] = set()
+        self._again: dict[K, float] = {}  # added while a worker had them
+        self._order = itertools.count()  # keys of one time come in the order in which they were added
+
+    def __len__(self) -> int:
+        return len(self._due) + len(self._again)
+
+    def add(self, key: K, when: float) -> None:
+        """Look at a key at a time; of two times the earlier one counts."""
+        waiting = self._again if key in self._active else self._due
+        if key in waiting and waiting[key] <= when:
+            return
+        waiting[key] = when
+        if waiting is self._due:
+            heapq.heappush(self._heap, (when, next(self._order), key))
+
+    def first(self) -> float | None:
+        """When the first key is due."""
+        while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def take(self, now: float) -> K | None:
+        """A key that is due; it is its taker's alone until `done`."""
+        first = self.first()
+        if first is None or first > now:
+            return None
+        key = heapq.heappop(self._heap)[2]
+        del self._due[key]
+        self._active.add(key)
+        return key
+
+    def done(self, key: K, when: float | None) -> None:
+        """A taken key was looked at; it comes again at that time, or when it was added meanwhile."""
+        self._active.remove(key)
+        for again in (when, self._again.pop(key, None)):
+            if again is not None:
+                self.add(key, again)
+
+
+class Queue(Generic[K]):
+    """An agenda that threads share, by the clock of this process."""
+
+    def __init__(
+        self, monotonic: Callable[[], float] = time.monotonic, draw: Callable[[], float] = random.random
+    ) -> None:
+        self._monotonic, self._draw = monotonic, draw
+        self._agenda: Agenda[K] = Agenda()
+        self._failures: dict[K, int] = {}
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def __len__(self) -> int:
+        with self._changed:
+            return len(self._agenda)
+
+    def add(self, key: K, after: float = 0.0) -> None:
+        """Look at a key in so many seconds, or earlier if it waits for an earlier time."""
+        with self._changed:
+            self._agenda.add(key, self._monotonic() + after)
+            self._changed.notify()
+
+    def get(self) -> K | None:
+        """The next key, waited for; None when the queue is closed. Its taker ends with `done` or `fail`."""
+        with self._changed:
+            while not self._closed:
+                now = self._monotonic()
+                key = self._agenda.take(now)
+                first = self._agenda.first()
+                if key is not None:
+                    self._changed.notify()  # somebody else has to wait for the one that is first now
+                    return key
+                self._changed.wait(None if first is None else first - now)
+            return None
+
+    def done(self, key: K, after: float | None) -> None:
+        """A key was looked at: again in so many seconds, or (None) only when it is added."""
+        with self._changed:
+            self._failures.pop(key, None)
+            self._put_back(key, after)
+
+    def fail(self, key: K, cap: float) -> None:
+        """Looking at a key failed: again after a time that doubles with each failure in a row, up to a cap."""
+        with self._changed:
+            self._failures[key] = self._failures.get(key, 0) + 1
+            self._put_back(key, backoff(self._failures[key], cap, self._draw()))
+
+    def close(self) -> None:
+        """Hand out no more keys: whoever waits for one gets None."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _put_back(self, key: K, after: float | None) -> None:
+        self._agenda.done(key, None if after is None else self._monotonic() + after)
+        self._changed.notify()
