@@ -22,7 +22,7 @@ Timeout = float | tuple[float, float] | None  # seconds in all, or to connect an
 
 _LONGEST = 400  # characters of what the server said
 _POOL = 32  # connections that are kept: a watch takes one for its life
-_SHORT = 4.0  # seconds for one object: less than a lease lasts after its holder has stopped writing
+SHORT = 4.0  # seconds for one object: a write that a leader begins ends before another can lead
 _DEFAULT = "~/.kube/config"
 
 
@@ -84,7 +84,7 @@ class Connection:
                 _ = response.data  # read while errors of the connection are caught
             return response
 
-    def get(self, path: str, timeout: Timeout = _SHORT, **query: Any) -> Found | None:
+    def get(self, path: str, timeout: Timeout = SHORT, **query: Any) -> Found | None:
         """The object or list at a path, or None when there is none."""
         try:
             return _object(self.request("GET", path, timeout=timeout, **query))
@@ -93,21 +93,21 @@ class Connection:
                 return None
             raise
 
-    def post(self, path: str, body: Mapping[str, Any], *, timeout: Timeout = _SHORT, **query: Any) -> Found:
+    def post(self, path: str, body: Mapping[str, Any], *, timeout: Timeout = SHORT, **query: Any) -> Found:
         """A new object in the collection at a path."""
         return _object(self.request("POST", path, body, timeout=timeout, **query))
 
-    def put(self, path: str, body: Mapping[str, Any], *, timeout: Timeout = _SHORT) -> Found:
+    def put(self, path: str, body: Mapping[str, Any], *, timeout: Timeout = SHORT) -> Found:
         """An object replaced; refused with 409 when it is no longer at the resourceVersion that the body names."""
         return _object(self.request("PUT", path, body, timeout=timeout))
 
-    def merge(self, path: str, body: Mapping[str, Any], *, timeout: Timeout = _SHORT) -> Found:
+    def merge(self, path: str, body: Mapping[str, Any], *, timeout: Timeout = SHORT) -> Found:
         """A part of an object replaced (a JSON merge patch)."""
         kind = "application/merge-patch+json"
         return _object(self.request("PATCH", path, body, content_type=kind, timeout=timeout))
 
     def apply(
-        self, path: str, body: Mapping[str, Any], *, field_manager: str, force: bool = True, timeout: Timeout = _SHORT
+        self, path: str, body: Mapping[str, Any], *, field_manager: str, force: bool = True, timeout: Timeout = SHORT
     ) -> Found:
         """Server-side apply: an object made, or brought to this shape in the fields that this manager owns."""
         kind, forced = "application/apply-patch+yaml", str(force).lower()
@@ -115,7 +115,7 @@ class Connection:
         return _object(self.request("PATCH", path, body, content_type=kind, timeout=timeout, **query))
 
     def delete(
-        self, path: str, *, propagation: str = "Background", uid: str | None = None, timeout: Timeout = _SHORT
+        self, path: str, *, propagation: str = "Background", uid: str | None = None, timeout: Timeout = SHORT
     ) -> None:
         """Remove an object and what it owns; an absent one is fine, one of another uid is refused with 409."""
         options: Found = {"propagationPolicy": propagation} | ({"preconditions": {"uid": uid}} if uid else {})
