@@ -4,7 +4,10 @@ A block is always computed whole, padded at the tail, because batch composition 
 last, so that its presence makes it whole.
 """
 
+import json
+import math
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import structlog
@@ -12,6 +15,10 @@ import structlog
 from fastgen_k8s.artifacts import FileEntry, Store, Writer
 from fastgen_k8s.artifacts.manifest import from_json, to_json
 from fastgen_k8s.config import Config
+
+PROGRESS = "progress.json"  # beside the artifact, and no part of it
+_FOLDER = "blocks"
+_TELL_EVERY = 1.0  # seconds
 
 log = structlog.get_logger()
 
@@ -30,15 +37,20 @@ def make_blocks(writer: Writer, samples: int, size: int, make: Callable[[Sequenc
     """
     blocks = [list(range(start, min(start + size, samples))) for start in range(0, samples, size)]
     first = random.randrange(len(blocks))  # an order of its own for each worker: they rarely meet
+    told = -math.inf
     for number in [*range(first, len(blocks)), *range(first)]:
         if not _whole(writer.store, number):
             block = blocks[number]
             _write(writer.store, number, make([*block, *[block[-1]] * (size - len(block))]))
             log.info("block written", block=number, blocks=len(blocks))
+            if time.monotonic() - told > _TELL_EVERY:
+                told = time.monotonic()
+                _tell(writer.store, len(writer.store.keys(f"{_FOLDER}/")), len(blocks))
     for number in range(len(blocks)):
         data = writer.store.read(_name(number))
         writer.add(from_json(Block, data, f"{writer.store.uri}/{_name(number)}").files)
         writer.add({_name(number): FileEntry.of(data)})
+    _tell(writer.store, len(blocks), len(blocks))
 
 
 def _whole(store: Store, number: int) -> bool:
@@ -64,5 +76,10 @@ def _write(store: Store, number: int, files: Mapping[str, bytes]) -> None:
     store.put(_name(number), to_json(Block(files={name: FileEntry.of(data) for name, data in files.items()})))
 
 
+def _tell(store: Store, whole: int, blocks: int) -> None:
+    """What runners and controllers read; every worker writes the same at the end."""
+    store.put(PROGRESS, (json.dumps({"step": min(whole, blocks), "steps": blocks}) + "\n").encode())
+
+
 def _name(number: int) -> str:
-    return f"blocks/{number:06d}.json"
+    return f"{_FOLDER}/{number:06d}.json"

@@ -55,7 +55,8 @@ def _train(job: Job, world: World, stop: Stop, data: Data, method: Method, state
     prefix = first(world, lambda: group_prefix(writer.store))
     checkpoints = Checkpoints(writer.store, world, prefix, job.execution.keep, _facts(job, method))
     resumed = resume(writer.store, state, world)
-    logbook = _logbook(job, writer, prefix, state.step + 1) if world.rank == 0 else None
+    checkpoints.last = state.step if resumed else None
+    logbook = _logbook(job, writer, prefix, state.step + 1, checkpoints) if world.rank == 0 else None
     if logbook is not None:
         log.info("training", experiment=job.experiment.name, processes=world.size, after=state.step, resumed=resumed)
     habits = Habits(
@@ -110,8 +111,9 @@ def _facts(job: Job, method: Method) -> dict[str, JsonValue]:
     }
 
 
-def _logbook(job: Job, writer: Writer, prefix: str, first_step: int) -> Logbook:
-    progress = Reporter(job.experiment.name, first_step, job.experiment.train.steps)
+def _logbook(job: Job, writer: Writer, prefix: str, first_step: int, checkpoints: Checkpoints) -> Logbook:
+    steps = job.experiment.train.steps
+    progress = Reporter(job.experiment.name, first_step, steps, lambda: checkpoints.last)
     work = digest([job.digest, job.work.output])  # the same work elsewhere is another run
     return Logbook(writer.store, prefix, job.execution, progress, work)
 

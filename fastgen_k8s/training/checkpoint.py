@@ -54,6 +54,7 @@ class Checkpoints:
         self._thread = ThreadPoolExecutor(1, "checkpoint")
         self._pending: Future[None] | None = None
         self._newest: int | None = None  # step of the last one begun
+        self.last: int | None = None  # step of the last one that is whole
 
     def save(self, state: State) -> None:
         """Copy the state and write it in the background; the one before is waited for."""
@@ -97,6 +98,7 @@ class Checkpoints:
             log.warning("another group has written this checkpoint; this copy is dropped", step=manifest.step)
             for name in manifest.files:
                 self.store.delete(name)
+        self.last = manifest.step
         prune(self.store, self.keep)
 
 

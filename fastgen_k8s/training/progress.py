@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 from rich.console import Console
@@ -18,8 +18,9 @@ log = structlog.get_logger()
 class Reporter:
     """Shows the steps of a run, from `first` to `steps`, as they end."""
 
-    def __init__(self, name: str, first: int, steps: int) -> None:
+    def __init__(self, name: str, first: int, steps: int, checkpoint: Callable[[], int | None]) -> None:
         self.steps, self._before, self._began = steps, first - 1, time.monotonic()
+        self._checkpoint = checkpoint  # step of the last one
         self._bar = _bar(name, self._before, steps) if sys.stderr.isatty() else None
 
     def show(self, step: int, losses: Mapping[str, float]) -> None:
@@ -32,12 +33,22 @@ class Reporter:
 
     def eta(self, step: int) -> float:
         """Seconds to the end, at the pace of the steps that this process has made."""
-        pace = (time.monotonic() - self._began) / max(1, step - self._before)
-        return pace * (self.steps - step)
+        return (self.steps - step) / self.rate(step)
+
+    def rate(self, step: int) -> float:
+        """Steps a second of this process."""
+        return max(1, step - self._before) / max(1e-9, time.monotonic() - self._began)
 
     def put(self, store: Store, step: int, losses: Mapping[str, float | None]) -> None:
         """Write the file that runners and controllers read."""
-        progress = {"step": step, "steps": self.steps, "eta_seconds": round(self.eta(step), 1), "losses": dict(losses)}
+        progress = {
+            "step": step,
+            "steps": self.steps,
+            "rate": float(f"{self.rate(step):.4g}"),
+            "eta_seconds": round(self.eta(step), 1),
+            "losses": dict(losses),
+            "checkpoint": self._checkpoint(),
+        }
         store.put(FILE, (json.dumps(progress, indent=1) + "\n").encode())
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ def test_a_line_holds_the_newest_of_what_every_turn_measured(tmp_path: Path) -> 
     """With a student step every fifth and a line every tenth, the critic's loss would never be seen."""
     execution = Execution(log_every=2, trackers=())
     store = store_at(str(tmp_path))
-    book = Logbook(store, "0001-a", execution, Reporter("test", 1, 4), "work")
+    book = Logbook(store, "0001-a", execution, Reporter("test", 1, 4, lambda: None), "work")
     for step, losses in enumerate([{"critic": 1.0}, {"matching": 2.0}, {"critic": 3.0}, {"matching": 4.0}], 1):
         book.tell(Report(step, losses, {}, {}, ()), 4)
     book.close()
