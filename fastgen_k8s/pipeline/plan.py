@@ -33,6 +33,14 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Rest:
+    """A time for which no job of a stage is started, although none has failed."""
+
+    until: float  # seconds on the observer's clock
+    why: str
+
+
+@dataclass(frozen=True)
 class Seen:
     """One stage as it was found."""
 
@@ -42,6 +50,7 @@ class Seen:
     running: tuple[Running, ...] = ()
     failures: tuple[Failure, ...] = ()
     outcome: str | None = None  # as recorded before: it is settled
+    rest: Rest | None = None  # it may not start before
     patience: float = 1.0  # times the back-off, so that many that failed together do not come back together
 
 
@@ -98,6 +107,8 @@ class Record:
 Action = Start | Stop | Wait | Record
 
 DONE = "done"
+ASKED = "the run was asked to stop"
+SUPERSEDED = "its settings or inputs changed"
 PAST_DEADLINE = "past its deadline"
 NO_PROGRESS = "no progress"
 
@@ -162,9 +173,9 @@ def _stops(stage: Stage, seen: Seen, observed: Observed, chosen: bool) -> list[A
         limit, last = stage.progressDeadlineSeconds, job.since if job.progressed is None else job.progressed
         stalled = limit is not None and observed.now - last > limit
         reasons = {
-            "the run was asked to stop": observed.stopping,
+            ASKED: observed.stopping,
             "it is not part of this run": not chosen,
-            "its settings or inputs changed": job.digest != seen.digest[:16],
+            SUPERSEDED: job.digest != seen.digest[:16],
             PAST_DEADLINE: late and not seen.whole,
             NO_PROGRESS: stalled and not seen.whole,
         }
@@ -181,7 +192,7 @@ def _next(seen: Seen, stage: Stage, observed: Observed, before: list[str], full:
     if seen.running:
         return Wait(stage.name, "an older job has to end first")
     if observed.stopping:
-        return Wait(stage.name, "the run was asked to stop")
+        return Wait(stage.name, ASKED)
     if observed.hold is not None:
         return Wait(stage.name, observed.hold)
     if before:
@@ -190,6 +201,8 @@ def _next(seen: Seen, stage: Stage, observed: Observed, before: list[str], full:
         left = seen.failures[-1].ended + backoff(len(seen.failures)) * seen.patience - observed.now
         if left > 0:
             return Wait(stage.name, f"tries again after exit code {seen.failures[-1].code}", left)
+    if seen.rest is not None and seen.rest.until > observed.now:
+        return Wait(stage.name, seen.rest.why, seen.rest.until - observed.now)
     if full:
         return Wait(stage.name, "waits for a running stage")
     return Start(stage.name, len(seen.failures) + 1)

@@ -1,6 +1,6 @@
 """What a pipeline's stages come to: the digest, the place and the work of each, known before anything runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fastgen_k8s.artifacts.single import input_digest
@@ -23,15 +23,25 @@ class Resolved:
         return self.work.output
 
 
-def resolve(pipeline: Pipeline, root: str, content: Callable[[str], str] = input_digest) -> dict[str, Resolved]:
-    """Every stage by name; an earlier stage counts by its work's digest, a URI by what `content` finds there."""
+def resolve(
+    pipeline: Pipeline,
+    root: str,
+    content: Callable[[str], str] = input_digest,
+    frozen: Mapping[str, str] | None = None,
+) -> dict[str, Resolved]:
+    """Every stage by name; an earlier stage counts by its work's digest, a URI by what `content` finds there.
+
+    Digests that are `frozen` are taken as they are, whatever they would come to now.
+    """
     resolved: dict[str, Resolved] = {}
     for stage in pipeline.stages:
         outside = {name: source for name, source in stage.inputs.items() if is_uri(source)}
         inside = {name: resolved[source] for name, source in pipeline.inputs_of(stage).items()}
-        digests = {name: _content(content, stage, name, uri) for name, uri in outside.items()}
-        digests |= {name: earlier.digest for name, earlier in inside.items()}
-        digest = work_digest(stage.kind, stage.resolve(), digests)
+        digest = (frozen or {}).get(stage.name)
+        if digest is None:
+            digests = {name: _content(content, stage, name, uri) for name, uri in outside.items()}
+            digests |= {name: earlier.digest for name, earlier in inside.items()}
+            digest = work_digest(stage.kind, stage.resolve(), digests)
         places = outside | {name: earlier.output for name, earlier in inside.items()}
         work = stage.work(place(root, stage.name, digest), places)
         resolved[stage.name] = Resolved(stage, digest, work.model_copy(update={"expect_digest": digest}))

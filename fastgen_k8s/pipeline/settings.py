@@ -8,7 +8,13 @@ from fastgen_k8s.experiments.keymap import became
 from fastgen_k8s.pipeline.spec import Pipeline, Stage
 from fastgen_k8s.pipeline.work import Execution, Placement, reads
 
-_OWN = ("placement", "execution", "retries", "deadline", "progressDeadlineSeconds")  # of the stage itself, not of its experiment
+_OWN = (
+    "placement",
+    "execution",
+    "retries",
+    "deadline",
+    "progressDeadlineSeconds",
+)  # of the stage itself, not of its experiment
 _MANY_WORKERS = ("pairs", "train", "sample")  # kinds that a placement without a stage's name is for
 
 

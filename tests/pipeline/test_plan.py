@@ -12,6 +12,7 @@ from fastgen_k8s.pipeline.plan import (
     Failure,
     Observed,
     Record,
+    Rest,
     Running,
     Seen,
     Start,
@@ -97,6 +98,8 @@ def failed(*codes: int, ended: float = 0.0) -> Seen:
         ),
         (replace(failed(1, ended=9), patience=1.2), [Wait("pairs", "tries again after exit code 1", 5.0)]),
         (Seen(DIGEST, outcome="failed with exit code 65"), []),
+        (Seen(DIGEST, rest=Rest(12.5, "its job was removed")), [Wait("pairs", "its job was removed", 2.5)]),
+        (Seen(DIGEST, rest=Rest(9.5, "its job was removed")), [Start("pairs")]),
     ],
 )
 def test_one_stage_is_treated_as_it_was_found(seen: Seen, actions: list[Action]) -> None:

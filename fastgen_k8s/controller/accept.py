@@ -1,0 +1,57 @@
+"""A pipeline object taken in: parsed, its works resolved, every stage's job rendered once; refused in one line."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastgen_k8s.config import digest
+from fastgen_k8s.controller.job import Settings, job
+from fastgen_k8s.controller.status import Status
+from fastgen_k8s.errors import Misdescribed
+from fastgen_k8s.pipeline.resolve import Resolved, resolve
+from fastgen_k8s.pipeline.spec import Pipeline
+
+Found = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A pipeline that can run."""
+
+    pipeline: Pipeline
+    works: str  # digest of what its stages' digests depend on
+    stages: Mapping[str, Resolved]
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Each stage's digest."""
+        return {name: stage.digest for name, stage in self.stages.items()}
+
+
+def accept(found: Found, status: Status, settings: Settings, content: Callable[[str], str]) -> Accepted:
+    """The pipeline of an object; Misdescribed or BadInput when it could never run, StoreFailed when nobody can say.
+
+    Digests are frozen for as long as the works are described by the same words: a controller of another version, or
+    an input that was changed in its place, re-runs nothing.
+    """
+    meta = found["metadata"]
+    pipeline = Pipeline.parse(found.get("spec", {}), f"{meta['namespace']}/{meta['name']}")
+    if pipeline.root is None or not pipeline.root.startswith("s3://"):
+        raise Misdescribed(f"root: wanted a place that every pod reaches (s3://BUCKET/PREFIX), found {pipeline.root!r}")
+    works = _works(pipeline)
+    frozen = status.digests if status.works == works else None
+    stages = resolve(pipeline, pipeline.root, content, frozen)
+    for name, stage in stages.items():
+        try:
+            job(found, pipeline, stage, 1, settings)
+        except Misdescribed as error:
+            raise Misdescribed(f"stage {name}: {error}") from error
+    return Accepted(pipeline, works, stages)
+
+
+def _works(pipeline: Pipeline) -> str:
+    words = {
+        stage.name: [stage.kind, stage.experiment, list(stage.overrides), dict(stage.inputs)]
+        for stage in pipeline.stages
+    }
+    return digest({"root": pipeline.root, "stages": words})

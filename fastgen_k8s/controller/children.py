@@ -1,0 +1,132 @@
+"""What a cluster holds of a pipeline: jobs and pods below them, read from plain objects trimmed to what counts.
+
+A job carries the pipeline's uid as its owner, and stage, attempt and digest as labels, so that a controller that
+knows nothing yet finds its own again.
+"""
+# pyright: reportMissingTypeStubs=false
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from torchx.specs import AppState
+
+from fastgen_k8s.launch.cluster import GROUP
+from fastgen_k8s.launch.jobs import ENDED, Backend
+from fastgen_k8s.launch.outcome import CANCELLED, COMPONENT
+from fastgen_k8s.launch.pod import TRAINER
+
+Found = dict[str, Any]
+
+PIPELINE, STAGE, ATTEMPT, DIGEST = (f"{GROUP}/{word}" for word in ("pipeline", "pipeline-stage", "attempt", "digest"))
+JOB = f"{GROUP}/job"
+RETRY = f"{GROUP}/retry"  # annotation of a pipeline: the stage to try again, and when that was asked for
+_META = ("name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp")
+_POD = ("phase", "conditions", "containerStatuses")
+
+
+@dataclass(frozen=True)
+class Child:
+    """A job of a pipeline as the cluster shows it."""
+
+    backend: Backend
+    name: str
+    uid: str
+    stage: str
+    attempt: int
+    digest: str  # first 16 of its work's
+    state: AppState
+    suspended: bool
+    leaving: bool  # asked to go
+    created: float  # seconds since 1970, on the API server's clock
+    said: str
+    pods: tuple[Found, ...] = ()
+
+    @property
+    def ended(self) -> bool:
+        """Whether it will change no more."""
+        return self.state in ENDED
+
+    @property
+    def ready(self) -> int:
+        """How many of its trainers work."""
+        return sum(_is_ready(pod) for pod in self.pods if pod["metadata"]["labels"].get(COMPONENT) == TRAINER)
+
+
+def keep_pipeline(found: Found) -> Found:
+    """A pipeline without what nobody reads."""
+    annotations = found["metadata"].get("annotations", {})
+    meta = _meta(found) | {"annotations": {name: annotations[name] for name in (RETRY,) if name in annotations}}
+    return {"metadata": meta, "spec": found.get("spec", {}), "status": found.get("status", {})}
+
+
+def keep_job(found: Found) -> Found:
+    """A JobSet, or a Job of Volcano, without its templates."""
+    meta = found["metadata"]
+    ours = {name: value for name, value in meta.get("labels", {}).items() if name.startswith(GROUP)}
+    marks = {name: value for name, value in meta.get("annotations", {}).items() if name == CANCELLED}
+    kept = _meta(found) | {"labels": ours, "annotations": marks, "ownerReferences": meta.get("ownerReferences", [])}
+    spec = {"suspend": found.get("spec", {}).get("suspend", False)}
+    return {"metadata": kept, "spec": spec, "status": found.get("status", {})}
+
+
+def keep_pod(found: Found) -> Found:
+    """A pod's labels, place, state, and the memory that its container may have."""
+    spec, status = found.get("spec", {}), found.get("status", {})
+    limits = [one.get("resources", {}).get("limits", {}) for one in spec.get("containers", ())]
+    meta = _meta(found) | {"labels": found["metadata"].get("labels", {})}
+    containers = [{"resources": {"limits": {"memory": one["memory"]} if "memory" in one else {}}} for one in limits]
+    kept = {"containers": containers} | ({"nodeName": spec["nodeName"]} if "nodeName" in spec else {})
+    return {"metadata": meta, "spec": kept, "status": {name: status[name] for name in _POD if name in status}}
+
+
+def keep_workload(found: Found) -> Found:
+    """Kueue's view of a job: which it is, and what it waits for."""
+    meta = _meta(found) | {"labels": found["metadata"].get("labels", {})}
+    return {"metadata": meta, "spec": {}, "status": {"conditions": found.get("status", {}).get("conditions", [])}}
+
+
+def owner(found: Found) -> str | None:
+    """The uid of the pipeline that a job belongs to."""
+    owners = found["metadata"].get("ownerReferences", ())
+    return next((str(one["uid"]) for one in owners if str(one["apiVersion"]).startswith(f"{GROUP}/")), None)
+
+
+def child(job: Found, pods: Iterable[Found], backend: Backend) -> Child:
+    """A job and its pods read."""
+    meta = job["metadata"]
+    labels: Mapping[str, str] = meta.get("labels", {})
+    return Child(
+        backend=backend,
+        name=meta["name"],
+        uid=meta["uid"],
+        stage=labels.get(STAGE, ""),
+        attempt=int(labels.get(ATTEMPT, "0")),
+        digest=labels.get(DIGEST, ""),
+        state=backend.state(job),
+        suspended=bool(job["spec"].get("suspend")),
+        leaving="deletionTimestamp" in meta,
+        created=seconds(meta["creationTimestamp"]),
+        said=backend.said(job),
+        pods=tuple(pods),
+    )
+
+
+def seconds(time: str) -> float:
+    """Seconds since 1970 of a time as Kubernetes writes it."""
+    return datetime.fromisoformat(time).timestamp()
+
+
+def rfc3339(when: float) -> str:
+    """A time as Kubernetes writes it, to the second."""
+    return datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _meta(found: Found) -> Found:
+    return {name: found["metadata"][name] for name in _META if name in found["metadata"]}
+
+
+def _is_ready(pod: Found) -> bool:
+    conditions = pod.get("status", {}).get("conditions", ())
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)

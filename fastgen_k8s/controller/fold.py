@@ -1,0 +1,184 @@
+"""What was found of a stage, folded into its status, and the status as the plan sees it. Pure: no clock, no cluster.
+
+An attempt is live until its outcome is known; the outcome is in the status before anything of the attempt is deleted.
+That its job is gone, and that it failed, are different facts.
+"""
+# pyright: reportMissingTypeStubs=false
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torchx.specs import AppState
+
+from fastgen_k8s.controller.children import Child, rfc3339, seconds
+from fastgen_k8s.controller.outcomes import Outcome
+from fastgen_k8s.controller.status import LIVE, Progress, StageStatus
+from fastgen_k8s.errors import Stopped
+from fastgen_k8s.pipeline.plan import DONE, Failure, Rest, Running, Seen
+from fastgen_k8s.pipeline.spec import Stage
+
+REST = 5.0  # seconds before a stage whose job somebody removed gets another
+_LONGEST = 1000  # characters of a message
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was found of a stage."""
+
+    child: Child | None = None  # the job of its last attempt
+    lingering: bool = False  # the job is gone, pods of it are not
+    outcome: Outcome | None = None  # of a job that has ended without an artifact
+    facts: Mapping[str, object] | None = None  # of its artifact; None: it is not whole, or was not looked for
+    progress: Progress | None = None
+    checkpoint: int | None = None
+    why: str | None = None  # the job does not work yet
+    superseded: bool = False  # the job has ended, and worked for settings or inputs that have changed
+
+    @property
+    def gone(self) -> bool:
+        """Whether nothing is left of the job."""
+        return self.child is None and not self.lingering
+
+
+def fold(was: StageStatus, look: Look, now: float) -> StageStatus:
+    """The status of a stage after a look at `now` (seconds since 1970)."""
+    stage = _adopted(was, look.child)
+    if stage.state not in LIVE or look.facts is not None:
+        return stage
+    if look.superseded:
+        return _ended(stage, now).model_copy(update={"exitCode": None, "exitClass": "Superseded", "failures": 0})
+    if look.outcome is not None:
+        return failed(stage, look.outcome, now)
+    if look.gone:
+        return _gone(stage, now)
+    if look.child is None:
+        return stage
+    if look.child.state == AppState.CANCELLED and stage.state != "Stopping":
+        return stopping(stage, "Gone")
+    return _alive(stage, look, look.child, now)
+
+
+def begun(was: StageStatus, job: str, attempt: int, nodes: int) -> StageStatus:
+    """A stage whose next attempt has its job; how the one before ended stays there to read."""
+    return was.model_copy(
+        update={
+            "state": "Queued",
+            "attempt": attempt,
+            "job": job,
+            "nodes": nodes,
+            "nodesReady": 0,
+            "progress": None,
+            "progressedAt": None,
+            "message": None,
+            "startedAt": None,
+            "finishedAt": None,
+        }
+    )
+
+
+def stopping(was: StageStatus, why: str) -> StageStatus:
+    """A stage whose job is to be removed."""
+    return was.model_copy(update={"state": "Stopping", "exitClass": why, "message": None})
+
+
+def failed(was: StageStatus, outcome: Outcome, now: float) -> StageStatus:
+    """A stage whose attempt counts as a failure."""
+    return _ended(was, now).model_copy(
+        update={
+            "failures": was.failures + 1,
+            "exitCode": outcome.code,
+            "exitClass": outcome.kind,
+            "message": bounded(outcome.said) or None,
+        }
+    )
+
+
+def again(was: StageStatus, same: bool) -> StageStatus:
+    """A stage that may be tried anew; an attempt that lives goes on. `same`: it is the same work as before."""
+    if was.state in LIVE:
+        return was
+    fresh = StageStatus(name=was.name, attempt=was.attempt, job=was.job, nodes=was.nodes)
+    kept = ("checkpoint", "startedAt", "finishedAt", "progress", "progressedAt") if same else ()
+    return fresh.model_copy(update=was.model_dump(include=set(kept)) | {"progress": was.progress if same else None})
+
+
+def seen(stage: Stage, status: StageStatus, digest: str, look: Look) -> Seen:
+    """A stage's status as the plan sees it."""
+    if status.state == "Succeeded":
+        return Seen(digest, whole=True, outcome=DONE)
+    if status.state == "Failed":
+        return Seen(digest, outcome=status.message or "failed")
+    finished = seconds(status.finishedAt) if status.finishedAt else 0.0
+    code = status.exitCode if status.exitCode is not None else 1
+    failure = Failure(code, finished, status.exitClass == "Stalled")
+    return Seen(
+        digest,
+        whole=look.facts is not None,
+        facts=look.facts or {},
+        running=_running(status, look, digest),
+        failures=(failure,) * status.failures,
+        rest=Rest(finished + REST, "its job was removed; the stage starts again")
+        if status.exitClass == "Gone"
+        else None,
+        patience=patience(f"{stage.name}/{status.job}/{status.attempt}"),
+    )
+
+
+def patience(key: str) -> float:
+    """A factor from 1 to 1.25 that is a function of who waits."""
+    return 1.0 + zlib.crc32(key.encode()) % 1000 / 4000
+
+
+def bounded(text: str) -> str:
+    """A message that the API takes."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
+
+
+def _running(status: StageStatus, look: Look, digest: str) -> tuple[Running, ...]:
+    """The live attempt; one that never began to work is never late."""
+    if status.state not in LIVE or (look.child is not None and look.child.ended) or look.gone:
+        return ()
+    of = look.child.digest if look.child is not None else digest[:16]
+    began = seconds(status.startedAt) if status.startedAt else float("inf")
+    progressed = seconds(status.progressedAt) if status.progressedAt else None
+    return (Running(of, began, status.state == "Stopping", progressed),)
+
+
+def _adopted(was: StageStatus, child: Child | None) -> StageStatus:
+    """A job that was made before its maker could write so is the stage's own."""
+    if child is None or child.attempt <= was.attempt:
+        return was
+    return begun(was, child.name, child.attempt, was.nodes)
+
+
+def _ended(was: StageStatus, now: float) -> StageStatus:
+    return was.model_copy(update={"state": "Waiting", "nodesReady": 0, "finishedAt": rfc3339(now), "message": None})
+
+
+def _gone(was: StageStatus, now: float) -> StageStatus:
+    """Nothing is left of a job whose outcome nobody has seen."""
+    if was.state != "Stopping":
+        return _ended(was, now).model_copy(update={"exitCode": None, "exitClass": "Gone"})
+    if was.exitClass == "Stalled":
+        return failed(was, Outcome(1, "Stalled", "it made no progress and was ended"), now)
+    if was.exitClass == "DeadlineExceeded":
+        return failed(was, Outcome(Stopped.code, "DeadlineExceeded", "it passed its deadline"), now)
+    superseded = was.exitClass == "Superseded"
+    return _ended(was, now).model_copy(update={"exitCode": None} | ({"failures": 0} if superseded else {}))
+
+
+def _alive(was: StageStatus, look: Look, child: Child, now: float) -> StageStatus:
+    started = was.startedAt or (rfc3339(now) if child.ready else None)
+    changed: dict[str, object] = {"nodesReady": child.ready, "startedAt": started}
+    if was.state != "Stopping":
+        changed["state"] = "Running" if started else "Queued"
+        changed["message"] = bounded(look.why) if look.why else None
+    if look.progress is not None and look.progress != was.progress:
+        changed["progress"] = look.progress
+        if was.progress is None or look.progress.step != was.progress.step:
+            changed["progressedAt"] = rfc3339(now)
+    if look.checkpoint is not None:
+        changed["checkpoint"] = look.checkpoint
+    return was.model_copy(update=changed)

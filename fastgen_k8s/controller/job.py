@@ -1,0 +1,65 @@
+"""A stage's attempt as a job of the cluster: the launcher's own rendering, with a name that finds it again."""
+# pyright: reportMissingTypeStubs=false
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, cast
+
+from fastgen_k8s.controller.children import ATTEMPT, DIGEST, PIPELINE, STAGE
+from fastgen_k8s.launch.app import app
+from fastgen_k8s.launch.cluster import Cluster
+from fastgen_k8s.launch.jobs import Backend
+from fastgen_k8s.launch.jobsets import JOBSET
+from fastgen_k8s.launch.vcjobs import VOLCANO
+from fastgen_k8s.pipeline.resolve import Resolved
+from fastgen_k8s.pipeline.spec import API_VERSION, OBJECT_KIND, Pipeline
+
+Found = dict[str, Any]
+
+BACKENDS: dict[str, Backend] = {"jobset": JOBSET, "volcano": VOLCANO}
+_WORDS = 33  # characters of the name before its mark: what a JobSet's pods leave to it is 42
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a cluster gives to all jobs that the controller makes."""
+
+    pairs_priority: str | None = None  # PriorityClass of stages that can be evicted for nothing: pairs and samples
+    training_priority: str | None = None  # of the others
+    pull_secrets: tuple[str, ...] = ()
+
+
+def job_name(found: Found, stage: str, attempt: int) -> str:
+    """The name of an attempt's job: the same from every controller that ever looks at this pipeline."""
+    meta = found["metadata"]
+    mark = hashlib.sha256(f"{meta['uid']}/{stage}/{attempt}".encode()).hexdigest()[:8]
+    words = f"{meta['name']}-{stage}"[:_WORDS].rstrip("-")
+    return f"{words}-{mark}"
+
+
+def job(found: Found, pipeline: Pipeline, stage: Resolved, attempt: int, settings: Settings) -> Found:
+    """The job of an attempt, owned by its pipeline; Misdescribed for what a cluster cannot run."""
+    meta, described = found["metadata"], stage.stage
+    idempotent = described.kind in ("pairs", "sample")
+    cluster = Cluster.parse(
+        {
+            "namespace": meta["namespace"],
+            "job": job_name(found, described.name, attempt),
+            "queue": pipeline.queue,
+            "priority_class": settings.pairs_priority if idempotent else settings.training_priority,
+            "pull_secrets": settings.pull_secrets,
+            "labels": {
+                PIPELINE: meta["name"],
+                STAGE: described.name,
+                ATTEMPT: str(attempt),
+                DIGEST: stage.digest[:16],
+            },
+        },
+        "job",
+    )
+    image = described.image or pipeline.image
+    application = app(stage.work, described.placement, described.execution, image)
+    body = BACKENDS[pipeline.backend].render(application, cluster)
+    owner = {"apiVersion": API_VERSION, "kind": OBJECT_KIND, "name": meta["name"], "uid": meta["uid"]}
+    metadata = cast("Found", body["metadata"]) | {"ownerReferences": [owner | {"controller": True}]}
+    return body | {"metadata": metadata}

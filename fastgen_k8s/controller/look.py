@@ -1,0 +1,124 @@
+"""One look at a pipeline: what its jobs, their pods and the store say of each stage, read only as far as needed."""
+# pyright: reportMissingTypeStubs=false
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torchx.specs import AppState
+
+from fastgen_k8s.controller.accept import Accepted
+from fastgen_k8s.controller.children import JOB, Child, child, keep_job, keep_pod
+from fastgen_k8s.controller.fold import Look
+from fastgen_k8s.controller.job import BACKENDS
+from fastgen_k8s.controller.outcomes import outcome
+from fastgen_k8s.controller.status import LIVE, SETTLED, StageStatus
+from fastgen_k8s.controller.store import Artifacts
+from fastgen_k8s.controller.view import View
+from fastgen_k8s.controller.waiting import why
+from fastgen_k8s.launch.connection import Connection
+from fastgen_k8s.launch.jobs import Backend
+
+Found = dict[str, Any]
+
+FOLD_EVERY = 10.0  # seconds between two reads of a running stage's progress
+_PATIENCE = 5.0  # seconds that the pods of a job may take to be made before somebody asks why
+
+
+class Looking:
+    """Looks at pipelines, and remembers when it last read the progress of a stage."""
+
+    def __init__(self, view: View, connection: Connection, artifacts: Artifacts) -> None:
+        self._view, self._connection, self._artifacts = view, connection, artifacts
+        self._read: dict[tuple[str, str], float] = {}  # pipeline's uid and stage -> monotonic seconds
+
+    def forget(self, uid: str) -> None:
+        """The pipeline is finished or gone."""
+        for key in [key for key in self._read if key[0] == uid]:
+            del self._read[key]
+
+    def looks(
+        self, found: Found, accepted: Accepted, stages: Mapping[str, StageStatus], children: Iterable[Child], now: float
+    ) -> dict[str, Look]:
+        """What is found of every stage; a FastgenError when the store does not say."""
+        newest: dict[str, Child] = {}
+        for one in sorted(children, key=lambda one: one.attempt):
+            newest[one.stage] = one
+        done: set[str] = set()
+        looks: dict[str, Look] = {}
+        for stage in accepted.pipeline.stages:
+            status, job = stages[stage.name], newest.get(stage.name)
+            ready = all(earlier in done for earlier in accepted.pipeline.before(stage))
+            if status.state in SETTLED:
+                look = Look(job)
+            elif status.state in LIVE or (job is not None and job.attempt > status.attempt):
+                look = self._live(found, accepted, status, job, now)
+            elif ready:
+                look = Look(job, facts=self._artifacts.facts(accepted.stages[stage.name].output))
+            else:
+                look = Look(job)
+            looks[stage.name] = look
+            done |= {stage.name} if status.state == "Succeeded" or look.facts is not None else set()
+        return looks
+
+    def _live(self, found: Found, accepted: Accepted, status: StageStatus, job: Child | None, now: float) -> Look:
+        """A stage with an attempt whose outcome is not known yet."""
+        meta, stage = found["metadata"], accepted.stages[status.name]
+        backend = BACKENDS[accepted.pipeline.backend]
+        if (job is None or job.attempt < status.attempt) and status.job is not None:
+            job = self._find(backend, meta["namespace"], status.job)  # a cache may be behind
+        if job is None:
+            lingering = any(_alive(pod) for pod in self._view.pods(meta["namespace"], status.job or ""))
+            return Look(None, lingering, facts=None if lingering else self._artifacts.facts(stage.output))
+        superseded = job.digest != stage.digest[:16]
+        if job.ended and job.state != AppState.CANCELLED:
+            return (
+                Look(job, superseded=True) if superseded else self._ended(backend, meta["namespace"], stage.output, job)
+            )
+        progress, checkpoint = None, None
+        if job.ready and not superseded and self._due(meta["uid"], status.name):
+            progress, checkpoint = self._artifacts.progress(stage.output)
+        sentence = None if job.ready else self._why(accepted, status.name, meta["namespace"], job, now)
+        return Look(job, progress=progress, checkpoint=checkpoint, why=sentence)
+
+    def _find(self, backend: Backend, namespace: str, name: str) -> Child | None:
+        job = self._connection.get(backend.path(namespace, name))
+        return None if job is None else child(keep_job(job), self._view.pods(namespace, name), backend)
+
+    def _ended(self, backend: Backend, namespace: str, output: str, job: Child) -> Look:
+        """A job that has ended: with its artifact, or with an outcome that its pods explain."""
+        facts = self._artifacts.facts(output)
+        if facts is not None:
+            return Look(job, facts=facts)
+        pods = [keep_pod(pod) for pod in self._list(f"/api/v1/namespaces/{namespace}/pods", job.name)]
+        jobs = self._list(f"/apis/batch/v1/namespaces/{namespace}/jobs", job.name)
+        return Look(job, outcome=outcome(jobs, pods, job.said))
+
+    def _why(self, accepted: Accepted, stage: str, namespace: str, job: Child, now: float) -> str:
+        placement = accepted.stages[stage].stage.placement
+        refused: list[str] = []
+        if not job.pods and not job.suspended and now - job.created > _PATIENCE:
+            refused = self._refusals(namespace, job)
+        return why(job, placement.pool, accepted.pipeline.queue, self._view.waits(job.uid), refused)
+
+    def _refusals(self, namespace: str, job: Child) -> list[str]:
+        """What the cluster said of pods that could not be made: a quota, an admission."""
+        events = self._connection.get(f"/api/v1/namespaces/{namespace}/events", fieldSelector="reason=FailedCreate")
+        items: list[Found] = [] if events is None else events["items"]
+        mine = [one for one in items if str(one["involvedObject"].get("name", "")).startswith(job.name)]
+        return [str(one.get("message", "")) for one in sorted(mine, key=lambda one: str(one.get("lastTimestamp")))]
+
+    def _list(self, path: str, job: str) -> list[Found]:
+        listed = self._connection.get(path, labelSelector=f"{JOB}={job}")
+        return [] if listed is None else sorted(listed["items"], key=lambda one: one["metadata"]["creationTimestamp"])
+
+    def _due(self, uid: str, stage: str) -> bool:
+        last = self._read.get((uid, stage))
+        if last is not None and time.monotonic() - last < FOLD_EVERY:
+            return False
+        self._read[uid, stage] = time.monotonic()
+        return True
+
+
+def _alive(pod: Found) -> bool:
+    return pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")

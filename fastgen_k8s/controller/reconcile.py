@@ -1,0 +1,256 @@
+"""One look at one pipeline and what follows from it: observe, plan, act, and one write of the status if it changed."""
+# pyright: reportMissingTypeStubs=false
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import structlog
+
+from fastgen_k8s.controller import changes
+from fastgen_k8s.controller.accept import Accepted, accept
+from fastgen_k8s.controller.children import RETRY, Child, rfc3339, seconds
+from fastgen_k8s.controller.conditions import ACCEPTED, SUCCEEDED, columns, condition, merge, outcome, suspension
+from fastgen_k8s.controller.decide import decide
+from fastgen_k8s.controller.fold import again, begun, bounded, failed, fold
+from fastgen_k8s.controller.job import BACKENDS, Settings, job, job_name
+from fastgen_k8s.controller.look import FOLD_EVERY, Looking
+from fastgen_k8s.controller.outcomes import Outcome
+from fastgen_k8s.controller.remove import removals
+from fastgen_k8s.controller.status import LIVE, Condition, StageStatus, Status
+from fastgen_k8s.controller.store import Artifacts
+from fastgen_k8s.controller.telemetry import Telemetry
+from fastgen_k8s.controller.view import Key, View
+from fastgen_k8s.controller.writes import Writes, path
+from fastgen_k8s.errors import BadInput, FastgenError, Misdescribed
+from fastgen_k8s.launch.connection import Connection, Refused
+
+Found = dict[str, Any]
+
+RESYNC = 600.0  # seconds after which a pipeline is looked at although nothing was heard of it
+_SOON = 0.2  # seconds: the object has just changed
+_INPUT = 60.0  # seconds between looks for an input that is not there
+_REFUSED = 30.0  # seconds before a job that the cluster refused is offered again
+
+log = structlog.get_logger()
+
+
+class Reconciler:
+    """Carries pipelines forward, one call at a time for each."""
+
+    def __init__(
+        self, connection: Connection, view: View, writes: Writes, settings: Settings, telemetry: Telemetry
+    ) -> None:
+        self._connection, self._view, self._writes = connection, view, writes
+        self._settings, self._telemetry = settings, telemetry
+        self._artifacts = Artifacts(telemetry)
+        self._looking = Looking(view, connection, self._artifacts)
+        self._accepted: dict[str, tuple[int, Accepted]] = {}  # uid -> generation and what it came to
+
+    def __call__(self, key: Key) -> float | None:
+        """Look and act once; seconds to the next look, None for a pipeline that is gone."""
+        found = self._view.find(key)
+        if found is None or "deletionTimestamp" in found["metadata"]:
+            return None  # what it owns is removed by the cluster
+        stored = read_status(found)
+        children = self._view.children(found["metadata"]["uid"])
+        if finished(stored, found) and not _retry_asked(stored, found):
+            return self._afterwards(found, stored, children)
+        try:
+            accepted = self._accept(found, stored)
+        except (Misdescribed, BadInput) as error:
+            reason = "Invalid" if isinstance(error, Misdescribed) else "InputMissing"
+            self._say(found, stored, condition(ACCEPTED, "False", reason, str(error), _generation(found)))
+            return _INPUT
+        return self._carry(found, accepted, stored, children)
+
+    def _accept(self, found: Found, stored: Status) -> Accepted:
+        uid, generation = found["metadata"]["uid"], _generation(found)
+        known = self._accepted.get(uid)
+        if known is None or known[0] != generation:
+            known = self._accepted[uid] = generation, accept(found, stored, self._settings, self._artifacts.digest)
+        return known[1]
+
+    def _carry(self, found: Found, accepted: Accepted, stored: Status, children: list[Child]) -> float:
+        """An accepted pipeline, one look further."""
+        pipeline, now = accepted.pipeline, self._connection.clock.now()
+        status = _of_generation(found, accepted, stored, rfc3339(now))
+        stages = {stage.name: stage for stage in status.stages}
+        self._remove(found, stored, children, accepted)
+        try:
+            looks = self._looking.looks(found, accepted, stages, children, now)
+        except FastgenError as error:
+            self._say(found, stored, condition(SUCCEEDED, "Unknown", "StoreUnreadable", str(error), _generation(found)))
+            raise
+        folded = {name: fold(stages[name], look, now) for name, look in looks.items()}
+        left = _left(pipeline.deadline, status.startedAt, now)
+        decision = decide(pipeline, folded, accepted.digests, looks, now, late=left is not None and left <= 0)
+        decided, pause = dict(decision.stages), decision.again
+        if decision.start:
+            if not self._is_fresh(found):
+                return _SOON
+            for name in decision.start:
+                decided[name] = self._start(found, accepted, decided[name], now)
+                pause = _REFUSED if decided[name].state not in LIVE else pause
+        for name, stage in decided.items():
+            if stage.state == "Succeeded" and stage.artifact is None:
+                decided[name] = stage.model_copy(update={"artifact": accepted.stages[name].output})
+        late = left is not None and left <= 0
+        self._write(found, stored, _whole(status, accepted, decided, late, rfc3339(now)), accepted)
+        pauses = [RESYNC, *([] if pause is None else [pause]), *([] if left is None or left <= 0 else [left])]
+        if any(stage.state in LIVE for stage in decided.values()):
+            pauses.append(FOLD_EVERY)
+        return min(pauses)
+
+    def _is_fresh(self, found: Found) -> bool:
+        """Whether nobody has changed the object since it was heard of: our own last status is in it."""
+        meta = found["metadata"]
+        live = self._connection.get(path(meta["namespace"], meta["name"]))
+        return live is not None and live["metadata"]["resourceVersion"] == meta["resourceVersion"]
+
+    def _start(self, found: Found, accepted: Accepted, stage: StageStatus, now: float) -> StageStatus:
+        """The stage with its next job, made now or found: a crash after its creation has left it there."""
+        resolved, backend = accepted.stages[stage.name], BACKENDS[accepted.pipeline.backend]
+        attempt, namespace = stage.attempt + 1, found["metadata"]["namespace"]
+        name = job_name(found, stage.name, attempt)
+        if self._connection.get(backend.path(namespace, name)) is None:
+            try:
+                self._writes.create(backend, job(found, accepted.pipeline, resolved, attempt, self._settings))
+            except Refused as refusal:
+                return _refused(stage, backend.product, refusal, now)
+        return begun(stage, name, attempt, resolved.stage.placement.max_nodes)
+
+    def _remove(self, found: Found, stored: Status, children: Iterable[Child], accepted: Accepted) -> None:
+        """Delete what the stored status has done with."""
+        names = frozenset(stage.name for stage in accepted.pipeline.stages)
+        for one in removals(stored, children, names, accepted.pipeline.cleanup):
+            self._writes.delete(found["metadata"]["namespace"], one)
+
+    def _afterwards(self, found: Found, stored: Status, children: list[Child]) -> float | None:
+        """A finished generation is never planned again: only its jobs, and in the end it itself, are removed."""
+        self._looking.forget(found["metadata"]["uid"])
+        self._accepted.pop(found["metadata"]["uid"], None)
+        spec = found["spec"]
+        names = frozenset(str(stage["name"]) for stage in spec.get("stages", ()))
+        for one in removals(stored, children, names, spec.get("cleanup", "succeeded")):
+            self._writes.delete(found["metadata"]["namespace"], one)
+        ttl = _left(spec.get("ttlSecondsAfterFinished"), stored.finishedAt, self._connection.clock.now())
+        if ttl is None:
+            return RESYNC
+        if ttl <= 0:
+            self._writes.forget(found)
+            return None
+        return min(ttl, RESYNC)
+
+    def _say(self, found: Found, stored: Status, said: Condition) -> None:
+        """One condition, when nothing else can be said."""
+        others = [one for one in stored.conditions if one.type != said.type]
+        conditions = merge(stored.conditions, [*others, said], rfc3339(self._connection.clock.now()))
+        shown = columns(stored.stages, said).model_copy(update={"status": said.reason})
+        update: dict[str, object] = {"conditions": conditions, "columns": shown}
+        if said.type == ACCEPTED:
+            update["observedGeneration"] = stored.observedGeneration if stored.stages else _generation(found)
+        self._write(found, stored, stored.model_copy(update=update), None)
+
+    def _write(self, found: Found, stored: Status, status: Status, accepted: Accepted | None) -> None:
+        """The status, if it has changed, and then what people and Prometheus want to know of it."""
+        body = status.model_dump(mode="json", exclude_none=True)
+        if body == found["status"]:
+            return
+        self._writes.status(found, body)
+        if accepted is not None:
+            changes.count(stored, status, accepted.pipeline, self._telemetry)
+        for told in changes.events(stored, status):
+            log.info(told.reason, pipeline="/".join(_key(found)), said=told.message)
+            try:
+                self._writes.event(found, told.kind, told.reason, told.message, told.mark, self._connection.clock.now())
+            except Refused as refusal:  # the status says it too
+                log.warning("event refused", reason=told.reason, said=refusal.message)
+
+
+def read_status(found: Found) -> Status:
+    """The status of an object; one that another version wrote otherwise counts for what can be read of it."""
+    given: dict[str, Any] = found.get("status") or {}
+    try:
+        return Status.parse(given, "status")
+    except Misdescribed:
+        known = {
+            name: given[name] for name in ("observedGeneration", "conditions", "works", "digests") if name in given
+        }
+        return Status.parse(known, "status")
+
+
+def finished(stored: Status, found: Found) -> bool:
+    """Whether the object's present generation has come to its end."""
+    return any(
+        one.type == SUCCEEDED and one.status != "Unknown" and one.observedGeneration == _generation(found)
+        for one in stored.conditions
+    )
+
+
+def _retry_asked(stored: Status, found: Found) -> bool:
+    asked = found["metadata"].get("annotations", {}).get(RETRY)
+    return asked is not None and asked != stored.retried
+
+
+def _of_generation(found: Found, accepted: Accepted, stored: Status, now: str) -> Status:
+    """The status that this generation starts from: attempts that live go on, the rest is looked at anew."""
+    before = {stage.name: stage for stage in stored.stages}
+    retried = stored.retried
+    stages = [before.get(stage.name) or StageStatus(name=stage.name) for stage in accepted.pipeline.stages]
+    changed = stored.observedGeneration != _generation(found) or not stored.stages
+    if changed:
+        stages = [again(one, stored.digests.get(one.name) == accepted.digests[one.name]) for one in stages]
+    if _retry_asked(stored, found):
+        retried = str(found["metadata"]["annotations"][RETRY])
+        chosen = retried.partition(" ")[0]
+        stages = [again(one, same=True) if one.name == chosen and one.state == "Failed" else one for one in stages]
+    update: dict[str, object] = {
+        "observedGeneration": _generation(found),
+        "works": accepted.works,
+        "digests": accepted.digests,
+        "stages": tuple(stages),
+        "startedAt": now if changed else stored.startedAt,
+        "finishedAt": None,
+        "retried": retried,
+    }
+    return stored.model_copy(update=update)
+
+
+def _whole(status: Status, accepted: Accepted, stages: Mapping[str, StageStatus], late: bool, now: str) -> Status:
+    """The status with its conditions and columns."""
+    generation, suspended = status.observedGeneration or 0, accepted.pipeline.suspend
+    ordered = tuple(stages[stage.name] for stage in accepted.pipeline.stages)
+    succeeded = outcome(ordered, generation, suspended, late)
+    said = [condition(ACCEPTED, "True", "Accepted", "", generation), succeeded]
+    said.append(suspension(suspended, ordered, generation))
+    return status.model_copy(
+        update={
+            "stages": ordered,
+            "conditions": merge(status.conditions, said, now),
+            "columns": columns(ordered, succeeded),
+            "finishedAt": None if succeeded.status == "Unknown" else now,
+        }
+    )
+
+
+def _refused(stage: StageStatus, product: str, refusal: Refused, now: float) -> StageStatus:
+    """A stage whose job the cluster did not take: for good when it is described wrongly, for now otherwise."""
+    if refusal.status in (400, 422):
+        return failed(stage, Outcome(Misdescribed.code, "Misdescribed", f"its job is refused: {refusal.message}"), now)
+    if refusal.status == 404:
+        return stage.model_copy(update={"message": f"waits for {product}: this cluster does not have its kind"})
+    if refusal.status == 403:
+        return stage.model_copy(update={"message": bounded(f"its job is refused: {refusal.message}")})
+    raise refusal
+
+
+def _left(seconds_allowed: int | None, since: str | None, now: float) -> float | None:
+    return None if seconds_allowed is None or since is None else seconds(since) + seconds_allowed - now
+
+
+def _generation(found: Found) -> int:
+    return int(found["metadata"]["generation"])
+
+
+def _key(found: Found) -> Key:
+    return found["metadata"]["namespace"], found["metadata"]["name"]

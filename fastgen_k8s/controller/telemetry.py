@@ -1,0 +1,55 @@
+"""The controller's numbers, as Prometheus reads them."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SHORT = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # seconds
+_LONG = (10.0, 60.0, 300.0, 1800.0, 7200.0, 28_800.0, 86_400.0, 604_800.0)
+
+
+class Telemetry:
+    """Every metric, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        all_of_it = self.registry
+        self.queue = Gauge("fastgen_queue_depth", "Pipelines that wait for a worker", registry=all_of_it)
+        self.queue_wait = Histogram(
+            "fastgen_queue_wait_seconds", "From due to taken by a worker", buckets=_SHORT, registry=all_of_it
+        )
+        self.reconcile = Histogram(
+            "fastgen_reconcile_seconds", "One look at one pipeline", ["result"], buckets=_SHORT, registry=all_of_it
+        )
+        self.stage = Histogram(
+            "fastgen_stage_seconds",
+            "Working time of an attempt",
+            ["kind", "outcome"],
+            buckets=_LONG,
+            registry=all_of_it,
+        )
+        self.gpu = Counter(
+            "fastgen_stage_gpu_seconds",
+            "GPUs times working time of an attempt",
+            ["kind", "outcome"],
+            registry=all_of_it,
+        )
+        self.retries = Counter(
+            "fastgen_stage_retries", "Attempts that failed and count", ["exit_class"], registry=all_of_it
+        )
+        self.stage_wait = Histogram(
+            "fastgen_stage_wait_seconds",
+            "From the last artifact that a stage needs to its job",
+            ["kind"],
+            registry=all_of_it,
+        )
+        self.pipelines = Gauge("fastgen_pipelines", "Pipelines by state", ["state"], registry=all_of_it)
+        self.leader = Gauge("fastgen_leader", "Whether this replica leads", registry=all_of_it)
+        self.requests = Counter(
+            "fastgen_api_requests", "Requests to the API server", ["verb", "status"], registry=all_of_it
+        )
+        self.store = Histogram(
+            "fastgen_store_requests_seconds",
+            "Reads of the store",
+            ["operation", "result"],
+            buckets=_SHORT,
+            registry=all_of_it,
+        )

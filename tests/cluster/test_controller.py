@@ -1,0 +1,307 @@
+# pyright: basic
+"""The controller against a real API server and a real store; who runs its jobs is played."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fastgen_k8s.artifacts import find_artifact, store_at
+from fastgen_k8s.controller.children import RETRY
+from tests import s3_server
+from tests.cluster.api import Object, Refused
+from tests.cluster.cluster import Cluster
+from tests.cluster.controllers import running
+from tests.cluster.custom import establish
+from tests.cluster.simulated import JOBSETS, Act, Simulated, at_once
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+
+PIPELINES = "distillationpipelines.v1alpha1.fastgen-k8s.github.io"
+CRD = Path("manifests/base/crd.yaml")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3_server.Server]:
+    """An S3 server of this machine, in the environment of this process too."""
+    with s3_server.serve(tmp_path_factory.mktemp("s3")) as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment().items():
+            patch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def served(api: Cluster) -> Cluster:
+    """The API server with our kind."""
+    establish(api.api, [yaml.safe_load(CRD.read_text())])
+    return api
+
+
+@dataclass
+class Place:
+    """A namespace with pipelines in it."""
+
+    cluster: Cluster
+    namespace: str
+    root: str
+    environment: dict[str, str]
+    names: list[str] = field(default_factory=list)
+
+    def controller(self, *words: str, program: str = "") -> Any:
+        """A replica that reconciles this namespace."""
+        where = ("--namespace", self.namespace, "--lease-namespace", self.namespace)
+        return running(self.cluster.kubeconfig, self.environment, *where, *words, program=program)
+
+    def apply(self, name: str = "tiny", change: Callable[[Object], None] = lambda spec: None) -> Object:
+        """A pipeline of three stages: encode, pairs, train."""
+        spec = {"root": f"{self.root}/{name}", "image": "fastgen-k8s/trainer:test", "stages": stages(self.root)}
+        change(spec)
+        place = {"name": name, "namespace": self.namespace}
+        made = {"apiVersion": "fastgen-k8s.github.io/v1alpha1", "kind": "DistillationPipeline", "metadata": place}
+        return self.cluster.api.apply(made | {"spec": spec})
+
+    def get(self, name: str = "tiny") -> Object:
+        return self.cluster.api.get(PIPELINES, name, self.namespace)
+
+    def merge(self, change: Object, name: str = "tiny") -> Object:
+        return self.cluster.api.merge(PIPELINES, name, change, self.namespace)
+
+    def wait(self, done: Callable[[Object], bool], name: str = "tiny", timeout: float = 60) -> Object:
+        """Wait until the status of a pipeline is as wanted."""
+        return self.cluster.wait_for(
+            PIPELINES, name, lambda found: bool(found.get("status")) and done(found["status"]), self.namespace, timeout
+        )["status"]
+
+    def finished(self, name: str = "tiny", timeout: float = 60) -> Object:
+        """Wait for the end of a pipeline's present generation."""
+        generation = self.get(name)["metadata"]["generation"]
+
+        def ended(status: Object) -> bool:
+            said = succeeded(status)
+            return said["status"] != "Unknown" and said["observedGeneration"] == generation
+
+        return self.wait(ended, name, timeout)
+
+    def jobs(self) -> list[str]:
+        return sorted(self.cluster.api.list(JOBSETS, self.namespace))
+
+
+def stages(root: str) -> list[Object]:
+    experiment = {"experiment": "closed_form/gaussian_kd"}
+    return [
+        {"name": "conditions", "kind": "encode", "inputs": {"prompts": f"{root}/prompts.txt"}} | experiment,
+        {"name": "pairs", "kind": "pairs", "inputs": {"conditions": "conditions"}} | experiment,
+        {"name": "kd", "kind": "train", "inputs": {"conditions": "conditions", "pairs": "pairs"}} | experiment,
+    ]
+
+
+def succeeded(status: Object) -> Object:
+    unknown = {"status": "Unknown", "reason": "", "message": "", "observedGeneration": 0}
+    return next((one for one in status.get("conditions", ()) if one["type"] == "Succeeded"), unknown)
+
+
+def stage(status: Object, name: str) -> Object:
+    return next(one for one in status.get("stages", ()) if one["name"] == name)
+
+
+@pytest.fixture
+def place(served: Cluster, store: s3_server.Server) -> Iterator[Place]:
+    """A namespace of its own."""
+    with served.namespace("dp") as namespace:
+        root = store.place()
+        store_at(root).put("prompts.txt", b"turning left\n")
+        yield Place(served, namespace, root, store.environment())
+
+
+@contextmanager
+def played(place: Place, play: Callable[[str, int], Act] = at_once) -> Iterator[Simulated]:
+    with Simulated(place.cluster.api, play, place.namespace) as simulated:
+        yield simulated
+    assert simulated.twice == []
+
+
+def test_a_pipeline_runs_itself_stage_by_stage(place: Place) -> None:
+    with played(place) as simulated, place.controller() as controller:
+        place.apply()
+        status = place.finished()
+        assert succeeded(status)["status"] == "True", status
+        assert simulated.made[f"{place.namespace}/tiny"] == [("conditions", 1), ("pairs", 1), ("kd", 1)]
+        assert [find_artifact(one["artifact"]) is not None for one in status["stages"]] == [True] * 3
+        assert controller.faults() == []
+
+
+def test_the_same_again_starts_no_job(place: Place) -> None:
+    with played(place) as simulated, place.controller():
+        place.apply()
+        first = place.finished()
+        place.merge({"spec": {"stages": [one | {"retries": 3} for one in stages(place.root)]}})
+        second = place.finished()
+        assert len(simulated.made[f"{place.namespace}/tiny"]) == 3
+        assert (first["digests"], succeeded(second)["status"]) == (second["digests"], "True")
+
+
+def test_a_changed_setting_runs_its_stage_and_what_follows_only(place: Place) -> None:
+    with played(place) as simulated, place.controller():
+        place.apply()
+        place.finished()
+
+        def changed(spec: Object) -> None:
+            spec["stages"][1]["overrides"] = ["pairs.seed=7"]
+
+        place.apply(change=changed)
+        place.finished()
+        assert simulated.made[f"{place.namespace}/tiny"][3:] == [("pairs", 2), ("kd", 2)]
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [(64, "Misdescribed"), (65, "BadInput"), (70, "Unhealthy"), (71, "OutOfMemory")]
+)
+def test_a_permanent_failure_ends_the_pipeline_after_one_attempt(place: Place, code: int, kind: str) -> None:
+    with played(place, lambda name, _: Act(code if name == "pairs" else 0)) as simulated, place.controller():
+        place.apply()
+        status = place.finished()
+        assert (succeeded(status)["status"], succeeded(status)["reason"]) == ("False", "StageFailed")
+        found = stage(status, "pairs")
+        assert (found["state"], found["exitCode"], found["exitClass"]) == ("Failed", code, kind)
+        assert simulated.made[f"{place.namespace}/tiny"] == [("conditions", 1), ("pairs", 1)]
+
+
+def test_a_crash_is_tried_again_and_counted(place: Place) -> None:
+    def play(name: str, attempt: int) -> Act:
+        return Act(1 if name == "pairs" and attempt == 1 else 0)
+
+    with played(place, play) as simulated, place.controller():
+        place.apply()
+        status = place.finished()
+        assert succeeded(status)["status"] == "True"
+        assert simulated.made[f"{place.namespace}/tiny"] == [("conditions", 1), ("pairs", 1), ("pairs", 2), ("kd", 1)]
+        assert stage(status, "pairs")["failures"] == 1
+
+
+def test_retry_goes_on_where_a_stage_failed(place: Place) -> None:
+    broken = [True]
+    with played(place, lambda name, _: Act(70 if name == "pairs" and broken[0] else 0)), place.controller():
+        place.apply()
+        place.finished()
+        broken[0] = False
+        place.merge({"metadata": {"annotations": {RETRY: "pairs 2026-01-01T00:00:00Z"}}})
+        status = place.wait(lambda status: succeeded(status)["status"] == "True")
+        assert stage(status, "pairs")["attempt"] == 2
+
+
+def test_a_broken_gate_stops_with_number_and_bound(place: Place) -> None:
+    def gated(spec: Object) -> None:
+        spec["stages"][1]["gate"] = {"samples": {"max": 10}}
+
+    with played(place, lambda name, _: Act(facts={"samples": 12.0})) as simulated, place.controller():
+        place.apply(change=gated)
+        status = place.finished()
+        assert succeeded(status)["reason"] == "GateFailed"
+        assert stage(status, "pairs")["message"] == "gate samples: wanted at most 10, found 12.0"
+        assert ("kd", 1) not in simulated.made[f"{place.namespace}/tiny"]
+
+
+def test_suspended_jobs_are_removed_and_made_anew_on_resume(place: Place) -> None:
+    def play(name: str, attempt: int) -> Act:
+        return Act(forever=name == "kd" and attempt == 1)
+
+    with played(place, play), place.controller():
+        place.apply()
+        place.wait(lambda status: stage(status, "kd")["state"] == "Running")
+        place.merge({"spec": {"suspend": True}})
+        status = place.wait(lambda status: succeeded(status)["reason"] == "Suspended")
+        assert (stage(status, "kd")["state"], stage(status, "kd")["failures"], place.jobs()) == ("Waiting", 0, [])
+        place.merge({"spec": {"suspend": False}})
+        status = place.finished()
+        assert (succeeded(status)["status"], stage(status, "kd")["attempt"]) == ("True", 2)
+
+
+def test_a_job_that_somebody_deleted_is_made_anew_and_not_counted(place: Place) -> None:
+    with played(place, lambda name, attempt: Act(forever=name == "kd" and attempt == 1)), place.controller():
+        place.apply()
+        running = stage(place.wait(lambda status: stage(status, "kd")["state"] == "Running"), "kd")
+        place.cluster.api.delete(JOBSETS, running["job"], place.namespace)
+        status = place.finished()
+        assert (stage(status, "kd")["attempt"], stage(status, "kd")["failures"]) == (2, 0)
+
+
+def test_a_stage_without_progress_is_ended_and_tried_again(place: Place) -> None:
+    def patient(spec: Object) -> None:
+        spec["stages"][2]["progressDeadlineSeconds"] = 1
+
+    with played(place, lambda name, attempt: Act(forever=name == "kd" and attempt == 1)), place.controller():
+        place.apply(change=patient)
+        found = place.wait(lambda status: stage(status, "kd").get("exitClass") == "Stalled")
+        assert stage(found, "kd")["state"] in ("Stopping", "Waiting")
+        status = place.finished()
+        assert (stage(status, "kd")["attempt"], stage(status, "kd")["failures"]) == (2, 1)
+
+
+def test_what_only_the_controller_can_know_is_refused_in_the_status(place: Place) -> None:
+    def missing(spec: Object) -> None:
+        spec["stages"][0]["inputs"] = {"prompts": f"{place.root}/nowhere.txt"}
+
+    with played(place), place.controller() as controller:
+        place.apply(change=missing)
+        status = place.wait(lambda status: bool(status.get("conditions")))
+        [accepted] = [one for one in status["conditions"] if one["type"] == "Accepted"]
+        assert (accepted["status"], accepted["reason"]) == ("False", "InputMissing")
+        assert "nowhere.txt: wanted an artifact or a file, found nothing" in accepted["message"]
+        assert controller.faults() == []
+
+
+def test_a_finished_pipeline_is_removed_when_its_time_is_over(place: Place) -> None:
+    def brief(spec: Object) -> None:
+        spec["ttlSecondsAfterFinished"] = 1
+
+    with played(place), place.controller():
+        place.apply(change=brief)
+        place.cluster.wait_gone(PIPELINES, "tiny", place.namespace)
+
+
+def test_people_read_what_happens_in_events(place: Place) -> None:
+    with played(place), place.controller():
+        place.apply()
+        place.finished()
+        found = place.cluster.watch_until(
+            "events", lambda state: any(one["reason"] == "PipelineSucceeded" for one in state.values()), place.namespace
+        )
+        reasons = [one["reason"] for one in found.values()]
+        assert (reasons.count("StageStarted"), reasons.count("StageSucceeded")) == (3, 3), json.dumps(reasons)
+
+
+def test_a_pipeline_of_a_rule_that_a_schema_knows_is_refused_by_the_server(place: Place) -> None:
+    def twice(spec: Object) -> None:
+        spec["stages"] = [spec["stages"][0], spec["stages"][0]]
+
+    with pytest.raises(Refused, match="duplicate entries"):
+        place.apply(change=twice)
+
+
+def test_a_standby_leads_when_the_leader_is_killed(place: Place) -> None:
+    with played(place, lambda name, _: Act(after=0.2)), place.controller() as first:
+        first.ready()
+        place.apply("before")
+        place.finished("before")
+        with place.controller() as second:
+            second.ready()
+            first.kill()
+            place.apply("after")
+            assert succeeded(place.finished("after", timeout=60))["status"] == "True"
+
+
+def test_a_replica_asked_to_end_gives_the_lease_away(place: Place) -> None:
+    with played(place), place.controller() as first:
+        first.ready()
+        place.apply("before")
+        place.finished("before")
+        with place.controller() as second:
+            second.ready()
+            assert first.terminate() == 0
+            place.apply("after")
+            assert succeeded(place.finished("after", timeout=15))["status"] == "True"

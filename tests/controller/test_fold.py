@@ -1,0 +1,141 @@
+"""What is found of a stage, and what its status says afterwards."""
+# pyright: reportMissingTypeStubs=false
+
+from dataclasses import replace
+
+import pytest
+from torchx.specs import AppState
+
+from fastgen_k8s.controller.children import Child, rfc3339
+from fastgen_k8s.controller.fold import Look, again, begun, fold, seen, stopping
+from fastgen_k8s.controller.outcomes import Outcome
+from fastgen_k8s.controller.status import Progress, StageStatus
+from fastgen_k8s.launch.jobsets import JOBSET
+from fastgen_k8s.pipeline.plan import DONE, Failure, Seen
+from fastgen_k8s.pipeline.spec import Stage
+
+NOW, DIGEST = 1_000_000.0, "d" * 64
+STAGE = Stage(name="kd", kind="train", experiment="closed_form/gaussian_kd")
+READY = {
+    "metadata": {"labels": {"app.kubernetes.io/component": "trainer"}},
+    "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+}
+JOB = Child(
+    backend=JOBSET,
+    name="p-kd-1",
+    uid="u",
+    stage="kd",
+    attempt=1,
+    digest=DIGEST[:16],
+    state=AppState.PENDING,
+    suspended=False,
+    leaving=False,
+    created=NOW - 10,
+    said="",
+)
+WORKS = replace(JOB, state=AppState.RUNNING, pods=(READY, READY))
+NEW = StageStatus(name="kd")
+QUEUED = begun(NEW, "p-kd-1", 1, 2)
+RUNNING = fold(QUEUED, Look(WORKS), NOW - 5)
+CRASH, OOM = Outcome(1, "Crashed", "boom"), Outcome(71, "OutOfMemory", "it wanted 9 GiB")
+
+
+def state(status: StageStatus) -> tuple[str, int, str | None]:
+    """What people look at first."""
+    return status.state, status.failures, status.exitClass
+
+
+@pytest.mark.parametrize(
+    ("was", "look", "found"),
+    [
+        (NEW, Look(), ("Waiting", 0, None)),
+        (QUEUED, Look(JOB, why="waits for a node"), ("Queued", 0, None)),
+        (QUEUED, Look(WORKS), ("Running", 0, None)),
+        (RUNNING, Look(replace(JOB, pods=())), ("Running", 0, None)),  # its nodes are lost, new pods will come
+        (RUNNING, Look(replace(JOB, state=AppState.FAILED), outcome=CRASH), ("Waiting", 1, "Crashed")),
+        (RUNNING, Look(replace(JOB, state=AppState.FAILED), outcome=OOM), ("Waiting", 1, "OutOfMemory")),
+        (RUNNING, Look(), ("Waiting", 0, "Gone")),
+        (RUNNING, Look(lingering=True), ("Running", 0, None)),
+        (RUNNING, Look(replace(JOB, state=AppState.CANCELLED)), ("Stopping", 0, "Gone")),
+        (RUNNING, Look(replace(JOB, state=AppState.FAILED), superseded=True), ("Waiting", 0, "Superseded")),
+        (stopping(RUNNING, "Suspended"), Look(WORKS), ("Stopping", 0, "Suspended")),
+        (stopping(RUNNING, "Suspended"), Look(lingering=True), ("Stopping", 0, "Suspended")),
+        (stopping(RUNNING, "Suspended"), Look(), ("Waiting", 0, "Suspended")),
+        (stopping(RUNNING, "Superseded"), Look(), ("Waiting", 0, "Superseded")),
+        (stopping(RUNNING, "Stalled"), Look(), ("Waiting", 1, "Stalled")),
+        (stopping(RUNNING, "DeadlineExceeded"), Look(), ("Waiting", 1, "DeadlineExceeded")),
+        (stopping(RUNNING, "Gone"), Look(), ("Waiting", 0, "Gone")),
+        (
+            stopping(RUNNING, "Suspended"),
+            Look(replace(JOB, state=AppState.FAILED), outcome=OOM),
+            ("Waiting", 1, "OutOfMemory"),
+        ),
+        (RUNNING, Look(replace(JOB, state=AppState.SUCCEEDED), facts={}), ("Running", 0, None)),  # the plan records it
+        (RUNNING, Look(facts={}), ("Running", 0, None)),  # gone, and its artifact is there
+    ],
+)
+def test_a_stage_becomes_what_was_found_of_it(was: StageStatus, look: Look, found: tuple[str, int, str | None]) -> None:
+    assert state(fold(was, look, NOW)) == found
+
+
+def test_a_job_whose_maker_died_before_it_could_write_so_is_adopted() -> None:
+    found = fold(NEW, Look(JOB), NOW)
+    assert (found.state, found.attempt, found.job) == ("Queued", 1, "p-kd-1")
+
+
+def test_a_failure_is_counted_once() -> None:
+    ended = Look(replace(JOB, state=AppState.FAILED), outcome=CRASH)
+    once = fold(RUNNING, ended, NOW)
+    assert fold(once, Look(replace(JOB, state=AppState.FAILED)), NOW + 1) == once
+
+
+def test_the_start_of_work_is_when_a_pod_was_first_seen_at_work() -> None:
+    later = fold(RUNNING, Look(replace(WORKS, pods=())), NOW)
+    assert (RUNNING.startedAt, later.startedAt) == (rfc3339(NOW - 5), rfc3339(NOW - 5))
+
+
+def test_progress_has_the_time_of_its_last_step_not_of_its_last_look() -> None:
+    first = fold(RUNNING, Look(WORKS, progress=Progress(step=5, total=10, eta=9)), NOW)
+    same = fold(first, Look(WORKS, progress=Progress(step=5, total=10, eta=8)), NOW + 10)
+    assert (first.progressedAt, same.progressedAt, same.progress) == (
+        rfc3339(NOW),
+        rfc3339(NOW),
+        Progress(step=5, total=10, eta=8),
+    )
+
+
+def test_a_message_from_a_cluster_is_bounded_and_one_line() -> None:
+    message = fold(QUEUED, Look(JOB, why="a\nb" * 5000), NOW).message or ""
+    assert (len(message) <= 1024, "\n" in message) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (RUNNING.model_copy(update={"state": "Succeeded"}), Seen(DIGEST, whole=True, outcome=DONE)),
+        (RUNNING.model_copy(update={"state": "Failed", "message": "why"}), Seen(DIGEST, outcome="why")),
+    ],
+)
+def test_what_was_recorded_is_settled(status: StageStatus, expected: Seen) -> None:
+    assert seen(STAGE, status, DIGEST, Look()) == expected
+
+
+def test_the_plan_sees_as_many_failures_as_were_counted() -> None:
+    twice = fold(begun(fold(RUNNING, Look(outcome=CRASH), NOW), "p-kd-2", 2, 2), Look(outcome=CRASH), NOW + 60)
+    assert seen(STAGE, twice, DIGEST, Look()).failures == (Failure(1, NOW + 60),) * 2
+
+
+def test_a_job_that_does_not_work_yet_is_never_late() -> None:
+    [job] = seen(STAGE, QUEUED, DIGEST, Look(JOB)).running
+    assert job.since == float("inf")
+
+
+@pytest.mark.parametrize(("was", "same"), [(RUNNING, True), (RUNNING, False), (stopping(RUNNING, "Stalled"), False)])
+def test_a_live_attempt_goes_on_when_a_pipeline_is_looked_at_anew(was: StageStatus, same: bool) -> None:
+    assert again(was, same) == was
+
+
+def test_a_stage_tried_anew_forgets_its_failures_and_keeps_counting_attempts() -> None:
+    broken = fold(RUNNING, Look(outcome=OOM), NOW).model_copy(update={"state": "Failed"})
+    found = again(broken, same=True)
+    assert (found.state, found.failures, found.exitClass, found.attempt) == ("Waiting", 0, None, 1)
