@@ -21,14 +21,15 @@ QUEUED = {"queue": "fastgen", "queue_priority": "fastgen-training", "priority_cl
 
 
 @pytest.fixture(scope="module")
-def standing(kueue: Cluster) -> Cluster:
-    """The base and the queues."""
+def standing(kueue: Cluster) -> Iterator[Cluster]:
+    """The base and the queues; the controller's pods have no node here, and must not get one later."""
     made = render("components/kueue")
     establish(kueue.api, [one for one in made if one["kind"] == "CustomResourceDefinition"])
     for one in sorted(made, key=lambda one: one["kind"] != "Namespace"):
         if one["kind"] != "CustomResourceDefinition":
             kueue.api.apply(one)
-    return kueue
+    yield kueue
+    kueue.api.delete("deployments.v1.apps", "fastgen-controller", NAMESPACE)
 
 
 @pytest.fixture
@@ -73,8 +74,14 @@ def test_the_pods_of_a_job_pass_quota_limits_and_pod_security(place: Cluster) ->
     def all_there(found: State) -> bool:
         return sorted(map(component, found.values())) == ["rendezvous", "trainer", "trainer"]
 
-    pods = place.watch_until("pods", all_there, NAMESPACE)
+    pods = place.watch_until("pods", all_there, NAMESPACE, selector="fastgen-k8s.github.io/job")
     assert {one["spec"]["nodeSelector"]["fastgen-k8s.github.io/pool"] for one in pods.values()} == {"training"}
+
+
+def test_the_controllers_pods_pass_quota_limits_and_pod_security(standing: Cluster) -> None:
+    selector = "app.kubernetes.io/component=controller"
+    found = standing.watch_until("pods", lambda found: len(found) == 2, NAMESPACE, selector=selector)
+    assert {one["spec"]["priority"] for one in found.values()} == {20000}
 
 
 def test_what_a_namespace_may_ask_for_has_an_end(place: Cluster) -> None:

@@ -36,7 +36,7 @@ NOT_TO_BE_HAD = {  # no definition of these kinds can be fetched here: tests/man
 }
 PIPELINES = sorted((MANIFESTS / "pipelines").glob("*.yaml"))
 DRY = {"dryRun": "All", "fieldValidation": "Strict"}
-STANDING = {"Namespace", "ServiceAccount", "Role", "RoleBinding", "ClusterRole"}
+STANDING = {"Namespace", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "PriorityClass"}
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +234,17 @@ ASKED = {
         False,
     ),
     "the controller makes jobs": (CONTROLLER, "create", "jobsets.jobset.x-k8s.io", "fastgen", True),
-    "the controller reads logs": (CONTROLLER, "get", "pods/log", "fastgen", True),
+    "the controller removes an old pipeline": (
+        CONTROLLER,
+        "delete",
+        "distillationpipelines.fastgen-k8s.github.io",
+        "fastgen",
+        True,
+    ),
+    "the controller says what happened": (CONTROLLER, "create", "events", "fastgen", True),
+    "the controller makes a lease": (CONTROLLER, "create", "leases.coordination.k8s.io", "fastgen", True),
+    "the controller takes no lease of others": (CONTROLLER, "update", "leases.coordination.k8s.io", "fastgen", False),
+    "the controller reads no logs": (CONTROLLER, "get", "pods/log", "fastgen", False),
     "the controller reads no secrets": (CONTROLLER, "get", "secrets", "fastgen", False),
     "the controller lists no secrets": (CONTROLLER, "list", "secrets", "fastgen", False),
     "the controller deletes no pods": (CONTROLLER, "delete", "pods", "fastgen", False),

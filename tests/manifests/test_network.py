@@ -10,10 +10,10 @@ from tests.manifests.render import OVERLAYS, Object, render
 
 LABELS = {name: pod["metadata"]["labels"] for name, pod in templates(job()).items()}  # as the launcher puts them
 TRAINER, RENDEZVOUS = End(LABELS["trainer"], "fastgen"), End(LABELS["rendezvous"], "fastgen")
+[POD] = [made["spec"]["template"] for made in render("base") if made["kind"] == "Deployment"]
+[PROCESS] = POD["spec"]["containers"]
 CONTROLLER = End(
-    {"app.kubernetes.io/name": "fastgen-k8s", "app.kubernetes.io/component": "controller"},
-    "fastgen",
-    ports={"metrics": 8080},
+    POD["metadata"]["labels"], "fastgen", ports={port["name"]: port["containerPort"] for port in PROCESS["ports"]}
 )
 DNS = End({"k8s-app": "kube-dns"}, "kube-system")
 STORE = End({"app.kubernetes.io/name": "seaweedfs"}, "fastgen")
@@ -35,6 +35,7 @@ NEEDED: Mapping[str, Flow] = {
     "trainer to DNS": (TRAINER, DNS, 53, "UDP"),
     "trainer to DNS, long answers": (TRAINER, DNS, 53, "TCP"),
     "controller to DNS": (CONTROLLER, DNS, 53, "UDP"),
+    "controller to DNS, long answers": (CONTROLLER, DNS, 53, "TCP"),
     "controller to API server": (CONTROLLER, API, 443, "TCP"),
     "controller to API server, by its own port": (CONTROLLER, PRIVATE, 6443, "TCP"),
 }
@@ -49,7 +50,10 @@ OUTSIDE: Mapping[str, Flow] = {
     "controller to store": (CONTROLLER, PUBLIC, 443, "TCP"),
 }
 METRICS: Mapping[str, Flow] = {"scraper to controller": (SCRAPER, CONTROLLER, 8080, "TCP")}
-IDENTITY: Mapping[str, Flow] = {"trainer to the identity agent": (TRAINER, POD_IDENTITY, 80, "TCP")}
+IDENTITY: Mapping[str, Flow] = {
+    "trainer to the identity agent": (TRAINER, POD_IDENTITY, 80, "TCP"),
+    "controller to the identity agent": (CONTROLLER, POD_IDENTITY, 80, "TCP"),
+}
 
 ALSO_NEEDED = {
     "overlays/kind": INSIDE,
@@ -63,6 +67,10 @@ REFUSED: Mapping[str, Flow] = {
     "trainer to a private address": (TRAINER, PRIVATE, 443, "TCP"),
     "trainer to the internet without TLS": (TRAINER, PUBLIC, 80, "TCP"),
     "trainer to controller": (TRAINER, CONTROLLER, 8080, "TCP"),
+    "controller to trainer": (CONTROLLER, TRAINER, 41234, "TCP"),
+    "controller to rendezvous": (CONTROLLER, RENDEZVOUS, 29400, "TCP"),
+    "controller to the node's credentials": (CONTROLLER, NODE, 80, "TCP"),
+    "controller to the internet without TLS": (CONTROLLER, PUBLIC, 80, "TCP"),
     "trainer to trainer's system ports": (TRAINER, TRAINER, 22, "TCP"),
     "trainer to trainer by UDP": (TRAINER, TRAINER, 41234, "UDP"),
     "rendezvous to trainer": (RENDEZVOUS, TRAINER, 41234, "TCP"),
@@ -73,6 +81,7 @@ REFUSED: Mapping[str, Flow] = {
     "another namespace to rendezvous": (STRANGER, RENDEZVOUS, 29400, "TCP"),
     "another namespace to store": (STRANGER, STORE, 8333, "TCP"),
     "another namespace to metrics": (STRANGER, CONTROLLER, 8080, "TCP"),
+    "scraper to trainer": (SCRAPER, TRAINER, 8080, "TCP"),
     "a pod without labels to store": (UNLABELLED, STORE, 8333, "TCP"),
     "a pod without labels to the internet": (UNLABELLED, PUBLIC, 443, "TCP"),
     "trainer to the store's other ports": (TRAINER, STORE, 9333, "TCP"),

@@ -8,14 +8,13 @@ from tests.manifests.render import OVERLAYS, Object, render
 
 PIPELINES, JOBSETS = "fastgen-k8s.github.io/distillationpipelines", "jobset.x-k8s.io/jobsets"
 CONTROLLER = {
-    PIPELINES: "get list watch",
+    PIPELINES: "get list watch delete",
     f"{PIPELINES}/status": "get patch",
     f"{PIPELINES}/finalizers": "update",
     JOBSETS: "get list watch create patch delete",
     "batch/jobs": "get list watch",
     "/pods": "get list watch",
-    "/pods/log": "get",
-    "/events": "get list watch create patch",
+    "/events": "get list create patch",
     "coordination.k8s.io/leases": "create",
     "coordination.k8s.io/leases fastgen-controller": "get update",
 }
@@ -77,7 +76,7 @@ def test_the_namespace_holds_its_pods_to_restricted_of_a_fixed_version(mode: str
     assert found == ("restricted", "v1.34")
 
 
-def test_pairs_preempt_nobody_and_go_first() -> None:
+def test_pairs_preempt_nobody_and_go_first_and_the_controller_last() -> None:
     classes = of_kind("PriorityClass")
-    values = [classes[f"fastgen-{name}"]["value"] for name in ("pairs", "training", "interactive")]
+    values = [classes[f"fastgen-{name}"]["value"] for name in ("pairs", "training", "interactive", "controller")]
     assert (values, classes["fastgen-pairs"]["preemptionPolicy"]) == (sorted(values), "Never")
