@@ -19,6 +19,9 @@ CLUSTER_WIDE = {
     "Namespace",
     "CustomResourceDefinition",
     "ClusterRole",
+    "ClusterRoleBinding",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
     "PriorityClass",
     "NodePool",
     "EC2NodeClass",
@@ -94,6 +97,13 @@ def test_whatever_has_a_namespace_is_in_ours(folder: str) -> None:
         if made["kind"] not in CLUSTER_WIDE and made["metadata"].get("namespace") != NAMESPACE
     }
     assert strays == {}
+
+
+@pytest.mark.parametrize("folder", ALL)
+def test_what_belongs_to_the_whole_cluster_names_no_namespace(folder: str) -> None:
+    """kustomize puts one into whatever kind it does not know."""
+    found = [said(made) for made in render(folder) if made["kind"] in CLUSTER_WIDE and "namespace" in made["metadata"]]
+    assert found == []
 
 
 @pytest.mark.parametrize("folder", ALL)

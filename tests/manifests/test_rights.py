@@ -4,9 +4,10 @@ from typing import Any, cast
 
 import pytest
 
-from tests.manifests.render import OVERLAYS, Object, render
+from tests.manifests.render import COMPONENTS, OVERLAYS, STANDALONE, Object, render
 
 PIPELINES, JOBSETS = "fastgen-k8s.github.io/distillationpipelines", "jobset.x-k8s.io/jobsets"
+VCJOBS, WORKLOADS = "batch.volcano.sh/jobs", "kueue.x-k8s.io/workloads"
 CONTROLLER = {
     PIPELINES: "get list watch delete",
     f"{PIPELINES}/status": "get patch",
@@ -18,6 +19,22 @@ CONTROLLER = {
     "coordination.k8s.io/leases": "create",
     "coordination.k8s.io/leases fastgen-controller": "get update",
 }
+WITH_KUEUE = {WORKLOADS: "get list watch"}
+WITH_VOLCANO = {VCJOBS: "get list watch create patch delete"}
+VIEWERS, EDITORS = (f"rbac.authorization.k8s.io/aggregate-to-{role}" for role in ("view", "edit"))
+PEOPLE: dict[tuple[str, str], dict[str, str]] = {
+    ("base", VIEWERS): {
+        PIPELINES: "get list watch",
+        f"{PIPELINES}/status": "get list watch",
+        JOBSETS: "get list watch",
+    },
+    ("base", EDITORS): {PIPELINES: "create update patch delete", JOBSETS: "create update patch delete"},
+    ("components/kueue", VIEWERS): {WORKLOADS: "get list watch", "kueue.x-k8s.io/localqueues": "get list watch"},
+    ("components/kueue", EDITORS): {WORKLOADS: "patch"},
+    ("components/volcano", VIEWERS): {VCJOBS: "get list watch"},
+    ("components/volcano", EDITORS): {VCJOBS: "create update patch delete", "bus.volcano.sh/commands": "create"},
+}
+EVERYWHERE = "components/all-namespaces"
 
 
 def rights(role: Object) -> dict[str, str]:
@@ -40,7 +57,38 @@ def test_the_controller_has_exactly_these_rights() -> None:
     assert rights(of_kind("Role")["fastgen-controller"]) == CONTROLLER
 
 
-@pytest.mark.parametrize("folder", OVERLAYS)
+@pytest.mark.parametrize(("name", "wanted"), [("kueue", WITH_KUEUE), ("volcano", WITH_VOLCANO)])
+def test_a_component_adds_what_it_needs_to_the_controllers_rights(name: str, wanted: dict[str, str]) -> None:
+    folder, role = f"components/{name}", f"fastgen-controller-{name}"
+    bound = of_kind("RoleBinding", folder)[role]
+    assert (rights(of_kind("Role", folder)[role]), bound["roleRef"]["name"]) == (wanted, role)
+
+
+def test_a_controller_of_all_namespaces_has_the_same_rights_there_but_for_the_lease() -> None:
+    leases = {right for right in CONTROLLER if "/leases" in right}
+    wanted = {right: verbs for right, verbs in CONTROLLER.items() if right not in leases}
+    role = of_kind("ClusterRole", EVERYWHERE)["fastgen-controller"]
+    assert rights(role) == wanted | WITH_KUEUE | WITH_VOLCANO
+    assert leases <= rights(of_kind("Role", EVERYWHERE)["fastgen-controller"]).keys()
+
+
+def test_a_controller_of_all_namespaces_is_told_so_and_nothing_else() -> None:
+    here, there = (
+        of_kind("Deployment", folder)["fastgen-controller"]["spec"]["template"]["spec"]["containers"][0]
+        for folder in ("base", EVERYWHERE)
+    )
+    assert there == here | {"args": [word for word in here["args"] if not word.startswith("--namespace=")]}
+
+
+@pytest.mark.parametrize(("folder", "label"), PEOPLE)
+def test_people_get_exactly_these_rights_with_view_and_edit(folder: str, label: str) -> None:
+    added = of_kind("ClusterRole", folder).keys() - (of_kind("ClusterRole").keys() if folder != "base" else set[str]())
+    roles = [of_kind("ClusterRole", folder)[name] for name in added]
+    found = [rights(role) for role in roles if role["metadata"]["labels"].get(label) == "true"]
+    assert found == [PEOPLE[folder, label]]
+
+
+@pytest.mark.parametrize("folder", [*STANDALONE, *COMPONENTS])
 def test_no_role_has_a_wildcard_or_reads_secrets(folder: str) -> None:
     granted = [
         right
@@ -51,14 +99,15 @@ def test_no_role_has_a_wildcard_or_reads_secrets(folder: str) -> None:
     assert [right for right in granted if "*" in "".join(right) or "/secrets" in right[0]] == []
 
 
-@pytest.mark.parametrize("folder", OVERLAYS)
+@pytest.mark.parametrize("folder", [*STANDALONE, *(one for one in COMPONENTS if one != EVERYWHERE)])
 def test_nobody_is_bound_beyond_the_namespace(folder: str) -> None:
     assert of_kind("ClusterRoleBinding", folder) == {}
 
 
-@pytest.mark.parametrize("folder", OVERLAYS)
+@pytest.mark.parametrize("folder", [*OVERLAYS, *COMPONENTS])
 def test_only_the_controller_is_bound(folder: str) -> None:
-    subjects: list[Any] = [who for bound in of_kind("RoleBinding", folder).values() for who in bound["subjects"]]
+    bound = [*of_kind("RoleBinding", folder).values(), *of_kind("ClusterRoleBinding", folder).values()]
+    subjects: list[Any] = [who for one in bound for who in one["subjects"]]
     assert {(who["kind"], who["name"], who["namespace"]) for who in subjects} == {
         ("ServiceAccount", "fastgen-controller", "fastgen")
     }
