@@ -1,0 +1,114 @@
+"""What admission refuses of a pipeline is what the launcher would refuse later, said earlier."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastgen_k8s.errors import Misdescribed
+from fastgen_k8s.launch.appdef import check_image
+from tests.manifests.admission import POLICIES, refusals
+from tests.manifests.render import MANIFESTS, Object, render
+
+PIPELINES = sorted((MANIFESTS / "pipelines").glob("*.yaml"))
+
+
+def pipeline(stage: dict[str, Any], **spec: Any) -> Object:
+    """A pipeline of one stage `kd`."""
+    stages = [{"name": "kd", "kind": "train", "experiment": "e", **stage}]
+    return {"spec": {"root": "s3://bucket/x", "stages": stages, **spec}}
+
+
+def said(made: Object, before: Object | None = None) -> list[str]:
+    return refusals("fastgen-pipelines", made, before)
+
+
+def refused_by_the_launcher(image: str) -> bool:
+    try:
+        check_image(image)
+    except Misdescribed:
+        return True
+    return False
+
+
+images = st.lists(st.sampled_from([*"ab:/@.-\n5", "latest", "@sha256:", "registry:5000/", ":1"]), max_size=8)
+
+
+@given(images.map("".join))
+def test_an_image_is_refused_where_the_launcher_would_refuse_it(image: str) -> None:
+    assert bool(said(pipeline({}, image=image))) == refused_by_the_launcher(image)
+
+
+@given(images.map("".join))
+def test_the_image_of_a_stage_is_judged_as_the_pipelines(image: str) -> None:
+    assert bool(said(pipeline({"image": image}))) == refused_by_the_launcher(image)
+
+
+TAG = "wanted a tag of its own (not latest) or a digest, found"
+PLACE = "wanted an earlier stage or a place that every pod reaches (s3://...), found"
+BROKEN: dict[str, tuple[Object, str]] = {
+    "an image that moves": (pipeline({}, image="trainer:latest"), f'image of the pipeline: {TAG} "trainer:latest"'),
+    "an image without a tag, of a registry with a port": (
+        pipeline({"image": "registry:5000/trainer"}),
+        f'image of stage kd: {TAG} "registry:5000/trainer"',
+    ),
+    "an input of somebody's disk": (
+        pipeline({"inputs": {"teacher": "/home/me/teacher"}}),
+        f'stage kd, input teacher: {PLACE} "/home/me/teacher"',
+    ),
+    "an input beside the file": (
+        pipeline({"inputs": {"pairs": "pairs.d"}}),
+        f'stage kd, input pairs: {PLACE} "pairs.d"',
+    ),
+    "an input of another store": (
+        pipeline({"inputs": {"teacher": "gs://bucket/teacher"}}),
+        f'stage kd, input teacher: {PLACE} "gs://bucket/teacher"',
+    ),
+}
+SOUND: dict[str, Object] = {
+    "nothing said": pipeline({}),
+    "no image of its own": pipeline({"image": None}),
+    "a digest": pipeline({}, image="registry:5000/trainer@sha256:0123"),
+    "a tag and a digest": pipeline({}, image="trainer:latest@sha256:0123"),
+    "inputs that every pod reaches": pipeline(
+        {"inputs": {"pairs": "s3://bucket/pairs", "teacher": "examples/teacher", "student": "file://examples/student"}}
+    ),
+}
+
+
+@pytest.mark.parametrize(("made", "message"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_rule_says_where_what_was_wanted_and_found(made: Object, message: str) -> None:
+    assert said(made) == [message]
+
+
+@pytest.mark.parametrize("made", SOUND.values(), ids=SOUND)
+def test_what_can_run_is_let_through(made: Object) -> None:
+    assert said(made) == []
+
+
+@pytest.mark.parametrize("made", [made for made, _ in BROKEN.values()], ids=BROKEN)
+def test_an_older_pipeline_that_breaks_a_rule_can_still_be_let_go(made: Object) -> None:
+    assert said({**made, "metadata": {"finalizers": []}}, made) == []
+
+
+@pytest.mark.parametrize("made", [made for made, _ in BROKEN.values()], ids=BROKEN)
+def test_a_change_that_breaks_a_rule_is_refused_as_a_new_one_is(made: Object) -> None:
+    assert said(made, pipeline({})) == said(made)
+
+
+@pytest.mark.parametrize("file", PIPELINES, ids=lambda file: file.stem)
+def test_our_own_pipelines_pass(file: Path) -> None:
+    assert said(yaml.safe_load(file.read_text())) == []
+
+
+def test_every_policy_is_in_force_and_holds_when_it_cannot_be_asked() -> None:
+    bound = {
+        made["spec"]["policyName"]: made["spec"]["validationActions"]
+        for made in render("base")
+        if made["kind"] == "ValidatingAdmissionPolicyBinding"
+    }
+    assert bound == {name: ["Deny"] for name in POLICIES}
+    assert {policy["failurePolicy"] for policy in POLICIES.values()} == {"Fail"}
