@@ -18,6 +18,7 @@ TEXT: Schema = {"type": "string"}
 NUMBER: Schema = {"type": "integer"}
 SWITCH: Schema = {"type": "boolean"}
 QUANTITY: Schema = {"anyOf": [TEXT, NUMBER]}
+DURATION: Schema = {"type": "string", "pattern": "^([0-9]+(ms|s|m|h|d|w|y))+$"}
 WORDS: Schema = {"type": "object", "additionalProperties": TEXT}
 
 
@@ -174,11 +175,25 @@ IAM_MEMBER = fields(
     role={"type": "string", "pattern": r"^roles/[\w.]+$"},
     resourceRef=fields("kind", "name", kind=TEXT, name=TEXT),
 ) | {"oneOf": [{"required": ["member"]}, {"required": ["memberFrom"]}]}
-POD_MONITOR = fields(
+SERVICE_MONITOR = fields(
     "selector",
-    "podMetricsEndpoints",
+    "endpoints",
     selector=SELECTOR,
-    podMetricsEndpoints=many(fields("port", port=TEXT, interval=TEXT)),
+    endpoints=many(fields("port", port=TEXT, interval=DURATION)),
+)
+PROMETHEUS_RULE = fields(
+    "groups",
+    groups=many(
+        fields(
+            "name",
+            "rules",
+            name=TEXT,
+            rules=many(
+                fields("alert", "expr", alert=TEXT, expr=TEXT, labels=WORDS, annotations=WORDS)
+                | {"patternProperties": {"^for$": DURATION}}
+            ),
+        )
+    ),
 )
 CLUSTER_QUEUE = fields(
     "resourceGroups",
@@ -211,7 +226,8 @@ SPECS: dict[tuple[str, str], Schema] = {
     ("storage.cnrm.cloud.google.com/v1beta1", "StorageBucket"): STORAGE_BUCKET,
     ("iam.cnrm.cloud.google.com/v1beta1", "IAMPolicyMember"): IAM_MEMBER,
     ("iam.cnrm.cloud.google.com/v1beta1", "IAMServiceAccount"): fields(displayName=TEXT),
-    ("monitoring.coreos.com/v1", "PodMonitor"): POD_MONITOR,
+    ("monitoring.coreos.com/v1", "ServiceMonitor"): SERVICE_MONITOR,
+    ("monitoring.coreos.com/v1", "PrometheusRule"): PROMETHEUS_RULE,
     ("kueue.x-k8s.io/v1beta2", "ResourceFlavor"): fields(nodeLabels=WORDS, tolerations=many(TOLERATION)),
     ("kueue.x-k8s.io/v1beta2", "ClusterQueue"): CLUSTER_QUEUE,
     ("kueue.x-k8s.io/v1beta2", "LocalQueue"): fields("clusterQueue", clusterQueue=TEXT),
