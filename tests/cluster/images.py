@@ -13,7 +13,7 @@ from tests.cluster.node_files import PAUSE_IMAGE
 from tests.cluster.programs import cache
 
 BASE_IMAGE = "localhost/base:1"
-TRAINER_IMAGE = "fastgen-k8s/trainer:test"
+TRAINER_IMAGE, CONTROLLER_IMAGE = "fastgen-k8s/trainer:test", "fastgen-k8s/controller:test"
 _SUITE, _PACKAGES = "bookworm", ("python3", "libstdc++6")
 _PAUSE_SOURCE = Path(__file__).with_name("pause.c")
 _ROOT = Path(__file__).parents[2]
@@ -34,9 +34,19 @@ def trainer() -> Path:
     return Path(os.environ.get("FASTGEN_TRAINER_ARCHIVE") or _ROOT / "images" / "build" / "trainer.tar")
 
 
+def controller() -> Path:
+    """The controller's image as `make images` leaves it, or wherever FASTGEN_CONTROLLER_ARCHIVE says."""
+    return Path(os.environ.get("FASTGEN_CONTROLLER_ARCHIVE") or _ROOT / "images" / "build" / "controller.tar")
+
+
+def ours() -> tuple[Path, Path]:
+    """Both images that this project makes."""
+    return trainer(), controller()
+
+
 def there() -> list[Path]:
-    """What a node is given: the images of small tests, and the trainer's where it has been built."""
-    return [path for path in (pause(), base(), trainer()) if path.exists()]
+    """What a node is given: the images of small tests, and ours where they have been built."""
+    return [path for path in (pause(), base(), *ours()) if path.exists()]
 
 
 def make_base(target: Path, work: Path) -> None:

@@ -66,8 +66,8 @@ def _reasons(level: Level) -> Iterator[str]:
         yield f"{_names(absent)} not installed: run .ci/cluster-packages"
     if level is Level.NODE:
         yield from _of_a_node()
-    if level is Level.TRAINING and not images.trainer().exists():
-        yield f"no trainer image at {images.trainer()}: run make images"
+    if level is Level.TRAINING:
+        yield from (f"no image at {path}: run make images" for path in images.ours() if not path.exists())
 
 
 def _of_a_node() -> Iterator[str]:

@@ -1,6 +1,7 @@
 """What is decided about a pipeline from the status of its stages."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -160,7 +161,7 @@ def test_a_job_is_removed_when_the_stored_status_has_done_with_it(
     state: str, attempt: int, ended: bool, policy: str, goes: bool
 ) -> None:
     stage = StageStatus.parse({"name": "kd", "state": state, "attempt": attempt}, "test")
-    job = WORKS if not ended else JOB.__class__(**{**vars(JOB), "state": JOB.backend.state(ENDED)})
+    job = replace(JOB, state=JOB.backend.state(ENDED)) if ended else WORKS
     assert (removals(Status(stages=(stage,)), [job], frozenset({"kd"}), policy) == [job]) == goes
 
 

@@ -1,0 +1,97 @@
+# pyright: basic
+"""The base of the manifests on a cluster with kubelets, its controller running there as a Deployment."""
+
+import copy
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tests.cluster.api import Object
+from tests.cluster.cluster import Cluster
+from tests.cluster.conditions import holds
+from tests.cluster.custom import establish
+from tests.cluster.images import CONTROLLER_IMAGE, TRAINER_IMAGE
+from tests.cluster.storage import Storage
+from tests.manifests.render import render
+
+NAMESPACE = "fastgen"
+PIPELINES = "distillationpipelines.v1alpha1.fastgen-k8s.github.io"
+_DEPLOYMENTS = "deployments.v1.apps"
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A cluster with our controller in it, and a bucket's prefix for the pipelines of a test."""
+
+    cluster: Cluster
+    root: str
+
+    def apply(self, described: Object, name: str, change: Callable[[Object], None] = lambda spec: None) -> Object:
+        """A pipeline file as a person applies it, with this bucket, the tests' image and small pods."""
+        made = copy.deepcopy(described)
+        made["metadata"] = {"name": name, "namespace": NAMESPACE}
+        made["spec"] |= {"root": f"{self.root}/{name}", "image": TRAINER_IMAGE}
+        for stage in made["spec"]["stages"]:
+            stage["placement"] = {"resource": "cpu_tiny"} | stage.get("placement", {})
+        change(made["spec"])
+        return self.cluster.api.apply(made)
+
+    def get(self, name: str) -> Object:
+        return self.cluster.api.get(PIPELINES, name, NAMESPACE)
+
+    def wait(self, name: str, done: Callable[[Object], bool], timeout: float = 180) -> Object:
+        """Wait until a pipeline's status is as wanted."""
+        return self.cluster.wait_for(
+            PIPELINES, name, lambda found: bool(found.get("status")) and done(found["status"]), NAMESPACE, timeout
+        )["status"]
+
+    def finished(self, name: str, timeout: float = 300) -> Object:
+        """Wait for the end of a pipeline's present generation."""
+        generation = self.get(name)["metadata"]["generation"]
+
+        def ended(status: Object) -> bool:
+            said = succeeded(status)
+            return said["status"] != "Unknown" and said["observedGeneration"] == generation
+
+        return self.wait(name, ended, timeout)
+
+    def pods(self, name: str) -> dict[str, Object]:
+        """The pods that a pipeline has now."""
+        return self.cluster.api.list("pods", NAMESPACE, f"fastgen-k8s.github.io/pipeline={name}")
+
+
+def succeeded(status: Object) -> Object:
+    """The condition that says how a pipeline stands."""
+    unknown = {"status": "Unknown", "reason": "", "message": "", "observedGeneration": 0}
+    return next((one for one in status.get("conditions", ()) if one["type"] == "Succeeded"), unknown)
+
+
+def stage(status: Object, name: str) -> Object:
+    """A stage's status."""
+    return next((one for one in status.get("stages", ()) if one["name"] == name), {"state": ""})
+
+
+@contextmanager
+def installed(cluster: Cluster, storage: Storage, root: str) -> Generator[Installed]:
+    """Until the block ends; pipelines go first, so that their jobs go with them."""
+    made = render("base")
+    establish(cluster.api, [one for one in made if one["kind"] == "CustomResourceDefinition"])
+    for one in sorted(made, key=lambda one: one["kind"] != "Namespace"):
+        if one["kind"] == "Deployment":
+            one = copy.deepcopy(one)
+            for container in one["spec"]["template"]["spec"]["containers"]:
+                container["image"] = CONTROLLER_IMAGE
+        if one["kind"] != "CustomResourceDefinition":
+            cluster.api.apply(one)
+    storage.offer(cluster.api, NAMESPACE)
+    place = {"name": "fastgen-s3", "namespace": NAMESPACE}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": place}
+    cluster.api.apply(secret | {"stringData": storage.environment(in_pods=True)})
+    cluster.wait_for(_DEPLOYMENTS, "fastgen-controller", lambda one: holds(one, "Available"), NAMESPACE, timeout=120)
+    try:
+        yield Installed(cluster, root)
+    finally:
+        for name in cluster.api.list(PIPELINES, NAMESPACE):
+            cluster.api.delete(PIPELINES, name, NAMESPACE, propagationPolicy="Foreground")
+            cluster.wait_gone(PIPELINES, name, NAMESPACE)
+        cluster.api.delete(_DEPLOYMENTS, "fastgen-controller", NAMESPACE)
