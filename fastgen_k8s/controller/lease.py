@@ -46,7 +46,7 @@ class Seen(NamedTuple):
 
 def seen(before: Seen | None, lease: Found, now: float, lasts: float) -> Seen:
     """What a reading at a time tells; a lease that does not say how long it lasts lasts as long as ours."""
-    version, spec = str(lease["metadata"]["resourceVersion"]), lease.get("spec", {})
+    version, spec = str(lease["metadata"]["resourceVersion"]), _spec(lease)
     since = before.since if before is not None and before.version == version else now
     return Seen(spec.get("holderIdentity") or "", version, float(spec.get("leaseDurationSeconds") or lasts), since)
 
@@ -82,6 +82,11 @@ def call_timeout(durations: Durations, left: float) -> float:
 def micro_time(seconds: float) -> str:
     """A time as Kubernetes writes it in a Lease."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _spec(lease: Found | None) -> Found:
+    """What a lease says, which may be nothing."""
+    return (lease or {}).get("spec") or {}
 
 
 class Elector(threading.Thread):
@@ -156,7 +161,7 @@ class Elector(threading.Thread):
     def _write(self, lease: Found | None) -> None:
         """Hold the lease from the moment before it is written, which is the earliest from which others count."""
         asked = self._monotonic()
-        spec = held({} if lease is None else lease.get("spec", {}), self.identity, self._durations.lease, self._time())
+        spec = held(_spec(lease), self.identity, self._durations.lease, self._time())
         if lease is None:
             made = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": self._lease_name}}
             self._connection.post(self._collection, {**made, "spec": spec}, timeout=self._timeout())
@@ -166,8 +171,9 @@ class Elector(threading.Thread):
 
     def _give_up(self) -> None:
         lease = self._read()
-        if lease is not None and lease["spec"].get("holderIdentity") == self.identity:
-            spec = released(lease["spec"], self._time())
+        spec = _spec(lease)
+        if lease is not None and spec.get("holderIdentity") == self.identity:
+            spec = released(spec, self._time())
             self._connection.put(self._path, {**lease, "spec": spec}, timeout=self._timeout())
 
     def _time(self) -> str:

@@ -40,7 +40,7 @@ def pause(status: int | None, failures: int, *, expired_before: bool) -> Pause:
     """What to do after a refusal (None: no answer), which makes so many failures in a row."""
     doubled = min(_LONGEST, _SHORTEST * 2 ** min(failures - 1, 10))
     match status:
-        case None | 429 | 502 | 503 | 504:  # nobody there yet
+        case None | 429 | 502 | 503:  # nobody there yet
             return Pause(doubled, relist=False)
         case 403:
             return Pause(_FORBIDDEN, relist=True)
@@ -81,6 +81,7 @@ class Reflector(threading.Thread):
         self._connection, self._path, self._query = connection, path, query
         self._on_change, self._keep, self._optional = on_change, keep, optional
         self._version: str | None = None  # None: list before the next watch
+        self._watches = False
         self._stream: urllib3.BaseHTTPResponse | None = None
         self._stopped = threading.Event()
 
@@ -92,12 +93,13 @@ class Reflector(threading.Thread):
 
     def run(self) -> None:
         """List and watch until stopped."""
-        failures, last = 0, None
+        failures: int = 0
+        last: int | None = 0  # status of the failure before; 0: there was none
         while not self._stopped.is_set():
             begun = time.monotonic()
             failure = self._turn()
             if time.monotonic() - begun > _STEADY:
-                failures, last = 0, None
+                failures = last = 0
                 if failure is None:  # the server's own time-out
                     continue
             failures += 1
@@ -108,9 +110,9 @@ class Reflector(threading.Thread):
             if status == 404 or (status == 403 and self._optional):
                 self.absent = True
                 self._replace({})
-            if not self._stopped.is_set() and (failures == 1 or status != last):
-                log.warning("no watch", path=self._path, problem=str(failure or "it ended soon"))
-            last = status
+            if not self._stopped.is_set() and (self._watches or status != last):
+                log.warning("does not watch", path=self._path, problem=str(failure or "it ended soon"))
+            self._watches, last = False, status
             self.beat = time.monotonic()
             self._stopped.wait(wait * random.uniform(0.5, 1))
 
@@ -152,6 +154,9 @@ class Reflector(threading.Thread):
         asked = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version, "timeoutSeconds": seconds}
         stream = self._connection.request("GET", self._path, timeout=_WATCH, stream=True, **asked, **self._query)
         self._stream = stream
+        if not self._watches:
+            log.info("watches", path=self._path, objects=len(self.items))
+            self._watches = True
         if self._stopped.is_set():  # before it was there to be cut
             cut(stream)
         try:

@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.cluster.failures import ClusterFailed
 
@@ -60,16 +61,12 @@ def start(
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{name}.log"
     entered = ["nsenter", f"--net=/run/netns/{namespace}"] if namespace else []
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", *entered, *command],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env=environment,
-            start_new_session=True,
-        )
-    return Daemon(name, process, log)
+    return _started(name, ["setpriv", "--pdeathsig", "KILL", *entered, *command], log, environment)
+
+
+def again(daemon: Daemon) -> Daemon:
+    """Start a program that was stopped once more, in this process's environment."""
+    return _started(daemon.name, daemon.process.args, daemon.log, None)
 
 
 def run(*command: str | Path, stdin: str | None = None) -> str:
@@ -79,6 +76,19 @@ def run(*command: str | Path, stdin: str | None = None) -> str:
         said = " ".join((done.stderr or done.stdout).split())
         raise ClusterFailed(f"{' '.join(map(str, command))}: wanted exit 0, found {done.returncode} ({said})")
     return done.stdout
+
+
+def _started(name: str, arguments: Any, log: Path, environment: Mapping[str, str] | None) -> Daemon:
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=environment,
+            start_new_session=True,
+        )
+    return Daemon(name, process, log)
 
 
 def answers(url: str, context: ssl.SSLContext | None = None) -> Callable[[], bool]:

@@ -49,6 +49,7 @@ def refused(status: int) -> Answer:
         (429, 2, False, Pause(0.2, relist=False)),
         (503, 1, False, Pause(0.1, relist=False)),
         (500, 1, False, Pause(0.1, relist=True)),
+        (504, 1, False, Pause(0.1, relist=True)),  # a version from the future: the server's store was set back
         (400, 6, False, Pause(2.0, relist=True)),
         (410, 1, False, Pause(0.0, relist=True)),
         (410, 7, False, Pause(0.0, relist=True)),
