@@ -34,8 +34,10 @@ from fastgen_k8s.runner.jobs import SCHEDULER, Ended, Job, Jobs, path_of_this_py
 from fastgen_k8s.runner.lock import only_runner
 from fastgen_k8s.runner.pages import pages, publish
 from fastgen_k8s.runner.prepare import Run
-from fastgen_k8s.runner.show import Row, Show, progress
 from fastgen_k8s.runner.words import last_words
+from fastgen_k8s.view.progress import progress
+from fastgen_k8s.view.rows import Row, View
+from fastgen_k8s.view.show import Show
 
 _POLL, _POLL_REMOTE = 0.2, 1.0  # seconds between two looks, of which each asks the store for every stage
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
@@ -100,7 +102,7 @@ class _Local:
                     self._take(ended)
                 for action in plan(self._run.pipeline, self._observe()):
                     self._act(action)
-                self._show.look([self._row(name) for name in self._run.stages if name in self._run.chosen])
+                self._show.look(View(tuple(self._row(name) for name in self._run.stages if name in self._run.chosen)))
                 if not self._jobs.alive and self._over():
                     break
                 time.sleep(_POLL_REMOTE if self._run.root.remote else _POLL)
@@ -137,7 +139,7 @@ class _Local:
         """When a job made its last step, where somebody waits for it."""
         if job.stage not in self._run.stages or self._run.stages[job.stage].stage.progressDeadlineSeconds is None:
             return None
-        said = progress(job.output)
+        said = str(progress(job.output))
         if self._steps.get(job.output, ("", 0.0))[0] != said:
             self._steps[job.output] = said, time.monotonic()
         return max(job.since, self._steps.get(job.output, ("", job.since))[1])
@@ -222,7 +224,9 @@ class _Local:
         jobs = self._jobs_of(name, seen.digest[:16])
         if jobs:
             state = "running" if jobs[0].stopping is None else "stopping"
-            return Row(name, stage.work.kind, state, time.monotonic() - jobs[0].since, progress(stage.output))
+            so_far = progress(stage.output)
+            took = time.monotonic() - jobs[0].since
+            return Row(name, stage.work.kind, state, took, str(so_far), share=so_far.share)
         if seen.outcome is None:
             return Row(name, stage.work.kind, "waiting")
         if seen.outcome != DONE:

@@ -1,11 +1,10 @@
-"""The runner's small parts: what it finds, remembers, reads and shows."""
+"""The runner's small parts: what it finds, remembers and reads."""
 
 import json
 import os
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from fastgen_k8s.errors import BadInput, Stopped
 from fastgen_k8s.pipeline.resolve import Resolved
@@ -14,7 +13,6 @@ from fastgen_k8s.pipeline.work import Work
 from fastgen_k8s.runner.history import History
 from fastgen_k8s.runner.lock import only_runner
 from fastgen_k8s.runner.processes import Agent, agent_of
-from fastgen_k8s.runner.show import Row, progress, table
 from fastgen_k8s.runner.words import last_words
 
 STAGE = Stage(name="kd", kind="train", experiment="closed_form/gaussian_kd")
@@ -113,27 +111,3 @@ def test_a_history_that_is_no_history_is_refused(tmp_path: Path) -> None:
 def test_the_last_words_are_the_error_or_the_end_of_the_log(log: str, said: list[str], tmp_path: Path) -> None:
     (tmp_path / "log").write_text(log)
     assert last_words(tmp_path / "log") == said
-
-
-@pytest.mark.parametrize(
-    ("content", "shown"),
-    [
-        ('{"step": 3, "steps": 9, "eta_seconds": 4.4, "losses": {"total": 0.12345}}', "3/9, 4 s left, loss 0.1235"),
-        ('{"step": 3, "steps": 9}', "3/9"),
-        ('{"step": 3, "steps": 9, "losses": {"total": null}}', "3/9"),
-        ("{}", ""),
-        ("{", ""),
-        (None, ""),
-    ],
-)
-def test_progress_is_what_the_stage_wrote_last(content: str | None, shown: str, tmp_path: Path) -> None:
-    if content is not None:
-        (tmp_path / "progress.json").write_text(content)
-    assert progress(str(tmp_path)) == shown
-
-
-def test_a_table_shows_every_stage(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [Row("conditions", "encode", "up to date", 1.0), Row("kd", "train", "running", 12.34, "3/9, 4 s left")]
-    Console(width=100).print(table(rows))
-    shown = capsys.readouterr().out
-    assert all(word in shown for word in ("conditions", "up to date", "running", "12.3 s", "3/9, 4 s left"))

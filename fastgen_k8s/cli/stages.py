@@ -1,79 +1,17 @@
-"""`fastgen-k8s`: run pipelines and single stages, list experiments, add models, look into artifacts."""
+"""`fastgen-k8s encode`, `pairs`, `train`, `bridge`, `sample`, `report`: one stage, whose agent this process becomes."""
 
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
-from typer.exceptions import TyperException
 
-from fastgen_k8s.errors import FastgenError, Misdescribed, failed_io, refuse
-from fastgen_k8s.experiments import EXPERIMENTS, get_experiment
+from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.launch.command import AGENT, argv, environment
 from fastgen_k8s.pipeline.work import Execution, Kind, Placement, Work, check_read, check_world, parse_inputs
 
-cli = typer.Typer(
-    help="Distil diffusion models into few-step, causal students.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-models = typer.Typer(help="Teachers as artifacts.", rich_markup_mode=None)
-cli.add_typer(models, name="models")
-
-
-def main() -> None:
-    """The entry point: what can go wrong is one line on stderr and an exit code."""
-    try:
-        code: object = cli(standalone_mode=False)
-    except FastgenError as error:
-        sys.exit(refuse(error))
-    except TyperException as error:
-        sys.exit(refuse(Misdescribed(f"{error.format_message()} (--help says what there is)")))
-    except OSError as error:
-        sys.exit(refuse(failed_io(error)))
-    except typer.Abort:
-        sys.exit(130)
-    sys.exit(code if isinstance(code, int) else 0)
-
-
-# --- pipelines --------------------------------------------------------------------------------------------------------
-
-
-@cli.command()
-def run(
-    file: Annotated[Path, typer.Argument(help="A pipeline: manifests/pipelines/*.yaml.")],
-    changes: Annotated[list[str] | None, typer.Argument(metavar="[STAGE.KEY=VALUE | KEY=VALUE]...")] = None,
-    root: Annotated[
-        str | None,
-        typer.Option(metavar="DIR", help="A folder or s3://BUCKET/PREFIX; replaces the file's own root."),
-    ] = None,
-    first: Annotated[str | None, typer.Option("--from", metavar="STAGE", help="This stage and what follows.")] = None,
-    only: Annotated[str | None, typer.Option(metavar="STAGE", help="This stage alone.")] = None,
-    parallel: Annotated[int, typer.Option(min=1, help="Stages at once.")] = 1,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
-) -> int:
-    """Run a pipeline on this machine; what is there already is not done again.
-
-    KEY=VALUE without a stage changes every stage whose kind reads that key.
-    """
-    try:
-        from fastgen_k8s import runner  # here, because TorchX takes its time and --help does not need it
-    except ModuleNotFoundError as error:
-        raise Misdescribed(f"a run wants the extra `cluster` of fastgen-k8s, found no {error.name}") from error
-
-    asked = runner.prepare(file, root, changes or [], first, only, parallel)
-    if dry_run:
-        for name, state, output in runner.describe(asked):
-            print(f"{name:20} {state:12} {output}")
-        return 0
-    return runner.carry_out(asked, runner.screen())
-
-
-# --- single stages ----------------------------------------------------------------------------------------------------
+commands = typer.Typer(rich_markup_mode=None)
 
 _Experiment = Annotated[str, typer.Option(help="A name from `fastgen-k8s experiments`.")]
 _Output = Annotated[str, typer.Option(help="Where the artifact goes.")]
@@ -89,7 +27,7 @@ _Keep = Annotated[int | None, typer.Option(min=1, help="Checkpoints that are kep
 _Tracker = Annotated[list[str] | None, typer.Option(help="tensorboard or wandb; may be repeated.")]
 
 
-@cli.command()
+@commands.command()
 def encode(
     experiment: _Experiment,
     output: _Output,
@@ -102,7 +40,7 @@ def encode(
     _become_agent(Work.parse(_work("encode", experiment, output, settings, given), "command line"))
 
 
-@cli.command()
+@commands.command()
 def pairs(
     experiment: _Experiment,
     output: _Output,
@@ -117,7 +55,7 @@ def pairs(
     _become_agent(work, Placement(processes=processes), encoded=prompts is not None)
 
 
-@cli.command()
+@commands.command()
 def train(
     experiment: _Experiment,
     output: _Output,
@@ -141,14 +79,14 @@ def train(
     _become_agent(work, Placement.parse(where, "command line"), execution, encoded=prompts is not None)
 
 
-@cli.command()
+@commands.command()
 def bridge(experiment: _Experiment, output: _Output, settings: _Set = None, inputs: _Input = None) -> None:
     """From a training checkpoint to the weights that the next stage starts from."""
     given = parse_inputs(inputs or [])
     _become_agent(Work.parse(_work("bridge", experiment, output, settings, given), "command line"))
 
 
-@cli.command()
+@commands.command()
 def sample(
     experiment: _Experiment,
     output: _Output,
@@ -163,7 +101,7 @@ def sample(
     _become_agent(work, Placement(processes=processes), encoded=prompts is not None)
 
 
-@cli.command()
+@commands.command()
 def report(experiment: _Experiment, output: _Output, settings: _Set = None, inputs: _Input = None) -> None:
     """A page that shows and measures what the inputs hold."""
     given = parse_inputs(inputs or [])
@@ -216,49 +154,3 @@ def _words(work: Work, placement: Placement | None = None, execution: Execution 
 
 def _environment(work: Work, placement: Placement) -> dict[str, str]:
     return environment(work, placement) | dict(os.environ)  # what the person set already counts
-
-
-# --- looking ----------------------------------------------------------------------------------------------------------
-
-
-@cli.command()
-def experiments(name: Annotated[str | None, typer.Argument(help="Print this one as YAML.")] = None) -> None:
-    """List the experiments, or print one with all of its settings."""
-    if name is not None:
-        data = get_experiment(name).model_dump(mode="json")
-        print(yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=110), end="")
-        return
-    for experiment in EXPERIMENTS.values():
-        latent = " x ".join(str(size) for size in experiment.model.latent)
-        print(f"{experiment.name:36} {experiment.method.kind:22} {experiment.train.steps:6} steps   latent {latent}")
-
-
-@models.command("add")
-def add(
-    folder: Annotated[Path, typer.Argument(help="A diffusers folder.")],
-    to: Annotated[str, typer.Option(metavar="URI", help="Where the artifact goes.")],
-) -> None:
-    """Make a `model` artifact of a teacher's folder: every file with its sha256."""
-    from fastgen_k8s.artifacts.models import add_model
-
-    manifest = add_model(folder, to)
-    print(f"{to}: model {manifest.digest[:16]}, {len(manifest.files)} files")
-
-
-@models.command("pull")
-def pull(
-    name: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="A repository of the Hugging Face hub.")],
-    to: Annotated[str, typer.Option(metavar="URI", help="Where the artifact goes.")],
-    revision: Annotated[str | None, typer.Option(help="A branch, tag or commit; the newest without it.")] = None,
-) -> None:
-    """Make a `model` artifact of a diffusers repository, so that jobs need no hub."""
-    from fastgen_k8s.artifacts.hub import pull_model
-
-    manifest = pull_model(name, to, revision)
-    print(f"{to}: model {manifest.digest[:16]}, {len(manifest.files)} files of {manifest.facts['revision']}")
-
-
-@cli.command()
-def inspect(uri: Annotated[str, typer.Argument(help="A file or an artifact.")]) -> int:
-    """Say what a file or an artifact is: kind, step, roles, parameters, dtype, whole or torn."""
-    return subprocess.run([sys.executable, "-m", "fastgen_k8s.stages.inspection", uri], check=False).returncode

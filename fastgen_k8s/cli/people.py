@@ -1,0 +1,5 @@
+"""x"""
+
+import typer
+
+commands = typer.Typer(rich_markup_mode=None)
