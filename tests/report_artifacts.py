@@ -11,13 +11,13 @@ from examples.moving_shapes.metric import TEACHER
 from examples.moving_shapes.shapes import PROMPTS, draw, kinds
 from fastgen_k8s.artifacts import begin
 from fastgen_k8s.artifacts.manifest import to_json
+from fastgen_k8s.artifacts.metrics import merged_file, to_lines
 from fastgen_k8s.data.pairs import INDEX, PairIndex
 from fastgen_k8s.diffusion.draws import generator
 from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.networks.vae import Codec, load_codec
 from fastgen_k8s.stages.clips import clip_files
 from fastgen_k8s.stages.stage import Job, resolve
-from fastgen_k8s.training.metrics import merged_file, to_lines
 
 MODEL = get_experiment("moving_shapes/sf").model
 SHOWN = (PROMPTS[0], PROMPTS[17], PROMPTS[46])

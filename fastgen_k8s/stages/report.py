@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from fastgen_k8s.artifacts import Artifact, FileEntry, Manifest, open_artifact
+from fastgen_k8s.artifacts.metrics import read_metrics
 from fastgen_k8s.data.conditions import Conditions
 from fastgen_k8s.data.pairs import PairSet
 from fastgen_k8s.errors import BadInput
@@ -17,7 +18,6 @@ from fastgen_k8s.report.metric import Row, load_metric, measured
 from fastgen_k8s.report.page import Column, Curve, Page, Source, render, summary_in
 from fastgen_k8s.report.speed import BATCHES, Speed, speeds
 from fastgen_k8s.stages.stage import Job
-from fastgen_k8s.training.metrics import read_metrics
 
 CLIPS = ("pairs", "samples")
 KINDS = (*CLIPS, "training", "conditions", "model", "weights")

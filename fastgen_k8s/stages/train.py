@@ -6,6 +6,7 @@ import structlog
 from pydantic import JsonValue
 
 from fastgen_k8s.artifacts import Manifest, Writer, open_artifact
+from fastgen_k8s.artifacts.metrics import merged_file, read_metrics, to_lines
 from fastgen_k8s.config import digest
 from fastgen_k8s.data.ahead import Ahead, Turn
 from fastgen_k8s.methods.method import Method
@@ -19,7 +20,7 @@ from fastgen_k8s.stages.student import rollout_facts
 from fastgen_k8s.training.checkpoint import Checkpoints, committed, group_prefix, resume
 from fastgen_k8s.training.habits import Habits, Logbook
 from fastgen_k8s.training.loop import shares, train
-from fastgen_k8s.training.metrics import check_trackers, merged_file, read_metrics, to_lines
+from fastgen_k8s.training.metrics import check_trackers
 from fastgen_k8s.training.parallel import World, first, join, shard
 from fastgen_k8s.training.progress import Reporter
 from fastgen_k8s.training.state import State, start

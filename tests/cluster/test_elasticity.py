@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from fastgen_k8s.artifacts import store_at
-from fastgen_k8s.training.metrics import read_metrics
+from fastgen_k8s.artifacts.metrics import read_metrics
 from tests.cluster import pods
 from tests.cluster.cluster import Cluster
 from tests.cluster.conditions import holds

@@ -8,8 +8,8 @@ import torch
 import torch.utils.checkpoint
 
 from fastgen_k8s.artifacts import store_at
+from fastgen_k8s.artifacts.metrics import read_metrics
 from fastgen_k8s.training.checkpoint import load_role
-from fastgen_k8s.training.metrics import read_metrics
 from tests.conftest import run_stage
 
 KD = "closed_form/gaussian_kd"

@@ -8,11 +8,11 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from fastgen_k8s.artifacts import Artifact, begin, store_at
+from fastgen_k8s.artifacts.metrics import read_metrics
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.networks.pth import to_pth
 from fastgen_k8s.stages.assembly import check_inputs
 from fastgen_k8s.training.checkpoint import load_role
-from fastgen_k8s.training.metrics import read_metrics
 from tests.conftest import job_of, run_stage
 
 KD = "closed_form/gaussian_kd"

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from fastgen_k8s.artifacts import store_at
+from fastgen_k8s.artifacts.metrics import read_metrics
 from fastgen_k8s.pipeline.work import Execution
 from fastgen_k8s.training.habits import Logbook
 from fastgen_k8s.training.loop import Report
-from fastgen_k8s.training.metrics import read_metrics
 from fastgen_k8s.training.progress import Reporter
 
 

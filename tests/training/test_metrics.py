@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from fastgen_k8s.artifacts import store_at
+from fastgen_k8s.artifacts.metrics import merge, merged_file, read_metrics, to_lines
 from fastgen_k8s.errors import BadInput, Misdescribed
-from fastgen_k8s.training.metrics import Log, merge, merged_file, open_trackers, read_metrics, to_lines
+from fastgen_k8s.training.metrics import Log, open_trackers
 
 
 def series(first: int, last: int, total: float) -> list[dict[str, Any]]:
