@@ -3,7 +3,7 @@
 import json
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import metadata
 
 from fastgen_k8s.artifacts import store_at
@@ -48,10 +48,17 @@ class History:
 
     def __init__(self, root: str, pipeline: str) -> None:
         self._store = store_at(root)
-        data = self._store.find(NAME)
         new = RunHistory(pipeline=pipeline, versions=_versions(), machine=_machine())
-        earlier = from_json(RunHistory, data, f"{root}/{NAME}") if data else new
+        earlier = read_history(root) or new
         self._run = new.model_copy(update={"stages": earlier.stages})
+
+    def planned(self, stages: Mapping[str, Resolved], chosen: Collection[str]) -> None:
+        """The stages that are to be run take their places in the pipeline's order; what else was run here stays."""
+        before = dict(self._run.stages)
+        now = before | {name: self._of(stage) for name, stage in stages.items() if name in chosen}
+        ours = {name: now[name] for name in stages if name in now}
+        if list(before.items())[: len(ours)] != list(ours.items()):
+            self._write(ours | {name: was for name, was in before.items() if name not in ours})
 
     def started(self, stage: Resolved) -> None:
         """A job begins."""
@@ -79,9 +86,18 @@ class History:
     def _put(self, stage: Resolved, attempts: tuple[Attempt, ...]) -> None:
         seconds = round(sum(attempt.ended - attempt.started for attempt in attempts if attempt.ended is not None), 3)
         new = self._of(stage).model_copy(update={"attempts": attempts, "seconds": seconds})
-        self._run = self._run.model_copy(update={"stages": dict(self._run.stages) | {stage.stage.name: new}})
+        self._write(dict(self._run.stages) | {stage.stage.name: new})
+
+    def _write(self, stages: Mapping[str, StageHistory]) -> None:
+        self._run = self._run.model_copy(update={"stages": stages})
         text = json.dumps(self._run.model_dump(mode="json"), indent=1) + "\n"
         self._store.put(NAME, text.encode())
+
+
+def read_history(root: str) -> RunHistory | None:
+    """The history of a root; None where nothing was run."""
+    data = store_at(root).find(NAME)
+    return from_json(RunHistory, data, f"{root}/{NAME}") if data else None
 
 
 def _versions() -> dict[str, str]:

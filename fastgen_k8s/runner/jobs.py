@@ -17,7 +17,6 @@ from fastgen_k8s.runner import processes
 from fastgen_k8s.runner.root import Root
 
 SCHEDULER = "local_cwd"
-LOGS = "run.logs"  # a stage's name has no dot, so no stage is called so
 _GRACE_ON_TOP = 10  # seconds that an agent needs besides its workers' grace
 
 
@@ -53,7 +52,7 @@ class Jobs:
     def start(self, stage: Resolved) -> None:
         """Begin a job of a stage."""
         application = app(stage.work, stage.stage.placement, stage.stage.execution)
-        logs = str(self._root.here / LOGS / stage.stage.name)
+        logs = str(self._root.logs(stage.stage.name))
         try:
             handle = self._runner.run(application, SCHEDULER, cfg={"log_dir": logs})
         except OSError as error:

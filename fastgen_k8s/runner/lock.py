@@ -30,4 +30,22 @@ def only_runner(root: Path, called: str | None = None) -> Generator[None]:
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
-        yield
+        try:
+            yield
+        finally:
+            file.truncate(0)
+
+
+def holder(root: Path) -> int | None:
+    """The process that holds the folder of a root, by its own word and while it lives."""
+    try:
+        said = int((root / NAME).read_text())
+    except (OSError, ValueError):
+        return None
+    try:
+        os.kill(said, 0)
+    except PermissionError:  # it is somebody else's
+        return said
+    except (ProcessLookupError, OverflowError):
+        return None
+    return said

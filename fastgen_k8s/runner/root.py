@@ -29,6 +29,10 @@ class Root:
         place = Path(given.removeprefix("file://")).resolve()
         return cls(str(place), place)
 
+    def logs(self, stage: str) -> Path:
+        """Where the scheduler puts the logs of a stage's jobs: a stage's name has no dot, so no stage is called so."""
+        return self.here / "run.logs" / stage
+
     @property
     def remote(self) -> bool:
         """Whether its artifacts are not on this machine."""

@@ -112,6 +112,7 @@ class _Local:
 
     def _greet(self) -> None:
         """Take over what a killed runner left: its jobs, and the times it could not write."""
+        self._history.planned(self._run.stages, self._run.chosen)
         for job in self._jobs.alive:
             self._show.event(job.stage, "found running, left by an earlier run")
             if job.stage not in self._seen:

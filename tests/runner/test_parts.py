@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -11,17 +12,17 @@ from fastgen_k8s.pipeline.resolve import Resolved
 from fastgen_k8s.pipeline.spec import Stage
 from fastgen_k8s.pipeline.work import Work
 from fastgen_k8s.runner.history import History
-from fastgen_k8s.runner.lock import only_runner
+from fastgen_k8s.runner.lock import holder, only_runner
 from fastgen_k8s.runner.processes import Agent, agent_of
 from fastgen_k8s.runner.words import last_words
 
 STAGE = Stage(name="kd", kind="train", experiment="closed_form/gaussian_kd")
 
 
-def resolved(digest: str = "d" * 64) -> Resolved:
+def resolved(digest: str = "d" * 64, name: str = "kd") -> Resolved:
     """A stage of that digest."""
-    work = Work(kind="train", experiment=STAGE.experiment, output=f"root/kd/{digest[:16]}")
-    return Resolved(STAGE, digest, work)
+    work = Work(kind="train", experiment=STAGE.experiment, output=f"root/{name}/{digest[:16]}")
+    return Resolved(STAGE.model_copy(update={"name": name}), digest, work)
 
 
 @pytest.mark.parametrize(
@@ -48,9 +49,27 @@ def test_a_root_is_held_by_one_and_free_again_afterwards(tmp_path: Path) -> None
         pass
 
 
+def test_the_holder_of_a_root_is_known_while_it_lives(tmp_path: Path) -> None:
+    assert holder(tmp_path) is None
+    with only_runner(tmp_path):
+        assert holder(tmp_path) == os.getpid()
+    assert holder(tmp_path) is None
+
+
+@pytest.mark.parametrize("left", ["", "soon\n", "999999999\n", "9" * 30])
+def test_what_a_killed_runner_left_holds_no_root(left: str, tmp_path: Path) -> None:
+    (tmp_path / "run.lock").write_text(left)
+    assert holder(tmp_path) is None
+
+
 def stages(root: Path) -> dict[str, dict[str, object]]:
     """What `run.json` says of each stage."""
     return json.loads((root / "run.json").read_text())["stages"]
+
+
+def attempts(stage: dict[str, object]) -> list[dict[str, object]]:
+    """The attempts of one of them."""
+    return cast("list[dict[str, object]]", stage["attempts"])
 
 
 @pytest.mark.parametrize(
@@ -70,8 +89,7 @@ def test_the_times_of_a_stage_add_up_over_its_attempts(tmp_path: Path) -> None:
         history.started(resolved())
         history.ended(resolved(), code)
     again = History(str(tmp_path), "tiny")
-    [attempts] = [stage["attempts"] for stage in stages(tmp_path).values()]
-    assert [attempt["code"] for attempt in attempts] == [1, 0]  # pyright: ignore[reportGeneralTypeIssues, reportUnknownVariableType]
+    assert [attempt["code"] for attempt in attempts(stages(tmp_path)["kd"])] == [1, 0]
     assert again.seconds(resolved()) == pytest.approx(history.seconds(resolved()))
 
 
@@ -89,7 +107,18 @@ def test_another_digest_begins_a_new_history(tmp_path: Path) -> None:
     history.started(resolved())
     history.started(resolved("e" * 64))
     assert stages(tmp_path)["kd"]["digest"] == "e" * 64
-    assert len(stages(tmp_path)["kd"]["attempts"]) == 1  # pyright: ignore[reportArgumentType]
+    assert len(attempts(stages(tmp_path)["kd"])) == 1
+
+
+def test_planned_stages_stand_in_the_order_of_the_pipeline_and_keep_their_times(tmp_path: Path) -> None:
+    history = History(str(tmp_path), "tiny")
+    for name in ("other", "kd"):
+        history.started(resolved(name=name))
+    pipeline = {name: resolved(name=name) for name in ("pairs", "kd", "sf")}
+    History(str(tmp_path), "tiny").planned(pipeline, {"pairs"})
+    assert {name: len(attempts(stage)) for name, stage in stages(tmp_path).items()} == {"pairs": 0, "kd": 1, "other": 1}
+    History(str(tmp_path), "tiny").planned(pipeline, pipeline.keys())
+    assert list(stages(tmp_path)) == ["pairs", "kd", "sf", "other"]
 
 
 def test_a_history_that_is_no_history_is_refused(tmp_path: Path) -> None:
