@@ -1,7 +1,8 @@
 """What many tests share: one thread, and the small artifacts that stages start from."""
 
 import importlib
-from collections.abc import Generator
+import sys
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import cast
 
@@ -9,6 +10,7 @@ import hypothesis
 import pytest
 import torch
 
+from fastgen_k8s import cli
 from fastgen_k8s.artifacts import Artifact, open_artifact
 from fastgen_k8s.pipeline.work import KINDS, Execution, Kind, Work
 from fastgen_k8s.stages.stage import Job, Stage, resolve
@@ -17,6 +19,23 @@ from tests.s3_server import Server, serve
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("ours", deadline=None)  # no assertion of a time: machines are shared
 hypothesis.settings.load_profile("ours")
+
+
+Say = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def say(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Say:
+    """Run a command of ours in this process; exit code, stdout and stderr."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["fastgen-k8s", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
 
 
 def job_of(kind: Kind, experiment: str, output: Path | str, *settings: str, **inputs: Path | str) -> Job:

@@ -2,43 +2,22 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
-from fastgen_k8s import cli
 from fastgen_k8s.artifacts import open_artifact
 from fastgen_k8s.experiments import EXPERIMENTS
 from fastgen_k8s.experiments.schema import Experiment
+from tests.conftest import Say
 
 GAUSSIAN = "manifests/pipelines/closed-form-gaussian.yaml"
 KD = ["--experiment", "closed_form/gaussian_kd"]
 
-Say = Callable[..., tuple[int, str, str]]
 
-
-@pytest.fixture
-def say(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Say:
-    """Run a command in this process; exit code, stdout and stderr."""
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["fastgen-k8s", *words])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
-
-
-@pytest.mark.processes
-@pytest.mark.parametrize(
-    "words",
-    [["--help"], ["run", "--help"], ["experiments"], ["run", GAUSSIAN, "--root", "nowhere", "--dry-run"]],
-)
-def test_a_command_that_only_looks_starts_without_torch(words: list[str]) -> None:
+def loads_none_of(modules: set[str], words: list[str]) -> bool:
+    """Whether a command ends well without having imported any of these modules."""
     program = f"""
 import sys
 from fastgen_k8s.cli import main
@@ -46,9 +25,29 @@ sys.argv = {["fastgen-k8s", *words]!r}
 try:
     main()
 except SystemExit as end:
-    sys.exit(end.code or sorted({{"torch", "diffusers", "numpy"}} & sys.modules.keys()) or 0)
+    sys.exit(end.code or sorted({modules!r} & sys.modules.keys()) or 0)
 """
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("words", [["--help"], ["status", "--help"], ["logs", "--help"]])
+def test_help_waits_for_no_cluster(words: list[str]) -> None:
+    assert loads_none_of({"torch", "torchx", "kubernetes", "boto3"}, words)
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["run", "--help"],
+        ["experiments"],
+        ["run", GAUSSIAN, "--root", "nowhere", "--dry-run"],
+    ],
+)
+def test_a_command_that_only_looks_starts_without_torch(words: list[str]) -> None:
+    assert loads_none_of({"torch", "diffusers", "numpy"}, words)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +88,10 @@ except SystemExit as end:
         (["train", *KD, "--output", "x", "--tracker", "mlflow"], "mlflow"),
         (["pairs", *KD, "--output", "x", "--prompts", "p", "--input", "conditions=c"], "found both"),
         (["models", "add"], "folder"),
+        (["status", "--watch"], "wanted the name of a pipeline to watch"),
+        (["status", "gs://bucket/x"], "found 'gs://bucket/x'"),
+        (["logs"], "name|root"),
+        (["retry", "shapes"], "stage"),
         (["inspect"], "uri"),
     ],
 )

@@ -1,5 +1,7 @@
 """`fastgen-k8s`: run pipelines and single stages, look after those of a cluster, list experiments, add models."""
 
+import os
+import signal
 import sys
 
 import typer
@@ -26,6 +28,9 @@ def main() -> None:
         sys.exit(refuse(error))
     except TyperException as error:
         sys.exit(refuse(Misdescribed(f"{error.format_message()} (--help says what there is)")))
+    except BrokenPipeError:  # whoever read this has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python's last flush says so
+        sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
         sys.exit(refuse(failed_io(error)))
     except typer.Abort:

@@ -10,7 +10,7 @@ import structlog
 from rich.console import Console
 from rich.live import Live
 
-from fastgen_k8s.view.rows import View, clean, drawn
+from fastgen_k8s.view.rows import View, clean, drawn, plain
 
 _EVERY = 30.0  # seconds between two lines about a running stage
 
@@ -51,6 +51,15 @@ def screen(file: TextIO | None = None) -> Show:
         logger_factory=structlog.PrintLoggerFactory(where),
     )
     return Lines()
+
+
+def show(view: View) -> None:
+    """Print it once, on stdout."""
+    console = Console()
+    if console.is_terminal:
+        console.print(drawn(view))
+    else:
+        print(*plain(view), sep="\n")
 
 
 class Terminal:

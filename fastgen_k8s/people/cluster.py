@@ -1,0 +1,62 @@
+"""A pipeline in a cluster, looked at and listened to."""
+# pyright: reportMissingTypeStubs=false
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from fastgen_k8s.controller.status import LIVE, StageStatus, Status
+from fastgen_k8s.errors import BadInput
+from fastgen_k8s.launch.jobs import Backend, Jobs
+from fastgen_k8s.launch.jobsets import JOBSET
+from fastgen_k8s.launch.vcjobs import VOLCANO
+from fastgen_k8s.people import pods
+from fastgen_k8s.people.pipelines import Pipelines
+from fastgen_k8s.people.present import status_of, view
+from fastgen_k8s.pipeline.resolve import place
+from fastgen_k8s.view.rows import View
+
+_BACKENDS: Mapping[str, Backend] = {"jobset": JOBSET, "volcano": VOLCANO}
+
+
+class ClusterPipeline:
+    """One pipeline of a namespace."""
+
+    speakers = "pods"
+
+    def __init__(self, pipelines: Pipelines, name: str) -> None:
+        self._pipelines, self._name = pipelines, name
+
+    def look(self) -> View:
+        """How it stands now."""
+        return view(self._pipelines.get(self._name), datetime.now().astimezone())
+
+    def log(self, stage: str, follow: bool) -> Iterator[str] | None:
+        """What the trainers of a stage's last job say; BadInput when they have not begun."""
+        found = self._pipelines.get(self._name)
+        seen = _stage(status_of(found), stage)
+        if seen.job is None:
+            return None
+        jobs = Jobs(self._pipelines.api, _BACKENDS[found["spec"].get("backend", "jobset")])
+        where = self._pipelines.namespace, seen.job
+        there = pods.working(jobs.pods(*where))
+        if follow and (there or seen.state in LIVE):
+            return pods.follow(jobs, *where)
+        if there:
+            return pods.read(jobs, *where)
+        if seen.state in LIVE:
+            why = f": {seen.message}" if seen.message else ""
+            raise BadInput(f"stage {stage}: wanted pods at work, found it {seen.state.lower()}{why}")
+        return None
+
+    def place(self, stage: str) -> str:
+        """Where the stage puts its artifact in this generation."""
+        found = self._pipelines.get(self._name)
+        status = status_of(found)
+        artifact, digest = _stage(status, stage).artifact, status.digests.get(stage)
+        if artifact is None and digest is None:
+            raise BadInput(f"stage {stage}: wanted a place of its artifact, found none: no controller has resolved it")
+        return artifact or place(found["spec"]["root"], stage, digest or "")
+
+
+def _stage(status: Status, name: str) -> StageStatus:
+    return next((stage for stage in status.stages if stage.name == name), StageStatus(name=name))

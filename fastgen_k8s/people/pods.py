@@ -1,0 +1,74 @@
+"""What the trainers of a job say, all of them at once, each line behind the name of its replica."""
+# pyright: reportMissingTypeStubs=false
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from queue import Empty, SimpleQueue
+
+from fastgen_k8s.errors import FastgenError, refuse
+from fastgen_k8s.launch.api import Found
+from fastgen_k8s.launch.jobs import ENDED, Jobs
+from fastgen_k8s.launch.outcome import COMPONENT, number
+from fastgen_k8s.launch.pod import TRAINER
+
+_LOOK_EVERY = 1.0  # seconds
+
+
+def read(jobs: Jobs, namespace: str, job: str) -> Iterator[str]:
+    """What the trainers that the cluster still has have said so far, one after the other."""
+    for pod in working(jobs.pods(namespace, job)):
+        yield from _lines(jobs, pod, follow=False)
+
+
+def follow(jobs: Jobs, namespace: str, job: str) -> Iterator[str]:
+    """What all trainers say, also those that come later, to the end of the job."""
+    said: SimpleQueue[str] = SimpleQueue()
+    readers: dict[str, threading.Thread] = {}
+    while True:
+        found = jobs.find(namespace, job)
+        for pod in working(jobs.pods(namespace, job)):
+            uid = pod["metadata"]["uid"]
+            if uid not in readers:
+                readers[uid] = threading.Thread(target=_into, args=(said, jobs, pod), daemon=True)
+                readers[uid].start()
+        over = found is None or jobs.backend.state(found) in ENDED
+        yield from _until(said, time.monotonic() + _LOOK_EVERY)
+        if over and not any(reader.is_alive() for reader in readers.values()):
+            while not said.empty():
+                yield said.get()
+            return
+
+
+def working(pods: Iterable[Found]) -> list[Found]:
+    """The trainers that have begun to work, or have ended, by number."""
+    begun = [pod for pod in pods if pod["metadata"]["labels"].get(COMPONENT) == TRAINER and _has_begun(pod)]
+    return sorted(begun, key=number)
+
+
+def _has_begun(pod: Found) -> bool:
+    return pod.get("status", {}).get("phase", "Pending") != "Pending"
+
+
+def _lines(jobs: Jobs, pod: Found, follow: bool) -> Iterator[str]:
+    meta, name = pod["metadata"], f"{TRAINER}/{number(pod)}"
+    where = f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}/log"
+    for line in jobs.api.lines(where, follow=str(follow).lower(), container=TRAINER):
+        yield f"{name} {line}"
+
+
+def _into(said: SimpleQueue[str], jobs: Jobs, pod: Found) -> None:
+    try:
+        for line in _lines(jobs, pod, follow=True):
+            said.put(line)
+    except FastgenError as error:  # of one pod, whose node may be gone; the others go on
+        refuse(error)
+
+
+def _until(said: SimpleQueue[str], end: float) -> Iterator[str]:
+    """What comes until a moment."""
+    while (left := end - time.monotonic()) > 0:
+        try:
+            yield said.get(timeout=left)
+        except Empty:
+            return

@@ -1,0 +1,49 @@
+"""Where a pipeline is looked at: the same questions to a cluster and to a root."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from fastgen_k8s.config import nearest
+from fastgen_k8s.errors import BadInput, Misdescribed
+from fastgen_k8s.view.rows import Row, View
+
+
+class Source(Protocol):
+    """A pipeline that can be looked at."""
+
+    speakers: str  # what its logs come from, by the word that people know
+
+    def look(self) -> View:
+        """How it stands now."""
+        ...
+
+    def log(self, stage: str, follow: bool) -> Iterator[str] | None:
+        """What the processes of a stage's last attempt say, to its end when followed; None when they are gone."""
+        ...
+
+    def place(self, stage: str) -> str:
+        """Where the stage puts its artifact, and beside it its metrics."""
+        ...
+
+
+def is_root(given: str, namespace: str | None) -> bool:
+    """Whether a person means a place and not the name of a pipeline in a cluster."""
+    return namespace is None and ("/" in given or Path(given).is_dir())
+
+
+def pick(rows: Sequence[Row], asked: str | None) -> Row:
+    """The stage that is asked for, else the one that runs, else the one that failed, else the one that ran last."""
+    if asked is not None:
+        found = next((row for row in rows if row.stage == asked), None)
+        if found is None:
+            raise Misdescribed(f"unknown stage {asked!r}: {nearest(asked, [row.stage for row in rows])}")
+        return found
+    for state in ("running", "stopping", "queued", "failed"):
+        found = next((row for row in rows if row.state == state), None)
+        if found is not None:
+            return found
+    ran = [row for row in rows if row.attempt]
+    if not ran:
+        raise BadInput("wanted a stage that runs or ran, found none")
+    return ran[-1]
