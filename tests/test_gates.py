@@ -13,6 +13,7 @@ from examples.moving_shapes.shapes import PROMPTS, draw, kinds
 from fastgen_k8s.artifacts import Artifact
 from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.experiments.schema import Labels
+from fastgen_k8s.pipeline.advice import advice
 from tests.conftest import run_stage
 
 DOCS = (Path(__file__).parent.parent / "docs/gates.md").read_text()
@@ -82,3 +83,10 @@ def test_the_numbers_of_the_ring_are_documented() -> None:
     prompts = list(experiment.model.text.labels)
     found = ring.measure(experiment, torch.zeros(len(prompts), *experiment.model.latent), prompts)
     assert numbers(found) == documented("examples.closed_form.ring:measure")
+
+
+def test_every_documented_number_has_words_on_what_to_try() -> None:
+    names = {
+        name.removesuffix("K") for section in SECTIONS if "|---" in SECTIONS[section] for name in documented(section)
+    }
+    assert {name for name in names if advice(name) == "docs/gates.md"} == set()

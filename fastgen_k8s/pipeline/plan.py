@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fastgen_k8s.errors import PERMANENT, Stopped, Unhealthy
+from fastgen_k8s.pipeline.advice import advice
 from fastgen_k8s.pipeline.spec import Pipeline, Stage
 
 BACKOFF = 5.0  # seconds before the first new job after a failure; doubled for each further one
@@ -161,7 +162,9 @@ def _broken_gate(stage: Stage, facts: Mapping[str, object]) -> Record | None:
     for name, bound in stage.gate.items():
         value = facts.get(name)
         if not isinstance(value, int | float) or not bound.holds(value):
-            return Record(stage.name, f"gate {name}: wanted {bound}, found {value}", Unhealthy.code)
+            return Record(
+                stage.name, f"gate {name}: wanted {bound}, found {value}; try: {advice(name)}", Unhealthy.code
+            )
     return None
 
 

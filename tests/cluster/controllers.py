@@ -1,3 +1,4 @@
+# pyright: basic
 """The controller as a process of this machine, as a test starts, kills and asks it."""
 
 import json

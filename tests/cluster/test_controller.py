@@ -202,7 +202,10 @@ def test_a_broken_gate_stops_with_number_and_bound(place: Place) -> None:
         place.apply(change=gated)
         status = place.finished()
         assert succeeded(status)["reason"] == "GateFailed"
-        assert stage(status, "pairs")["message"] == "gate samples: wanted at most 10, found 12.0"
+        assert stage(status, "pairs")["message"] == (
+            "gate samples: wanted at most 10, found 12.0; "
+            "try: more pairs.samples_per_prompt or sample.samples_per_prompt"
+        )
         assert ("kd", 1) not in simulated.made[f"{place.namespace}/tiny"]
 
 

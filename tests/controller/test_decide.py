@@ -61,7 +61,7 @@ def test_a_broken_gate_ends_the_stage_with_number_and_bound_and_holds_the_rest()
     found = decided({"pairs": DONE}, {"kd": Look(facts={"loss": 2.5})})
     broken = found.stages["kd"]
     assert (broken.state, broken.exitClass) == ("Failed", "GateFailed")
-    assert broken.message == "gate loss: wanted at most 1, found 2.5"
+    assert broken.message == "gate loss: wanted at most 1, found 2.5; try: docs/gates.md"
     after = decided(found.stages)
     assert (after.start, after.stages["side"].message) == ((), "stage kd failed")
 

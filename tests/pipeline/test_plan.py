@@ -181,7 +181,7 @@ def test_a_gate_holds_a_recorded_number_to_its_bounds(loss: float | None, code: 
 
 def test_a_failed_gate_says_number_and_bound() -> None:
     seen = Seen(DIGEST, whole=True, facts={"loss": 1.5})
-    assert acted(kd=seen) == [Record("kd", "gate loss: wanted at most 1, found 1.5", 70)]
+    assert acted(kd=seen) == [Record("kd", "gate loss: wanted at most 1, found 1.5; try: docs/gates.md", 70)]
 
 
 def test_nothing_is_done_when_everything_is_there() -> None:
