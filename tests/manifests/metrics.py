@@ -1,6 +1,6 @@
 """The metrics that the controller exports, by name: what kind each is and which labels it has.
 
-What the dashboard and the alerts ask for is held against this list; so is what the controller exports.
+What the dashboard and the alerts ask for is held against this list, and so is what the controller exports.
 """
 
 from dataclasses import dataclass
@@ -34,8 +34,11 @@ METRICS: dict[str, Metric] = {
     "fastgen_stage_wait_seconds": _metric("histogram", "kind"),  # from one stage's end to the next one's job
     "fastgen_store_requests_seconds": _metric("histogram", "operation", "result"),
 }
-RECONCILED = ("ok", "conflict", "refused", "unreachable", "error")
-"""Values of `result` of `fastgen_reconcile_seconds`; of a request to the store, those of them that fit."""
+RESULTS = {
+    "fastgen_reconcile_seconds": ("ok", "conflict", "refused", "unreachable", "error"),
+    "fastgen_store_requests_seconds": ("ok", "failed"),
+}
+"""Values of the label `result`."""
 
 
 def names(metric: str) -> set[str]:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 import pytest
+from prometheus_client import Counter, Gauge, Histogram
 
 from fastgen_k8s.controller.status import ExitClass
-from tests.manifests.metrics import METRICS, RECONCILED, metric_of, names
+from fastgen_k8s.controller.telemetry import Telemetry
+from tests.manifests.metrics import METRICS, RESULTS, metric_of, names
 from tests.manifests.network import selects
 from tests.manifests.render import MANIFESTS, Object, render
 
@@ -58,6 +60,30 @@ QUERIES: dict[str, Query] = {
 } | {name: Query(rule["expr"], shown(" ".join(rule["annotations"].values()))) for name, rule in ALERTS.items()}
 
 
+def exported() -> dict[str, Counter | Gauge | Histogram]:
+    """The controller's metrics, by the names that queries have for them."""
+    found = [one for one in vars(Telemetry()).values() if isinstance(one, Counter | Gauge | Histogram)]
+    families = [next(iter(one.collect())) for one in found]
+    return {
+        family.name + ("_total" if family.type == "counter" else ""): one
+        for family, one in zip(families, found, strict=True)
+    }
+
+
+def test_the_list_is_what_the_controller_exports() -> None:
+    kinds = {name: next(iter(one.collect())).type for name, one in exported().items()}
+    assert kinds == {name: metric.kind for name, metric in METRICS.items()}
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_metric_has_the_labels_of_the_list(name: str) -> None:
+    metric, labels = exported()[name], METRICS[name].labels
+    if labels:
+        metric.labels(**dict.fromkeys(labels, "x"))
+    samples = [sample for family in metric.collect() for sample in family.samples]
+    assert {frozenset(sample.labels) - {"le"} for sample in samples} == {labels}
+
+
 @pytest.mark.parametrize("name", QUERIES)
 def test_a_query_asks_for_series_and_labels_that_are_exported(name: str) -> None:
     query = QUERIES[name]
@@ -87,8 +113,9 @@ def test_what_only_grows_is_read_by_its_growth(name: str) -> None:
 
 @pytest.mark.parametrize("name", QUERIES)
 def test_the_results_that_a_query_chooses_are_among_those_that_there_are(name: str) -> None:
-    chosen = [wanted["result"] for _, wanted in QUERIES[name].selectors() if "result" in wanted]
-    assert {value for one in chosen for value in one.split("|")} <= set(RECONCILED)
+    for series, wanted in QUERIES[name].selectors():
+        chosen = wanted["result"].split("|") if "result" in wanted else []
+        assert set(chosen) <= set(RESULTS.get(metric_of(series) or "", ()))
 
 
 def test_every_metric_is_looked_at() -> None:

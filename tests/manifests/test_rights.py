@@ -11,7 +11,6 @@ VCJOBS, WORKLOADS = "batch.volcano.sh/jobs", "kueue.x-k8s.io/workloads"
 CONTROLLER = {
     PIPELINES: "get list watch delete",
     f"{PIPELINES}/status": "get patch",
-    f"{PIPELINES}/finalizers": "update",
     JOBSETS: "get list watch create patch delete",
     "batch/jobs": "get list watch",
     "/pods": "get list watch",
