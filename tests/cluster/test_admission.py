@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 from kubernetes import client  # pyright: ignore[reportMissingTypeStubs]
 
+from fastgen_k8s.controller.children import RETRY
 from fastgen_k8s.controller.crd import crd
 from fastgen_k8s.pipeline.spec import API_VERSION, OBJECT_KIND
 from tests.cluster.api import Api, Object, Refused
@@ -98,7 +99,9 @@ def server(api: Cluster) -> Iterator[Cluster]:
 
 def _take_force(api: Api) -> None:
     """Return when the server knows each policy: nothing tells when, but that it refuses."""
-    broken = {OPERATOR: (pipeline(MOVING), owned()), ANALYST: (pipeline(SOUND),)}
+    lost = pipeline(SOUND)
+    lost["metadata"]["annotations"] = {RETRY: "nothing"}
+    broken = {OPERATOR: (pipeline(MOVING), lost, owned()), ANALYST: (pipeline(SOUND),)}
     until = time.monotonic() + 60
     for who, objects in broken.items():
         for made in objects:
@@ -194,6 +197,15 @@ def test_a_change_of_an_older_pipeline_must_mend_it(server: Cluster) -> None:
     said = changed(server.api, PIPELINES, "moving", {"spec": {"suspend": True}})
     assert said is not None
     assert "wanted a tag of its own" in said
+
+
+@pytest.mark.parametrize("case", offline.RETRIES)
+def test_what_is_to_be_tried_again_is_a_stage(server: Cluster, case: str) -> None:
+    retry, allowed = offline.RETRIES[case]
+    made = pipeline(SOUND)
+    made["metadata"]["annotations"] = {RETRY: retry}
+    said = refusal(server.api, made)
+    assert (said is None or f"{RETRY}: wanted" in said) and (said is None) == allowed, said
 
 
 JOBS: dict[str, tuple[str, Object, str | None]] = {

@@ -8,6 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastgen_k8s.controller.children import RETRY
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.launch.appdef import check_image
 from tests.manifests.admission import POLICIES, refusals
@@ -47,6 +48,7 @@ def test_the_image_of_a_stage_is_judged_as_the_pipelines(image: str) -> None:
     assert bool(said(pipeline({"image": image}))) == refused_by_the_launcher(image)
 
 
+STAGE = "wanted the name of a stage and perhaps a time behind it, found"
 TAG = "wanted a tag of its own (not latest) or a digest, found"
 PLACE = "wanted an earlier stage or a place that every pod reaches (s3://...), found"
 BROKEN: dict[str, tuple[Object, str]] = {
@@ -97,6 +99,31 @@ def test_an_older_pipeline_that_breaks_a_rule_can_still_be_let_go(made: Object) 
 @pytest.mark.parametrize("made", [made for made, _ in BROKEN.values()], ids=BROKEN)
 def test_a_change_that_breaks_a_rule_is_refused_as_a_new_one_is(made: Object) -> None:
     assert said(made, pipeline({})) == said(made)
+
+
+def asking(retry: str) -> Object:
+    """A pipeline that asks for a stage to be tried again."""
+    return {**pipeline({}), "metadata": {"annotations": {RETRY: retry}}}
+
+
+RETRIES: dict[str, tuple[str, bool]] = {
+    "a stage": ("kd", True),
+    "a stage and a time": ("kd 2026-01-01T00:00:00Z", True),
+    "no stage": ("kdd", False),
+    "nothing": ("", False),
+    "more than a status can hold": (f"kd {'x' * 251}", False),
+}
+
+
+@pytest.mark.parametrize(("retry", "allowed"), RETRIES.values(), ids=RETRIES)
+def test_what_is_to_be_tried_again_is_a_stage(retry: str, allowed: bool) -> None:
+    before: Object = {**pipeline({}), "metadata": {}}
+    for found in (refusals("fastgen-retries", asking(retry)), refusals("fastgen-retries", asking(retry), before)):
+        assert found == ([] if allowed else [f'{RETRY}: {STAGE} "{retry}"'])
+
+
+def test_an_older_wish_is_not_judged_again() -> None:
+    assert refusals("fastgen-retries", asking("gone"), asking("gone")) == []
 
 
 @pytest.mark.parametrize("file", PIPELINES, ids=lambda file: file.stem)
