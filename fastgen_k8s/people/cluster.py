@@ -1,21 +1,18 @@
 """A pipeline in a cluster, looked at and listened to."""
 # pyright: reportMissingTypeStubs=false
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 
+from fastgen_k8s.controller.job import BACKENDS
 from fastgen_k8s.controller.status import LIVE, StageStatus, Status
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.launch.jobs import Backend, Jobs
-from fastgen_k8s.launch.jobsets import JOBSET
-from fastgen_k8s.launch.vcjobs import VOLCANO
+from fastgen_k8s.launch.jobs import Jobs
 from fastgen_k8s.people import pods
 from fastgen_k8s.people.pipelines import Pipelines
 from fastgen_k8s.people.present import status_of, view
 from fastgen_k8s.pipeline.resolve import place
 from fastgen_k8s.view.rows import View
-
-_BACKENDS: Mapping[str, Backend] = {"jobset": JOBSET, "volcano": VOLCANO}
 
 
 class ClusterPipeline:
@@ -36,7 +33,7 @@ class ClusterPipeline:
         seen = _stage(status_of(found), stage)
         if seen.job is None:
             return None
-        jobs = Jobs(self._pipelines.api, _BACKENDS[found["spec"].get("backend", "jobset")])
+        jobs = Jobs(self._pipelines.api, BACKENDS[found["spec"].get("backend", "jobset")])
         where = self._pipelines.namespace, seen.job
         there = pods.working(jobs.pods(*where))
         if follow and (there or seen.state in LIVE):

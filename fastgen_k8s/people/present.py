@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from fastgen_k8s.controller.children import RETRY
 from fastgen_k8s.controller.conditions import ACCEPTED, SUCCEEDED
 from fastgen_k8s.controller.status import LIVE, ExitClass, StageStatus, Status
 from fastgen_k8s.errors import BadInput, Misdescribed, OutOfMemory, Stopped, StoreFailed, Unhealthy
@@ -40,12 +41,13 @@ def view(found: Mapping[str, Any], now: datetime) -> View:
     seen = {stage.name: stage for stage in status.stages}
     kinds = {str(stage["name"]): str(stage["kind"]) for stage in found["spec"]["stages"]}
     gone = [name for name in seen if name not in kinds]
+    asked = meta.get("annotations", {}).get(RETRY)  # for another try, which makes the end that is known a past one
     conditions = ", ".join(f"{one.type}={one.status} ({one.reason})" for one in status.conditions)
     return View(
         rows=tuple(row(name, kinds.get(name, ""), seen.get(name), now) for name in [*kinds, *gone]),
         heading=f"{meta['namespace']}/{meta['name']}: {conditions or 'no controller has looked at it yet'}",
         notes=tuple(_notes(status, meta.get("generation"))),
-        code=code(status, meta.get("generation")),
+        code=None if asked not in (None, status.retried) else code(status, meta.get("generation")),
     )
 
 
@@ -72,18 +74,13 @@ def row(name: str, kind: str, stage: StageStatus | None, now: datetime) -> Row:
 
 def code(status: Status, generation: int | None) -> int | None:
     """The exit code that the end of a pipeline comes to; None while its newest generation goes on."""
-    said = {one.type: one.status for one in status.conditions}
-    if status.observedGeneration != generation:
+    said = {one.type: one for one in status.conditions if one.observedGeneration == generation}
+    accepted, succeeded = said.get(ACCEPTED), said.get(SUCCEEDED)
+    if accepted is not None and (accepted.status, accepted.reason) == ("False", "Invalid"):
+        return Misdescribed.code  # an input that is missing may still come
+    if succeeded is None or succeeded.status == "Unknown":
         return None
-    if said.get(ACCEPTED) == "False":
-        return Misdescribed.code
-    match said.get(SUCCEEDED):
-        case "True":
-            return 0
-        case "False":
-            return _failure(status.stages)
-        case _:
-            return None
+    return 0 if succeeded.status == "True" else _failure(status.stages)
 
 
 def _failure(stages: Sequence[StageStatus]) -> int:

@@ -20,10 +20,15 @@ ACCEPTED = Condition(
 )
 
 
-def succeeded(status: str, reason: str, message: str = "") -> Condition:
+def succeeded(status: str, reason: str, message: str = "", generation: int = 1) -> Condition:
     """What the pipeline as a whole has come to."""
-    said = {"type": "Succeeded", "status": status, "reason": reason, "message": message, "lastTransitionTime": "x"}
-    return Condition.model_validate(said)
+    said = {"status": status, "reason": reason, "message": message, "observedGeneration": generation}
+    return Condition.model_validate(said | {"type": "Succeeded", "lastTransitionTime": "x"})
+
+
+def refused(reason: str) -> Condition:
+    """That it cannot run, for now or for ever."""
+    return ACCEPTED.model_copy(update={"status": "False", "reason": reason})
 
 
 def found(status: Status | None, generation: int = 1) -> dict[str, Any]:
@@ -157,13 +162,14 @@ def test_a_status_is_drawn_line_by_line(case: str) -> None:
     assert plain(view(found(status), NOW)) == lines
 
 
-FAILED = ("Failed", "False")
 CODES: list[tuple[str, Status, int | None]] = [
     ("it goes on", of(DONE, RUNNING, conditions=(ACCEPTED, succeeded("Unknown", "Running"))), None),
     ("nothing is said yet", Status(), None),
     ("all is there", of(DONE, conditions=(ACCEPTED, succeeded("True", "Succeeded"))), 0),
-    ("it cannot run", of(conditions=(ACCEPTED.model_copy(update={"status": "False"}),)), 64),
-    ("that was an older generation", of(DONE, conditions=(succeeded("True", "Succeeded"),), generation=0), None),
+    ("it can never run", of(conditions=(refused("Invalid"),)), 64),
+    ("it can never run any more", of(DONE, conditions=(refused("Invalid"),), generation=0), 64),
+    ("it waits for an input", of(conditions=(refused("InputMissing"),)), None),
+    ("that was an older generation", of(DONE, conditions=(succeeded("True", "Succeeded", generation=0),)), None),
     ("it was too late", of(DONE, conditions=(succeeded("False", "DeadlineExceeded"),)), 75),
 ]
 OUTCOMES: list[tuple[str, int | None, int]] = [
@@ -191,6 +197,15 @@ def test_the_exit_code_is_that_of_the_end_of_the_newest_generation(status: Statu
 def test_a_failed_stage_gives_its_exit_code(kind: str, said: int | None, code: int) -> None:
     failed = kd(state="Failed", exitClass=kind, exitCode=said)
     assert view(found(of(DONE, failed, conditions=(succeeded("False", "StageFailed"),))), NOW).code == code
+
+
+def test_an_end_that_somebody_asked_to_try_again_is_none() -> None:
+    status = of(kd(state="Failed"), conditions=(succeeded("False", "StageFailed"),))
+    asked = found(status.model_copy(update={"retried": "kd 1"}))
+    asked["metadata"]["annotations"] = {"fastgen-k8s.github.io/retry": "kd 1"}
+    assert view(asked, NOW).code == 1
+    asked["metadata"]["annotations"] = {"fastgen-k8s.github.io/retry": "kd 2"}
+    assert view(asked, NOW).code is None
 
 
 def test_what_a_newer_controller_says_more_is_passed_over() -> None:

@@ -79,6 +79,19 @@ def begin(place: Path, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command(place, *words), stderr=subprocess.PIPE, text=True)
 
 
+def looking(place: Path, *words: str) -> subprocess.Popen[str]:
+    """A command that looks at the root, in the background."""
+    verb, *options = words
+    command = [sys.executable, "-m", "fastgen_k8s", verb, str(place / "root"), *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def line_of(process: subprocess.Popen[str], word: str) -> str:
+    """The first line that a process prints with a word in it."""
+    assert process.stdout is not None
+    return next(line for line in process.stdout if word in line)
+
+
 def until(condition: Callable[[], object]) -> None:
     """Wait for something that another process does."""
     end = time.monotonic() + PATIENCE
@@ -207,3 +220,18 @@ def test_a_deadline_ends_a_stage(place: Path) -> None:
 def test_a_stage_that_makes_no_progress_is_ended_and_counted_as_a_crash(place: Path) -> None:
     ended = run(place, "made.progressDeadlineSeconds=1", "made.retries=0")
     assert (ended.returncode, "error: stage made made no progress" in ended.stderr) == (1, True), ended.stderr
+
+
+def test_a_run_is_watched_and_followed_until_it_fails(place: Path) -> None:
+    endless = ("made.pairs.samples_per_prompt=100000", "made.retries=0")
+    with begin(place, *endless) as running:
+        until(lambda: blocks(place))
+        with looking(place, "status", "--watch") as watching, looking(place, "logs", "--follow") as following:
+            shown, said = line_of(watching, "running"), line_of(following, "trainer/0 ")
+            processes.send(processes.find(place / "root"), signal.SIGKILL)
+            rest, _ = watching.communicate(timeout=PATIENCE)
+            following.communicate(timeout=PATIENCE)
+        running.communicate(timeout=PATIENCE)
+    assert ("stage=made" in shown, said.startswith("trainer/0 ")) == (True, True)
+    assert "failed, exit code 137" in rest
+    assert [watching.returncode, following.returncode, running.returncode] == [137, 0, 137]
