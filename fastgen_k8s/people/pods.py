@@ -53,16 +53,16 @@ def _has_begun(pod: Found) -> bool:
 def _lines(jobs: Jobs, pod: Found, follow: bool) -> Iterator[str]:
     meta, name = pod["metadata"], f"{TRAINER}/{number(pod)}"
     where = f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}/log"
-    for line in jobs.api.lines(where, follow=str(follow).lower(), container=TRAINER):
-        yield f"{name} {line}"
+    try:
+        for line in jobs.api.lines(where, follow=str(follow).lower(), container=TRAINER):
+            yield f"{name} {line}"
+    except FastgenError as error:  # of one pod, whose node may be gone; the others have more to say
+        refuse(error)
 
 
 def _into(said: SimpleQueue[str], jobs: Jobs, pod: Found) -> None:
-    try:
-        for line in _lines(jobs, pod, follow=True):
-            said.put(line)
-    except FastgenError as error:  # of one pod, whose node may be gone; the others go on
-        refuse(error)
+    for line in _lines(jobs, pod, follow=True):
+        said.put(line)
 
 
 def _until(said: SimpleQueue[str], end: float) -> Iterator[str]:
