@@ -77,6 +77,7 @@ class Controller:
         self._workers = [
             Worker(self._queue, self._elector.holds, reconcile, self._telemetry) for _ in range(asked.workers)
         ]
+        self._begun: list[Worker] = []
         self._port: int = asked.port
         self._endpoints: Endpoints | None = None
 
@@ -114,12 +115,14 @@ class Controller:
             reflector.synced.wait()
         for worker in self._workers:
             worker.start()
+            self._begun.append(worker)
 
     def _dead(self) -> list[str]:
         """What of this process does not turn any more."""
         now = time.monotonic()
         stuck = [f"{one.name}: silent" for one in self._reflectors if now - one.beat > _SILENT]
-        return stuck + ([] if self._elector.is_alive() else ["the elector has ended"])
+        ended = [f"{one.name}: ended" for one in (*self._reflectors, self._elector, *self._begun) if not one.is_alive()]
+        return stuck + ended
 
     def _behind(self) -> list[str]:
         """What is not complete yet."""

@@ -2,6 +2,9 @@
 """The controller against a real API server and a real store; who runs its jobs is played."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -106,7 +109,7 @@ def succeeded(status: Object) -> Object:
 
 
 def stage(status: Object, name: str) -> Object:
-    return next(one for one in status.get("stages", ()) if one["name"] == name)
+    return next((one for one in status.get("stages", ()) if one["name"] == name), {"state": ""})
 
 
 @pytest.fixture
@@ -308,3 +311,64 @@ def test_a_replica_asked_to_end_gives_the_lease_away(place: Place) -> None:
             assert first.terminate() == 0
             place.apply("after")
             assert succeeded(place.finished("after", timeout=15))["status"] == "True"
+
+
+NEWER = """
+import sys
+from fastgen_k8s.pipeline import work
+work.KINDS = {name: kind.model_copy(update={"recipe": kind.recipe + 1}) for name, kind in work.KINDS.items()}
+from fastgen_k8s.controller.serve import main
+sys.exit(main())
+"""
+"""A controller to which every stage means something else, so that all of its digests differ."""
+
+RICHER = """
+import sys
+from fastgen_k8s.controller import job
+from fastgen_k8s.controller.serve import main
+plain = job.BACKENDS["jobset"]
+def richer(app, cluster):
+    made = plain.render(app, cluster)
+    for one in made["spec"]["replicatedJobs"]:
+        one["template"]["spec"]["template"]["spec"]["containers"][0]["command"] += ["--new-habit", "7"]
+    return made
+job.BACKENDS["jobset"] = plain._replace(render=richer)
+sys.exit(main())
+"""
+"""A controller that knows a setting which no trainer's image knows yet."""
+
+
+def test_an_upgrade_of_the_controller_runs_nothing_again(place: Place) -> None:
+    with played(place) as simulated:
+        with place.controller():
+            place.apply()
+            before = place.finished()
+        with place.controller(program=NEWER) as newer:
+            newer.ready()
+            place.apply("fresh")
+            fresh = place.finished("fresh")
+        assert len(simulated.made[f"{place.namespace}/tiny"]) == 3
+        after = place.get()["status"]
+        assert (after, fresh["digests"]["kd"] != after["digests"]["kd"]) == (before, True)
+
+
+def test_an_upgrade_in_the_middle_keeps_the_digests_that_were_frozen(place: Place) -> None:
+    with played(place, lambda name, _: Act(after=1.0 if name == "pairs" else 0.0)) as simulated:
+        with place.controller():
+            place.apply()
+            before = place.wait(lambda status: stage(status, "pairs")["state"] in ("Queued", "Running"))
+        with place.controller(program=NEWER):
+            after = place.finished()
+        assert simulated.made[f"{place.namespace}/tiny"] == [("conditions", 1), ("pairs", 1), ("kd", 1)]
+        assert (succeeded(after)["status"], after["digests"]) == ("True", before["digests"])
+
+
+def test_a_setting_that_the_image_does_not_know_is_refused_by_its_agent(place: Place) -> None:
+    with played(place, lambda name, _: Act(forever=True)), place.controller(program=RICHER):
+        place.apply()
+        job = stage(place.wait(lambda status: stage(status, "conditions")["state"] == "Running"), "conditions")["job"]
+        jobs = place.cluster.api.get(JOBSETS, job, place.namespace)["spec"]["replicatedJobs"]
+        [container] = jobs[0]["template"]["spec"]["template"]["spec"]["containers"]
+        command = [sys.executable, *container["command"][1:]]
+        agent = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | place.environment)
+    assert (agent.returncode, agent.stderr) == (64, "error: unrecognized arguments: --new-habit 7\n")
