@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import structlog
 from torchx.specs import AppState
 
 from fastgen_k8s.controller.accept import Accepted
@@ -12,10 +13,11 @@ from fastgen_k8s.controller.children import JOB, Child, child, keep_job, keep_po
 from fastgen_k8s.controller.fold import Look
 from fastgen_k8s.controller.job import BACKENDS
 from fastgen_k8s.controller.outcomes import outcome
-from fastgen_k8s.controller.status import LIVE, SETTLED, StageStatus
+from fastgen_k8s.controller.status import LIVE, SETTLED, Progress, StageStatus
 from fastgen_k8s.controller.store import Artifacts
-from fastgen_k8s.controller.view import View
+from fastgen_k8s.controller.view import Key, View
 from fastgen_k8s.controller.waiting import why
+from fastgen_k8s.errors import FastgenError
 from fastgen_k8s.launch.connection import Connection
 from fastgen_k8s.launch.jobs import Backend
 
@@ -25,17 +27,19 @@ FOLD_EVERY = 10.0  # seconds between two reads of a running stage's progress
 _PATIENCE = 5.0  # seconds that the pods of a job may take to be made before somebody asks why
 
 
+log = structlog.get_logger()
+
+
 class Looking:
     """Looks at pipelines, and remembers when it last read the progress of a stage."""
 
     def __init__(self, view: View, connection: Connection, artifacts: Artifacts) -> None:
         self._view, self._connection, self._artifacts = view, connection, artifacts
-        self._read: dict[tuple[str, str], float] = {}  # pipeline's uid and stage -> monotonic seconds
+        self._read: dict[Key, dict[str, float]] = {}  # pipeline -> stage -> monotonic seconds
 
-    def forget(self, uid: str) -> None:
+    def forget(self, key: Key) -> None:
         """The pipeline is finished or gone."""
-        for key in [key for key in self._read if key[0] == uid]:
-            del self._read[key]
+        self._read.pop(key, None)
 
     def looks(
         self, found: Found, accepted: Accepted, stages: Mapping[str, StageStatus], children: Iterable[Child], now: float
@@ -76,8 +80,8 @@ class Looking:
                 Look(job, superseded=True) if superseded else self._ended(backend, meta["namespace"], stage.output, job)
             )
         progress, checkpoint = None, None
-        if job.ready and not superseded and self._due(meta["uid"], status.name):
-            progress, checkpoint = self._artifacts.progress(stage.output)
+        if job.ready and not superseded and self._due((meta["namespace"], meta["name"]), status.name):
+            progress, checkpoint = self._progress(stage.output)
         sentence = None if job.ready else self._why(accepted, status.name, meta["namespace"], job, now)
         return Look(job, progress=progress, checkpoint=checkpoint, why=sentence)
 
@@ -112,11 +116,20 @@ class Looking:
         listed = self._connection.get(path, labelSelector=f"{JOB}={job}")
         return [] if listed is None else sorted(listed["items"], key=lambda one: one["metadata"]["creationTimestamp"])
 
-    def _due(self, uid: str, stage: str) -> bool:
-        last = self._read.get((uid, stage))
+    def _progress(self, output: str) -> tuple[Progress | None, int | None]:
+        """A store that is away must not keep a pipeline from being suspended: progress can wait."""
+        try:
+            return self._artifacts.progress(output)
+        except FastgenError as error:
+            log.warning("no progress read", problem=str(error))
+            return None, None
+
+    def _due(self, key: Key, stage: str) -> bool:
+        read = self._read.setdefault(key, {})
+        last = read.get(stage)
         if last is not None and time.monotonic() - last < FOLD_EVERY:
             return False
-        self._read[uid, stage] = time.monotonic()
+        read[stage] = time.monotonic()
         return True
 
 

@@ -44,12 +44,13 @@ class Reconciler:
         self._settings, self._telemetry = settings, telemetry
         self._artifacts = Artifacts(telemetry)
         self._looking = Looking(view, connection, self._artifacts)
-        self._accepted: dict[str, tuple[int, Accepted]] = {}  # uid -> generation and what it came to
+        self._accepted: dict[Key, tuple[str, int, Accepted]] = {}  # uid, generation, and what it came to
 
     def __call__(self, key: Key) -> float | None:
         """Look and act once; seconds to the next look, None for a pipeline that is gone."""
         found = self._view.find(key)
         if found is None or "deletionTimestamp" in found["metadata"]:
+            self._forget(key)
             return None  # what it owns is removed by the cluster
         stored = read_status(found)
         children = self._view.children(found["metadata"]["uid"])
@@ -61,14 +62,22 @@ class Reconciler:
             reason = "Invalid" if isinstance(error, Misdescribed) else "InputMissing"
             self._say(found, stored, condition(ACCEPTED, "False", reason, str(error), _generation(found)))
             return _INPUT
+        except FastgenError as error:
+            self._say(found, stored, condition(ACCEPTED, "Unknown", "StoreUnreadable", str(error), _generation(found)))
+            raise
         return self._carry(found, accepted, stored, children)
 
     def _accept(self, found: Found, stored: Status) -> Accepted:
-        uid, generation = found["metadata"]["uid"], _generation(found)
-        known = self._accepted.get(uid)
-        if known is None or known[0] != generation:
-            known = self._accepted[uid] = generation, accept(found, stored, self._settings, self._artifacts.digest)
-        return known[1]
+        key, uid, generation = _key(found), found["metadata"]["uid"], _generation(found)
+        known = self._accepted.get(key)
+        if known is None or known[:2] != (uid, generation):
+            taken = accept(found, stored, self._settings, self._artifacts.digest)
+            known = self._accepted[key] = uid, generation, taken
+        return known[2]
+
+    def _forget(self, key: Key) -> None:
+        self._looking.forget(key)
+        self._accepted.pop(key, None)
 
     def _carry(self, found: Found, accepted: Accepted, stored: Status, children: list[Child]) -> float:
         """An accepted pipeline, one look further."""
@@ -127,8 +136,7 @@ class Reconciler:
 
     def _afterwards(self, found: Found, stored: Status, children: list[Child]) -> float | None:
         """A finished generation is never planned again: only its jobs, and in the end it itself, are removed."""
-        self._looking.forget(found["metadata"]["uid"])
-        self._accepted.pop(found["metadata"]["uid"], None)
+        self._forget(_key(found))
         spec = found["spec"]
         names = frozenset(str(stage["name"]) for stage in spec.get("stages", ()))
         for one in removals(stored, children, names, spec.get("cleanup", "succeeded")):
