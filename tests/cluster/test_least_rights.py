@@ -1,0 +1,149 @@
+# pyright: basic
+"""The controller in the name of its own service account, told what its Deployment tells it, under our policies."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from fastgen_k8s.artifacts import store_at
+from fastgen_k8s.controller.children import RETRY
+from tests import s3_server
+from tests.cluster.api import Object
+from tests.cluster.cluster import Cluster
+from tests.cluster.controllers import Controller, running
+from tests.cluster.custom import establish
+from tests.cluster.simulated import JOBSETS, Act
+from tests.cluster.test_controller import PIPELINES, Place, played, stage, succeeded
+from tests.manifests.admission import POLICIES
+from tests.manifests.render import render
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+
+NAMESPACE, ACCOUNT = "fastgen", "fastgen-controller"
+LEFT_OUT = {"Deployment", "ResourceQuota"}  # the program runs here; without controllers a quota lets nothing in
+COMPLAINTS = {"refused", "event refused", "not reached", "fault"}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3_server.Server]:
+    """An S3 server of this machine, in the environment of this process too."""
+    with s3_server.serve(tmp_path_factory.mktemp("s3")) as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment().items():
+            patch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def installed(api: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The base, and a kubeconfig of the controller's account; who reads the API here is still an administrator."""
+    made = render("base")
+    establish(api.api, [one for one in made if one["kind"] == "CustomResourceDefinition"])
+    for one in sorted(made, key=lambda one: one["kind"] != "Namespace"):
+        if one["kind"] not in {*LEFT_OUT, "CustomResourceDefinition"}:
+            api.api.apply(one)
+    default = {"name": "default", "namespace": NAMESPACE}
+    api.api.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": default})
+    yield Cluster(as_account(api, tmp_path_factory.mktemp("account") / "kubeconfig"), api.api)
+    for name in POLICIES:
+        for kind in ("validatingadmissionpolicybindings", "validatingadmissionpolicies"):
+            api.api.delete(f"{kind}.v1.admissionregistration.k8s.io", name)
+
+
+def as_account(cluster: Cluster, target: Path) -> Path:
+    """The administrator's kubeconfig with a token of the account in the place of the certificate."""
+    path = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{ACCOUNT}/token"
+    asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
+    said = json.loads(cluster.kubeconfig.read_text())
+    said["users"][0]["user"] = {"token": cluster.api.call("POST", path, asked)["status"]["token"]}
+    target.write_text(json.dumps(said))
+    return target
+
+
+@pytest.fixture
+def place(installed: Cluster, store: s3_server.Server) -> Iterator[Place]:
+    """The namespace of the base, with no pipeline in it before and after."""
+    root = store.place()
+    store_at(root).put("prompts.txt", b"turning left\n")
+    yield Place(installed, NAMESPACE, root, store.environment())
+    for name in installed.api.list(PIPELINES, NAMESPACE):
+        installed.api.delete(PIPELINES, name, NAMESPACE)
+    for name in installed.api.list(JOBSETS, NAMESPACE):
+        installed.api.delete(JOBSETS, name, NAMESPACE)
+
+
+def told() -> list[str]:
+    """The command line of the Deployment, but for the port."""
+    [made] = [one for one in render("base") if one["kind"] == "Deployment"]
+    words = made["spec"]["template"]["spec"]["containers"][0]["args"]
+    return [word.replace("$(POD_NAMESPACE)", NAMESPACE) for word in words if not word.startswith("--port")]
+
+
+@contextmanager
+def content(place: Place) -> Iterator[Controller]:
+    """A replica that in the end has nothing to complain about and gives its Lease to the next one."""
+    with running(place.cluster.kubeconfig, place.environment, *told()) as controller:
+        controller.ready()
+        yield controller
+        assert controller.terminate() == 0
+        said = [one for one in controller.said if isinstance(one, str) or one.get("event") in COMPLAINTS]
+    assert said == []
+
+
+def changing(**more: object) -> Callable[[Object], None]:
+    return lambda spec: spec.update(more)
+
+
+def test_a_pipeline_runs_itself_and_in_the_end_is_removed(place: Place) -> None:
+    with played(place) as simulated, content(place):
+        place.apply(change=changing(ttlSecondsAfterFinished=1))
+        place.cluster.wait_gone(PIPELINES, "tiny", NAMESPACE)
+        assert simulated.made["fastgen/tiny"] == [("conditions", 1), ("pairs", 1), ("kd", 1)]
+        reasons = {one["reason"] for one in place.cluster.api.list("events", NAMESPACE).values()}
+        assert {"StageStarted", "StageSucceeded", "PipelineSucceeded"} <= reasons
+
+
+def test_a_failure_is_explained_and_the_stage_tried_again(place: Place) -> None:
+    broken = [True]
+    with played(place, lambda name, _: Act(70 if name == "pairs" and broken[0] else 0)), content(place):
+        place.apply()
+        assert stage(place.finished(), "pairs")["exitClass"] == "Unhealthy"
+        broken[0] = False
+        place.merge({"metadata": {"annotations": {RETRY: "pairs"}}})
+        place.wait(lambda status: succeeded(status)["status"] == "True")
+
+
+def test_a_pipeline_is_suspended_and_goes_on(place: Place) -> None:
+    with played(place, lambda name, attempt: Act(forever=name == "kd" and attempt == 1)), content(place):
+        place.apply()
+        place.wait(lambda status: stage(status, "kd")["state"] == "Running")
+        place.merge({"spec": {"suspend": True}})
+        place.wait(lambda status: succeeded(status)["reason"] == "Suspended")
+        place.merge({"spec": {"suspend": False}})
+        assert succeeded(place.finished())["status"] == "True"
+
+
+def test_why_no_pod_is_made_is_read_from_events(place: Place) -> None:
+    def play(name: str, attempt: int) -> Act:
+        return Act(forever=name == "pairs", pods=name != "pairs")
+
+    with played(place, play), content(place):
+        place.apply()
+        waiting = stage(place.wait(lambda status: stage(status, "pairs").get("job") is not None), "pairs")
+        about = {"kind": "Job", "namespace": NAMESPACE, "name": f"{waiting['job']}-trainer-0"}
+        place.cluster.api.create(
+            {
+                "apiVersion": "v1",
+                "kind": "Event",
+                "metadata": {"name": f"{waiting['job']}.1", "namespace": NAMESPACE},
+                "involvedObject": about,
+                "type": "Warning",
+                "reason": "FailedCreate",
+                "message": "exceeded quota: fastgen",
+            }
+        )
+        place.wait(
+            lambda status: stage(status, "pairs").get("message", "") == "no pod can be made: exceeded quota: fastgen"
+        )
