@@ -83,23 +83,25 @@ def logs(
     namespace: _Namespace = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the stage's job has ended.")] = False,
 ) -> None:
-    """What a stage says, each line behind its replica; the stored metrics when its processes and logs are gone."""
+    """What a stage says, each line behind its replica; the stored metrics when that is gone, or nothing."""
     from fastgen_k8s.people.source import pick
     from fastgen_k8s.people.stored import stored
 
     source = _source(name, namespace)
     chosen = pick(source.look().rows, stage).stage
-    said = source.log(chosen, follow)
-    if said is not None:
-        for line in said:
-            print(line, flush=follow)
+    said, any_line = source.log(chosen, follow), False
+    for line in said or ():
+        print(line, flush=follow)
+        any_line = True
+    if any_line:
         return
-    place = source.place(chosen)
+    place, silent = source.place(chosen), "are gone" if said is None else "say nothing"
     lines = stored(place)
-    if not lines:
+    if lines:
+        print(f"stage {chosen}: its {source.speakers} {silent}, these are its metrics in {place}", file=sys.stderr)
+        print(*lines, sep="\n")
+    elif said is None:
         raise BadInput(f"stage {chosen}: wanted its {source.speakers} or metrics in {place}, found neither")
-    print(f"stage {chosen}: its {source.speakers} are gone, these are its metrics in {place}", file=sys.stderr)
-    print(*lines, sep="\n")
 
 
 @commands.command()

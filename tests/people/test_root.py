@@ -131,6 +131,21 @@ def test_where_logs_are_gone_the_stored_steps_are_read_and_that_is_said(kept: Ke
     assert err == f"stage kd: its logs are gone, these are its metrics in {kept.output('kd')}\n"
 
 
+def test_where_a_log_is_empty_the_stored_steps_say_more(kept: Kept, say: Say) -> None:
+    kept.log_steps("kd")
+    kept.history.started(kept.stages["kd"])
+    kept.say("kd", "")
+    code, out, err = say("logs", kept.root.uri, "kd")
+    assert (code, len(out.splitlines())) == (0, 3)
+    assert err == f"stage kd: its logs say nothing, these are its metrics in {kept.output('kd')}\n"
+
+
+def test_a_stage_that_said_nothing_and_makes_no_steps_is_no_mistake(kept: Kept, say: Say) -> None:
+    kept.history.started(kept.stages["conditions"])
+    kept.say("conditions", "")
+    assert say("logs", kept.root.uri) == (0, "", "")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
