@@ -91,7 +91,7 @@ class Pipeline(Config):
     image: Image = IMAGE
     root: Uri | None = None  # where the stages' outputs go; `--root` replaces it
     backend: Literal["jobset", "volcano"] = "jobset"  # of a cluster; a local run has its own
-    queue: Annotated[str, Field(max_length=253)] | None = None
+    queue: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)] | None = None
     suspend: bool = False  # of a cluster: jobs write their checkpoints and end, and go on from them later
     deadline: Seconds | None = None  # of a cluster: seconds that all stages together may take
     ttlSecondsAfterFinished: Annotated[int, Field(ge=0, le=31_536_000)] | None = None  # then the object is removed
