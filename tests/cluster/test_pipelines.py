@@ -18,7 +18,7 @@ from tests.cluster.installed import NAMESPACE, Installed, installed, stage, succ
 from tests.cluster.launched import Place
 from tests.cluster.storage import Storage
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 
 MOVING_SHAPES: Object = yaml.safe_load(Path("manifests/pipelines/moving-shapes.yaml").read_text())
 GAUSSIAN: Object = yaml.safe_load(Path("manifests/pipelines/closed-form-gaussian.yaml").read_text())
@@ -36,7 +36,7 @@ def test_moving_shapes_runs_itself_from_apply_to_its_report(
 ) -> None:
     began = time.monotonic()
     controller.apply(MOVING_SHAPES, "moving-shapes")
-    status = controller.finished("moving-shapes", timeout=900)
+    status = controller.finished("moving-shapes", timeout=1500)
     record_property("seconds", f"{time.monotonic() - began:.0f}")
     print(f"moving-shapes: {time.monotonic() - began:.0f} s")
     assert succeeded(status)["status"] == "True", succeeded(status)
