@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 import structlog
 
-from fastgen_k8s.launch.connection import Connection, Found, Refused, Unreachable
+from fastgen_k8s.launch.connection import SHORT, Connection, Found, Refused, Unreachable
 
 _LONGEST_CALL = 5.0  # seconds
 _CHANGED = 409
@@ -33,6 +33,17 @@ class Durations(NamedTuple):
 
 
 USUAL = Durations()
+
+
+def durations(words: str) -> Durations:
+    """Durations from LEASE/DEADLINE/RETRY; ValueError for those under which two could write at one time."""
+    try:
+        lease, deadline, retry = (float(word) for word in words.split("/"))
+    except ValueError as error:
+        raise ValueError(f"lease: wanted LEASE/DEADLINE/RETRY in seconds, found {words!r}") from error
+    if not 0 < retry < deadline < lease - SHORT:
+        raise ValueError(f"lease: wanted 0 < RETRY < DEADLINE < LEASE - {SHORT:g}, which a write takes, found {words}")
+    return Durations(lease, deadline, retry)
 
 
 class Seen(NamedTuple):

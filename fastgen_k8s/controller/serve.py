@@ -17,7 +17,7 @@ from fastgen_k8s.controller.children import PIPELINE, keep_job, keep_pipeline, k
 from fastgen_k8s.controller.crd import PLURAL
 from fastgen_k8s.controller.endpoints import Endpoints
 from fastgen_k8s.controller.job import BACKENDS, Settings
-from fastgen_k8s.controller.lease import Elector
+from fastgen_k8s.controller.lease import USUAL, Durations, Elector, durations
 from fastgen_k8s.controller.queue import Queue
 from fastgen_k8s.controller.reconcile import Reconciler
 from fastgen_k8s.controller.reflector import Reflector
@@ -69,7 +69,7 @@ class Controller:
         self._telemetry, self._queue = Telemetry(), Queue[Key]()
         self._view = View(self._queue.add)
         identity = os.environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}"
-        self._elector = Elector(connection, asked.lease_namespace, asked.lease, identity)
+        self._elector = Elector(connection, asked.lease_namespace, asked.lease, identity, asked.lease_seconds)
         self._reflectors = _reflectors(connection, self._view, asked.namespace)
         settings = Settings(asked.pairs_priority_class, asked.training_priority_class, tuple(asked.pull_secret))
         writes = Writes(connection, self._elector.holds)
@@ -159,7 +159,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=int, default=4, help="pipelines looked at together")
     parser.add_argument("--lease-namespace", default="fastgen")
     parser.add_argument("--lease", default="fastgen-controller", help="name of the Lease that the leader holds")
+    parser.add_argument(
+        "--lease-seconds",
+        type=_durations,
+        default=USUAL,
+        metavar="LEASE/DEADLINE/RETRY",
+        help="how long it lasts, when its holder stops acting, and how often it is renewed (default: 15/10/2)",
+    )
     parser.add_argument("--pairs-priority-class", help="of pods that can be evicted for nothing: pairs, samples")
     parser.add_argument("--training-priority-class", help="of all other pods")
     parser.add_argument("--pull-secret", action="append", default=[], help="of the images' registry; may be repeated")
     return parser
+
+
+def _durations(words: str) -> Durations:
+    try:
+        return durations(words)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

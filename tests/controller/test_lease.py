@@ -9,10 +9,12 @@ import pytest
 
 from fastgen_k8s.controller.lease import (
     USUAL,
+    Durations,
     Elector,
     Seen,
     call_timeout,
     choose,
+    durations,
     held,
     micro_time,
     released,
@@ -94,6 +96,21 @@ def test_no_call_outlasts_what_is_left_of_the_lease(left: float, seconds: float)
 
 def test_a_write_that_a_holder_begins_has_ended_before_another_can_hold() -> None:
     assert USUAL.deadline + SHORT < USUAL.lease
+
+
+def test_durations_are_read_as_they_are_written() -> None:
+    assert durations("15/10/2") == USUAL
+    assert durations("6/1.5/0.25") == Durations(lease=6, deadline=1.5, retry=0.25)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["15", "15/10", "15/10/2/1", "a/b/c", "15/10/10", "15/10/0", "5/2/1", "nan/10/2"],
+    ids=["one", "two", "four", "no numbers", "never renewed", "always renewed", "a write may outlast it", "unordered"],
+)
+def test_durations_under_which_two_could_write_are_refused(words: str) -> None:
+    with pytest.raises(ValueError, match=r"lease: wanted .* found"):
+        durations(words)
 
 
 def test_times_are_written_as_kubernetes_writes_them() -> None:
