@@ -5,18 +5,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from fastgen_k8s.artifacts import store_at
+from tests import s3_server
 from tests.cluster import kwok, local
 from tests.cluster.api import Api
 from tests.cluster.cluster import Cluster
-from tests.cluster.custom import establish_third_parties
+from tests.cluster.custom import establish, establish_third_parties
 from tests.cluster.launched import Place
 from tests.cluster.local import Local
 from tests.cluster.requirements import Level, missing, require
 from tests.cluster.storage import Storage, from_environment
 
 _HERE = Path(__file__).parent
+_CRD = Path("manifests/base/crd.yaml")
 _NAMED = os.environ.get("KUBECONFIG")
 
 
@@ -43,6 +46,22 @@ def machine() -> Iterator[Local]:
 def api(machine: Local) -> Cluster:
     """Level A: an API server. It knows JobSet's kind; nothing acts on any object."""
     return Cluster(machine.api.kubeconfig, machine.api, machine.nodes)
+
+
+@pytest.fixture(scope="session")
+def served(api: Cluster) -> Cluster:
+    """Level A with our kind."""
+    establish(api.api, [yaml.safe_load(_CRD.read_text())])
+    return api
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3_server.Server]:
+    """An S3 server of this machine, in the environment of this process too."""
+    with s3_server.serve(tmp_path_factory.mktemp("s3")) as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment().items():
+            patch.setenv(name, value)
+        yield server
 
 
 @pytest.fixture(scope="session")

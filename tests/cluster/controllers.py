@@ -13,22 +13,32 @@ import urllib.request
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any, Protocol
 
 from tests.cluster.failures import ClusterFailed
+from tests.cluster.forks import Fork
 
 _PATIENCE = 30.0
 
 
-class Controller:
-    """One replica."""
+class Process(Protocol):
+    """A process that this one started."""
 
-    def __init__(self, kubeconfig: Path, environment: Mapping[str, str], *words: str, program: str = "") -> None:
-        given = os.environ | environment | {"KUBECONFIG": str(kubeconfig), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, *(["-c", program] if program else ["-m", "fastgen_k8s.controller"])]
-        self.process = subprocess.Popen(
-            [*command, "--port", "0", *words], env=given, stderr=subprocess.PIPE, text=True, bufsize=1
-        )
-        self.said: list[dict[str, object] | str] = []
+    @property
+    def pid(self) -> int | None: ...
+
+    def kill(self) -> None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+
+class Controller:
+    """One replica, and what it says on stderr."""
+
+    def __init__(self, process: Process, stderr: IO[str]) -> None:
+        self.process = process
+        self.said: list[dict[str, Any] | str] = []
+        self._stderr = stderr
         self._port: int | None = None
         self._serving = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -63,37 +73,64 @@ class Controller:
         self.process.kill()
         self.process.wait()
         self._reader.join()
-        if self.process.stderr is not None:
-            self.process.stderr.close()
+        self._stderr.close()
 
     def terminate(self) -> int:
         """SIGTERM, and its exit code."""
-        self.process.send_signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
         return self.process.wait(_PATIENCE)
 
-    def faults(self) -> list[dict[str, object] | str]:
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self.process.pid is not None
+        os.kill(self.process.pid, number)
+
+    def faults(self) -> list[dict[str, Any] | str]:
         """What it said of itself that it should never say."""
         return [one for one in self.said if isinstance(one, str) or one.get("level") in ("error", "critical")]
 
     def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            try:
-                said = json.loads(line)
-            except ValueError:
-                said = line.rstrip()
+        for line in self._stderr:
+            said = _parsed(line)
             self.said.append(said)
             if isinstance(said, dict) and said.get("event") == "serving":
-                self._port = said["port"]
+                self._port = int(said["port"])
                 self._serving.set()
         self._serving.set()
+
+
+def _parsed(line: str) -> dict[str, Any] | str:
+    """What the controller says is JSON; what Python says of it is not."""
+    try:
+        return json.loads(line)
+    except ValueError:
+        return line.rstrip()
 
 
 @contextmanager
 def running(kubeconfig: Path, environment: Mapping[str, str], *words: str, program: str = "") -> Generator[Controller]:
     """A replica, killed at the end."""
-    made = Controller(kubeconfig, environment, *words, program=program)
-    try:
+    command = [sys.executable, *(["-c", program] if program else ["-m", "fastgen_k8s.controller"])]
+    given = os.environ | environment | {"KUBECONFIG": str(kubeconfig), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [*command, "--port", "0", *words], env=given, stderr=subprocess.PIPE, text=True, bufsize=1
+    )
+    assert process.stderr is not None
+    with _until_killed(Controller(process, process.stderr)) as made:
         yield made
+
+
+@contextmanager
+def forked(kubeconfig: Path, environment: Mapping[str, str], *words: str) -> Generator[Controller]:
+    """The same as a fork of a process that has imported it: for tests that start it a hundred times."""
+    fork = Fork({**environment, "KUBECONFIG": str(kubeconfig)}, "--port", "0", *words)
+    with _until_killed(Controller(fork, fork.stderr)) as made:
+        yield made
+
+
+@contextmanager
+def _until_killed(controller: Controller) -> Generator[Controller]:
+    try:
+        yield controller
     finally:
-        made.kill()
+        controller.kill()

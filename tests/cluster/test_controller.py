@@ -5,127 +5,25 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-import yaml
 
-from fastgen_k8s.artifacts import find_artifact, store_at
+from fastgen_k8s.artifacts import find_artifact
 from fastgen_k8s.controller.children import RETRY
 from tests import s3_server
 from tests.cluster.api import Object, Refused
 from tests.cluster.cluster import Cluster
-from tests.cluster.controllers import running
-from tests.cluster.custom import establish
-from tests.cluster.simulated import JOBSETS, Act, Simulated, at_once
+from tests.cluster.pipelines import PIPELINES, Place, new_place, played, stage, stages, succeeded
+from tests.cluster.simulated import JOBSETS, Act
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
-
-PIPELINES = "distillationpipelines.v1alpha1.fastgen-k8s.github.io"
-CRD = Path("manifests/base/crd.yaml")
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3_server.Server]:
-    """An S3 server of this machine, in the environment of this process too."""
-    with s3_server.serve(tmp_path_factory.mktemp("s3")) as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in server.environment().items():
-            patch.setenv(name, value)
-        yield server
-
-
-@pytest.fixture(scope="module")
-def served(api: Cluster) -> Cluster:
-    """The API server with our kind."""
-    establish(api.api, [yaml.safe_load(CRD.read_text())])
-    return api
-
-
-@dataclass
-class Place:
-    """A namespace with pipelines in it."""
-
-    cluster: Cluster
-    namespace: str
-    root: str
-    environment: dict[str, str]
-    names: list[str] = field(default_factory=list)
-
-    def controller(self, *words: str, program: str = "") -> Any:
-        """A replica that reconciles this namespace."""
-        where = ("--namespace", self.namespace, "--lease-namespace", self.namespace)
-        return running(self.cluster.kubeconfig, self.environment, *where, *words, program=program)
-
-    def apply(self, name: str = "tiny", change: Callable[[Object], None] = lambda spec: None) -> Object:
-        """A pipeline of three stages: encode, pairs, train."""
-        spec = {"root": f"{self.root}/{name}", "image": "fastgen-k8s/trainer:test", "stages": stages(self.root)}
-        change(spec)
-        place = {"name": name, "namespace": self.namespace}
-        made = {"apiVersion": "fastgen-k8s.github.io/v1alpha1", "kind": "DistillationPipeline", "metadata": place}
-        return self.cluster.api.apply(made | {"spec": spec})
-
-    def get(self, name: str = "tiny") -> Object:
-        return self.cluster.api.get(PIPELINES, name, self.namespace)
-
-    def merge(self, change: Object, name: str = "tiny") -> Object:
-        return self.cluster.api.merge(PIPELINES, name, change, self.namespace)
-
-    def wait(self, done: Callable[[Object], bool], name: str = "tiny", timeout: float = 60) -> Object:
-        """Wait until the status of a pipeline is as wanted."""
-        return self.cluster.wait_for(
-            PIPELINES, name, lambda found: bool(found.get("status")) and done(found["status"]), self.namespace, timeout
-        )["status"]
-
-    def finished(self, name: str = "tiny", timeout: float = 60) -> Object:
-        """Wait for the end of a pipeline's present generation."""
-        generation = self.get(name)["metadata"]["generation"]
-
-        def ended(status: Object) -> bool:
-            said = succeeded(status)
-            return said["status"] != "Unknown" and said["observedGeneration"] == generation
-
-        return self.wait(ended, name, timeout)
-
-    def jobs(self) -> list[str]:
-        return sorted(self.cluster.api.list(JOBSETS, self.namespace))
-
-
-def stages(root: str) -> list[Object]:
-    experiment = {"experiment": "closed_form/gaussian_kd"}
-    return [
-        {"name": "conditions", "kind": "encode", "inputs": {"prompts": f"{root}/prompts.txt"}} | experiment,
-        {"name": "pairs", "kind": "pairs", "inputs": {"conditions": "conditions"}} | experiment,
-        {"name": "kd", "kind": "train", "inputs": {"conditions": "conditions", "pairs": "pairs"}} | experiment,
-    ]
-
-
-def succeeded(status: Object) -> Object:
-    unknown = {"status": "Unknown", "reason": "", "message": "", "observedGeneration": 0}
-    return next((one for one in status.get("conditions", ()) if one["type"] == "Succeeded"), unknown)
-
-
-def stage(status: Object, name: str) -> Object:
-    return next((one for one in status.get("stages", ()) if one["name"] == name), {"state": ""})
 
 
 @pytest.fixture
 def place(served: Cluster, store: s3_server.Server) -> Iterator[Place]:
-    """A namespace of its own."""
-    with served.namespace("dp") as namespace:
-        root = store.place()
-        store_at(root).put("prompts.txt", b"turning left\n")
-        yield Place(served, namespace, root, store.environment())
-
-
-@contextmanager
-def played(place: Place, play: Callable[[str, int], Act] = at_once) -> Iterator[Simulated]:
-    with Simulated(place.cluster.api, play, place.namespace) as simulated:
-        yield simulated
-    assert simulated.twice == []
+    with new_place(served, store) as made:
+        yield made
 
 
 def test_a_pipeline_runs_itself_stage_by_stage(place: Place) -> None:
