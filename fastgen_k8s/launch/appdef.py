@@ -2,6 +2,7 @@
 # pyright: reportMissingTypeStubs=false
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import cast
 
 from torchx.specs import AppDef, Role, VolumeMount
@@ -36,7 +37,12 @@ def work_argv(app: AppDef) -> list[str]:
 
 def work_of(app: AppDef) -> Work:
     """The work that an application does, read back from its arguments."""
-    return parse(work_argv(app))[0]
+    return _work(tuple(work_argv(app)))
+
+
+@lru_cache(maxsize=64)  # a rendering asks for it again and again
+def _work(argv: tuple[str, ...]) -> Work:
+    return parse(argv)[0]
 
 
 def trainers(app: AppDef) -> int:

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from functools import cache
 from typing import NoReturn
 
 from fastgen_k8s.errors import Misdescribed
@@ -15,17 +16,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parse(argv: Sequence[str]) -> tuple[Work, int | None, Execution]:
     """Work, micro-batch and execution from a stage's command line; Misdescribed when it does not fit."""
-    parser = _Parser(prog="fastgen_k8s.agent", allow_abbrev=False)
-    parser.add_argument("--kind", required=True)
-    parser.add_argument("--experiment", required=True)
-    parser.add_argument("--set", action="append", default=[], dest="overrides")
-    parser.add_argument("--input", action="append", default=[], dest="inputs")
-    parser.add_argument("--output", required=True)
-    parser.add_argument("--expect-digest")
-    parser.add_argument("--micro-batch", type=int)
-    for name in Execution.model_fields:
-        parser.add_argument("--" + name.replace("_", "-"), dest="execution." + name)
-    found = vars(parser.parse_args(argv))
+    found = vars(_parser().parse_args(argv))
     habits = {
         name.removeprefix("execution."): value
         for name, value in found.items()
@@ -45,3 +36,18 @@ def parse(argv: Sequence[str]) -> tuple[Work, int | None, Execution]:
         "command line",
     )
     return work, found["micro_batch"], Execution.parse(habits, "command line")
+
+
+@cache
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="fastgen_k8s.agent", allow_abbrev=False)
+    parser.add_argument("--kind", required=True)
+    parser.add_argument("--experiment", required=True)
+    parser.add_argument("--set", action="append", default=[], dest="overrides")
+    parser.add_argument("--input", action="append", default=[], dest="inputs")
+    parser.add_argument("--output", required=True)
+    parser.add_argument("--expect-digest")
+    parser.add_argument("--micro-batch", type=int)
+    for name in Execution.model_fields:
+        parser.add_argument("--" + name.replace("_", "-"), dest="execution." + name)
+    return parser

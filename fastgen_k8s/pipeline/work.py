@@ -1,6 +1,7 @@
 """One stage's work: what is computed from what, its digest, and how it is written as a command line."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Literal, cast
 
 from pydantic import Field, PositiveInt, field_validator
@@ -53,9 +54,7 @@ class Work(Config):
 
     def resolve(self) -> Experiment:
         """The experiment with its overrides; Misdescribed when one does not fit."""
-        experiment = get_experiment(self.experiment)
-        refuse_seed_names(self.overrides, experiment.settings())
-        return experiment.override(*self.overrides)
+        return _resolved(self.experiment, self.overrides)
 
     def argv(self) -> list[str]:
         """The work as the command line that every scheduler runs."""
@@ -64,6 +63,13 @@ class Work(Config):
         words += [word for name, uri in sorted(self.inputs.items()) for word in ("--input", f"{name}={uri}")]
         words += ["--output", self.output]
         return words + (["--expect-digest", self.expect_digest] if self.expect_digest else [])
+
+
+@lru_cache(maxsize=256)  # each stage asks several times, and pipelines are often alike
+def _resolved(name: str, overrides: tuple[str, ...]) -> Experiment:
+    experiment = get_experiment(name)
+    refuse_seed_names(overrides, experiment.settings())
+    return experiment.override(*overrides)
 
 
 _NODES: JsonDict = {"x-kubernetes-int-or-string": True, "minimum": 1, "maximum": 9999}
