@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from fastgen_k8s.launch.connection import Connection
+from fastgen_k8s.launch.connection import Connection, Observe
 
 
 class Asked(NamedTuple):
@@ -51,13 +51,13 @@ class Scripted:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server.server_port}"
 
-    def connect(self) -> Connection:
+    def connect(self, observe: Observe | None = None) -> Connection:
         """A connection by a kubeconfig that names this server."""
         file = self.folder / "kubeconfig"
         file.write_text(json.dumps(kubeconfig(self.url)))  # JSON is YAML
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("KUBECONFIG", str(file))
-            return Connection()
+            return Connection() if observe is None else Connection(observe=observe)
 
     def wait_for(self, enough: Callable[[list[Asked]], bool]) -> None:
         """Until what was asked so far is enough."""

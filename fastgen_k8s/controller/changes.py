@@ -1,6 +1,6 @@
 """What changed between two statuses of a pipeline, as events for people and as numbers. Pure but for the counters."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,13 +53,17 @@ def events(before: Status, after: Status) -> Iterator[Told]:
                 yield Told("Warning", f"Pipeline{one.reason}", one.message, f"{mark}/{one.message}")
 
 
-def count(before: Status, after: Status, pipeline: Pipeline, telemetry: Telemetry) -> None:
+def count(before: Status, after: Status, pipeline: Pipeline, telemetry: Telemetry, now: float) -> None:
     """Add a change to the numbers."""
     earlier = {stage.name: stage for stage in before.stages}
     described = {stage.name: stage for stage in pipeline.stages}
     for stage in after.stages:
         was = earlier.get(stage.name, StageStatus(name=stage.name))
         kind = described[stage.name].kind
+        if stage.attempt and not was.attempt:
+            ends = _ends(after, pipeline.before(described[stage.name]))
+            if ends:
+                telemetry.stage_wait.labels(kind).observe(max(0.0, now - max(ends)))
         if stage.failures > was.failures:
             telemetry.retries.labels(stage.exitClass or "").inc()
         if stage.startedAt and stage.finishedAt and was.finishedAt != stage.finishedAt:
@@ -68,6 +72,11 @@ def count(before: Status, after: Status, pipeline: Pipeline, telemetry: Telemetr
             telemetry.stage.labels(kind, outcome).observe(taken)
             gpus = resource(described[stage.name].placement.resource).gpu
             telemetry.gpu.labels(kind, outcome).inc(taken * gpus * stage.nodes)
+
+
+def _ends(status: Status, names: Collection[str]) -> list[float]:
+    """When these stages ended."""
+    return [seconds(one.finishedAt) for one in status.stages if one.name in names and one.finishedAt]
 
 
 def _now(status: str, after: Status) -> tuple[str, int | None]:

@@ -68,13 +68,20 @@ class Agenda(Generic[K]):
                 self.add(key, again)
 
 
+def _unobserved(seconds: float) -> None:
+    """Nobody counts."""
+
+
 class Queue(Generic[K]):
     """An agenda that threads share, by the clock of this process."""
 
     def __init__(
-        self, monotonic: Callable[[], float] = time.monotonic, draw: Callable[[], float] = random.random
+        self,
+        monotonic: Callable[[], float] = time.monotonic,
+        draw: Callable[[], float] = random.random,
+        waited: Callable[[float], None] = _unobserved,  # told how long after its time each key is taken
     ) -> None:
-        self._monotonic, self._draw = monotonic, draw
+        self._monotonic, self._draw, self._waited = monotonic, draw, waited
         self._agenda: Agenda[K] = Agenda()
         self._failures: dict[K, int] = {}
         self._closed = False
@@ -94,13 +101,13 @@ class Queue(Generic[K]):
         """The next key, waited for; None when the queue is closed. Its taker ends with `done` or `fail`."""
         with self._changed:
             while not self._closed:
-                now = self._monotonic()
+                now, due = self._monotonic(), self._agenda.first()
                 key = self._agenda.take(now)
-                first = self._agenda.first()
-                if key is not None:
+                if key is not None and due is not None:
                     self._changed.notify()  # somebody else has to wait for the one that is first now
+                    self._waited(now - due)
                     return key
-                self._changed.wait(None if first is None else first - now)
+                self._changed.wait(None if due is None else due - now)
             return None
 
     def done(self, key: K, after: float | None) -> None:

@@ -166,7 +166,7 @@ class Reconciler:
             return
         self._writes.status(found, body)
         if accepted is not None:
-            changes.count(stored, status, accepted.pipeline, self._telemetry)
+            changes.count(stored, status, accepted.pipeline, self._telemetry, self._connection.clock.now())
         for told in changes.events(stored, status):
             log.info(told.reason, pipeline="/".join(_key(found)), said=told.message)
             try:

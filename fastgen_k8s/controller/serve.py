@@ -48,8 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    telemetry = Telemetry()
     try:
-        controller = Controller(Connection(), asked)
+        controller = Controller(Connection(observe=telemetry.answered), telemetry, asked)
     except FastgenError as error:
         return refuse(error)
     stop = threading.Event()
@@ -65,8 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 class Controller:
     """Everything that runs, put together."""
 
-    def __init__(self, connection: Connection, asked: argparse.Namespace) -> None:
-        self._telemetry, self._queue = Telemetry(), Queue[Key]()
+    def __init__(self, connection: Connection, telemetry: Telemetry, asked: argparse.Namespace) -> None:
+        self._telemetry, self._queue = telemetry, Queue[Key](waited=telemetry.queue_wait.observe)
         self._view = View(self._queue.add)
         identity = os.environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}"
         self._elector = Elector(connection, asked.lease_namespace, asked.lease, identity, asked.lease_seconds)

@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _SHORT = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # seconds
+_MIDDLE = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  # seconds of times that are written to the second
 _LONG = (10.0, 60.0, 300.0, 1800.0, 7200.0, 28_800.0, 86_400.0, 604_800.0)
 
 
@@ -14,7 +15,10 @@ class Telemetry:
         all_of_it = self.registry
         self.queue = Gauge("fastgen_queue_depth", "Pipelines that wait for a worker", registry=all_of_it)
         self.queue_wait = Histogram(
-            "fastgen_queue_wait_seconds", "From due to taken by a worker", buckets=_SHORT, registry=all_of_it
+            "fastgen_queue_wait_seconds",
+            "From due to taken by a worker",
+            buckets=(*_SHORT, 30.0, 100.0),
+            registry=all_of_it,
         )
         self.reconcile = Histogram(
             "fastgen_reconcile_seconds", "One look at one pipeline", ["result"], buckets=_SHORT, registry=all_of_it
@@ -37,8 +41,9 @@ class Telemetry:
         )
         self.stage_wait = Histogram(
             "fastgen_stage_wait_seconds",
-            "From the last artifact that a stage needs to its job",
+            "From the end of the last stage that a stage waits for to its first job",
             ["kind"],
+            buckets=_MIDDLE,
             registry=all_of_it,
         )
         self.pipelines = Gauge("fastgen_pipelines", "Pipelines by state", ["state"], registry=all_of_it)
@@ -53,3 +58,7 @@ class Telemetry:
             buckets=_SHORT,
             registry=all_of_it,
         )
+
+    def answered(self, verb: str, status: int | None) -> None:
+        """One request to the API server; None: it gave no answer."""
+        self.requests.labels(verb, "none" if status is None else status).inc()

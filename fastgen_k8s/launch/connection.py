@@ -4,7 +4,7 @@
 import json
 import os
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
@@ -19,6 +19,7 @@ from fastgen_k8s.launch.clock import ServerClock
 
 Found = dict[str, Any]  # an object as the server tells it
 Timeout = float | tuple[float, float] | None  # seconds in all, or to connect and between two pieces of the answer
+Observe = Callable[[str, int | None], None]  # told the verb and status of each request; None: there was no answer
 
 _LONGEST = 400  # characters of what the server said
 _POOL = 32  # connections that are kept: a watch takes one for its life
@@ -38,10 +39,14 @@ class Unreachable(Exception):
     """There was no whole answer: no connection, no TLS, silence for too long, or a stream that was cut."""
 
 
+def _unobserved(verb: str, status: int | None) -> None:
+    """Nobody counts."""
+
+
 class Connection:
     """One API server, found by KUBECONFIG, ~/.kube/config or a pod's service account; safe for threads."""
 
-    def __init__(self, retries: urllib3.Retry | bool = False) -> None:
+    def __init__(self, retries: urllib3.Retry | bool = False, observe: Observe = _unobserved) -> None:
         settings = client.Configuration()
         try:
             _find(settings)
@@ -52,6 +57,7 @@ class Connection:
         self.server: str = settings.host or ""
         self.clock = ServerClock()
         self._client = client.ApiClient(settings)
+        self._observe = observe
 
     def request(
         self,
@@ -74,10 +80,7 @@ class Connection:
                 auth_settings=["BearerToken"],  # a pod's token is read again when it is a minute old
                 header_params={"Accept": "application/json, */*", "Content-Type": content_type},
             )
-            sent = time.monotonic()
-            answer: Any = self._client.call_api(*request, _request_timeout=timeout)  # pyright: ignore[reportUnknownMemberType]
-            response = cast("urllib3.BaseHTTPResponse", answer.response)
-            self.clock.learn(response.headers.get("Date"), sent)
+            response = self._send(verb, request, timeout)
             if response.status >= 300:
                 raise Refused(response.status, _said(response.data), f"{self.server}{path}")
             if not stream:
@@ -128,6 +131,18 @@ class Connection:
     def close(self) -> None:
         """Close the connections that are kept."""
         self._client.close()
+
+    def _send(self, verb: str, request: Any, timeout: Timeout) -> urllib3.BaseHTTPResponse:
+        """A request, and the beginning of its answer."""
+        sent, status = time.monotonic(), None
+        try:
+            answer: Any = self._client.call_api(*request, _request_timeout=timeout)  # pyright: ignore[reportUnknownMemberType]
+            response = cast("urllib3.BaseHTTPResponse", answer.response)
+            status = response.status
+        finally:
+            self._observe(verb, status)
+        self.clock.learn(response.headers.get("Date"), sent)
+        return response
 
 
 def lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:

@@ -127,6 +127,15 @@ def test_what_is_added_during_a_back_off_is_not_put_off() -> None:
     assert queue.get() == "a"
 
 
+def test_how_long_a_key_waited_counts_from_when_it_was_due() -> None:
+    clock, waits = Clock(), list[float]()
+    queue: Queue[str] = Queue(clock, waited=waits.append)
+    queue.add("a", after=10)
+    clock.now = 13
+    queue.get()
+    assert waits == [3]
+
+
 def test_closing_wakes_everybody_and_hands_out_nothing_more() -> None:
     queue: Queue[str] = Queue()
     queue.add("later", after=3600)

@@ -59,6 +59,20 @@ def test_a_refusal_has_the_status_and_what_the_server_said_and_is_not_repeated(s
         assert len(server.asked) == 1
 
 
+def test_each_request_is_told_with_what_it_came_to(tmp_path: Path) -> None:
+    answers = iter([Answer(body=HERE), Answer(404, {"message": "no"}), Answer(409, {"message": "no"})])
+    told: list[tuple[str, int | None]] = []
+    with scripted(lambda _: next(answers), tmp_path) as server:
+        connection = server.connect(lambda verb, status: told.append((verb, status)))
+        connection.get(PATH)
+        connection.delete(PATH)
+        with pytest.raises(Refused):
+            connection.put(PATH, HERE)
+    with pytest.raises(Unreachable):
+        connection.get(PATH)
+    assert told == [("GET", 200), ("DELETE", 404), ("PUT", 409), ("GET", None)]
+
+
 def test_an_absent_collection_refuses_what_is_put_into_it(tmp_path: Path) -> None:
     with scripted(lambda _: Answer(404, {"message": "no"}), tmp_path) as server, pytest.raises(Refused, match="404"):
         server.connect().post(PATH, HERE)

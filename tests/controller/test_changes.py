@@ -1,0 +1,36 @@
+"""What a change of a pipeline's status adds to the numbers."""
+
+import pytest
+
+from fastgen_k8s.controller.changes import count
+from fastgen_k8s.controller.children import rfc3339
+from fastgen_k8s.controller.status import StageStatus, Status
+from fastgen_k8s.controller.telemetry import Telemetry
+from fastgen_k8s.pipeline.spec import Pipeline, Stage
+
+KD = "closed_form/gaussian_kd"
+PIPELINE = Pipeline(
+    stages=(
+        Stage(name="conditions", kind="encode", experiment=KD),
+        Stage(name="pairs", kind="pairs", experiment=KD),
+        Stage(name="kd", kind="train", experiment=KD, inputs={"pairs": "pairs"}, needs=("conditions",)),
+    )
+)
+NOON = 1_767_355_200.0
+ENDED = {"conditions": NOON - 60, "pairs": NOON - 7}
+
+
+def status(attempt: int) -> Status:
+    """`kd` has had so many jobs; what it waits for has ended."""
+    before = [StageStatus(name=name, state="Succeeded", finishedAt=rfc3339(end)) for name, end in ENDED.items()]
+    return Status(stages=(*before, StageStatus(name="kd", state="Queued", attempt=attempt)))
+
+
+@pytest.mark.parametrize(("before", "after", "told"), [(0, 1, 7.0), (0, 0, 0.0), (1, 2, 0.0)])
+def test_a_stages_first_job_tells_how_long_after_the_last_stage_before_it_began(
+    before: int, after: int, told: float
+) -> None:
+    telemetry = Telemetry()
+    count(status(before), status(after), PIPELINE, telemetry, NOON)
+    found = telemetry.registry.get_sample_value("fastgen_stage_wait_seconds_sum", {"kind": "train"})
+    assert (found or 0.0) == told
