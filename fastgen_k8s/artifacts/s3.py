@@ -183,11 +183,15 @@ class S3:
         found = self._opened(key)
         if found is None:
             return False
-        target.unlink(missing_ok=True)  # it may be a link to what the cache holds
-        with target.open("wb") as file:
-            for piece in _pieces(found):
-                file.write(piece)
-        _compare(_recorded(found), FileEntry.of_file(target), self._where(key))
+        made = target.with_name(f".{uuid4().hex}")  # others may copy the same key, or read what was copied before
+        try:
+            with made.open("wb") as file:
+                for piece in _pieces(found):
+                    file.write(piece)
+            _compare(_recorded(found), FileEntry.of_file(made), self._where(key))
+            made.replace(target)
+        finally:
+            made.unlink(missing_ok=True)
         return True
 
     def _download(self, key: str, entry: FileEntry, path: Path) -> None:

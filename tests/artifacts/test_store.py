@@ -104,6 +104,18 @@ def test_what_a_draft_holds_can_be_read_once_it_is_published(store: Store) -> No
     assert store.read("x/y/a") == b"alpha"
 
 
+def test_copies_of_one_key_by_many_are_each_whole(store: Store) -> None:
+    data = LARGE[: 1 << 20]
+    store.put("prompts.txt", data)
+
+    def copied(_: int) -> FileEntry | None:
+        path = store.copy("prompts.txt")
+        return None if path is None else FileEntry.of_file(path)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(copied, range(64))) == {FileEntry.of(data)}
+
+
 def test_a_folder_holds_its_files_under_their_names(store: Store) -> None:
     entries = {name: FileEntry.of(name.encode()) for name in ("x/a", "x/deep/b")}
     for name in entries:
