@@ -87,6 +87,11 @@ class Directory:
         path = self.root / key
         return path if path.is_file() else None
 
+    def content(self, key: str) -> FileEntry | None:
+        """Size and sha256 of a file."""
+        path = self.copy(key)
+        return None if path is None else FileEntry.of_file(path)
+
     def holds(self, key: str, entry: FileEntry) -> bool:
         """Whether a file has a content."""
         path = self.root / key

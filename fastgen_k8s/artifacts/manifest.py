@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,6 +25,15 @@ class FileEntry(Config):
     def of(cls, data: bytes) -> "FileEntry":
         """The entry of a file that holds `data`."""
         return cls(size=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+    @classmethod
+    def of_pieces(cls, pieces: Iterable[bytes]) -> "FileEntry":
+        """The entry of a file that comes piece by piece."""
+        size, hashed = 0, hashlib.sha256()
+        for piece in pieces:
+            size += len(piece)
+            hashed.update(piece)
+        return cls(size=size, sha256=hashed.hexdigest())
 
     @classmethod
     def of_file(cls, path: Path) -> "FileEntry":

@@ -84,6 +84,10 @@ class S3:
             target.parent.mkdir(parents=True, exist_ok=True)
             return target if self._whole(key, lambda: self._copy(key, target)) else None
 
+    def content(self, key: str) -> FileEntry | None:
+        """Size and sha256 of what a key holds, read through and not kept; None when it is absent."""
+        return self._whole(key, lambda: self._content(key))
+
     def holds(self, key: str, entry: FileEntry) -> bool:
         """Whether a key has a content, by what the store says of it: it has checked that when it was put."""
         try:
@@ -193,6 +197,14 @@ class S3:
         finally:
             made.unlink(missing_ok=True)
         return True
+
+    def _content(self, key: str) -> FileEntry | None:
+        found = self._opened(key)
+        if found is None:
+            return None
+        entry = FileEntry.of_pieces(_pieces(found))
+        _compare(_recorded(found), entry, self._where(key))
+        return entry
 
     def _download(self, key: str, entry: FileEntry, path: Path) -> None:
         transfers().download(**_names(self._object(key)), fileobj=str(path)).result()

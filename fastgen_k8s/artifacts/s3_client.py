@@ -47,9 +47,10 @@ def _connected() -> tuple[Any, Any]:
 @lru_cache(maxsize=1)
 def _connection(pid: int, environment: tuple[tuple[str, str], ...]) -> tuple[Any, Any]:
     attempts()  # botocore reads the variable, too, and says less of it
-    made = _client(_style("auto"))
+    session = Session()  # of both, or what it reads of S3's description is read and held twice
+    made = _client(session, _style("auto"))
     if _custom(made.meta.endpoint_url) and _style("path") == "path":
-        made = _client("path")  # few servers besides AWS's have a name for each bucket
+        made = _client(session, "path")  # few servers besides AWS's have a name for each bucket
     made.meta.events.register("needs-retry.s3", _needs_retry)
     config = TransferConfig(
         multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=8, preferred_transfer_client="classic"
@@ -57,7 +58,7 @@ def _connection(pid: int, environment: tuple[tuple[str, str], ...]) -> tuple[Any
     return made, create_transfer_manager(made, config)
 
 
-def _client(style: str) -> Any:
+def _client(session: Session, style: str) -> Any:
     config = Config(
         connect_timeout=5,
         read_timeout=30,
@@ -66,7 +67,6 @@ def _client(style: str) -> Any:
         response_checksum_validation="when_required",  # downloads in parts are checked by their sha256
         s3={"addressing_style": style, "payload_signing_enabled": False},
     )
-    session = Session()
     region = session.region_name or "us-east-1"
     try:
         return session.client("s3", region_name=region, config=config)

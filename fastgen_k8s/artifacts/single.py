@@ -14,10 +14,8 @@ def find_file(uri: str) -> Path | None:
     if not uri.startswith(SCHEME):
         path = Path(uri.removeprefix("file://"))
         return path if path.is_file() else None
-    if not Address.parse(uri).prefix:
-        return None
-    above, _, name = uri.rpartition("/")
-    return store_at(above).copy(name)
+    place = _object(uri)
+    return None if place is None else store_at(place[0]).copy(place[1])
 
 
 def input_digest(uri: str) -> str:
@@ -25,13 +23,28 @@ def input_digest(uri: str) -> str:
     artifact = find_artifact(uri)
     if artifact is not None:
         return artifact.manifest.digest
-    path = find_file(uri)
-    if path is None:
+    content = _content(uri)
+    if content is None:
         found = "a folder without artifact.json" if is_folder(uri) else "nothing"
         raise BadInput(f"{uri}: wanted an artifact or a file, found {found}")
-    return FileEntry.of_file(path).sha256
+    return content.sha256
 
 
 def is_folder(uri: str) -> bool:
     """Whether a URI names a place in which there are files."""
     return bool(store_at(uri).keys()) if uri.startswith(SCHEME) else Path(uri.removeprefix("file://")).is_dir()
+
+
+def _content(uri: str) -> FileEntry | None:
+    """Size and sha256 of the file that a URI names; None when it names none."""
+    if not uri.startswith(SCHEME):
+        path = find_file(uri)
+        return None if path is None else FileEntry.of_file(path)
+    place = _object(uri)
+    return None if place is None else store_at(place[0]).content(place[1])
+
+
+def _object(uri: str) -> tuple[str, str] | None:
+    """The place and the name of the object that a URI names; None for a whole bucket."""
+    above, _, name = uri.rpartition("/")
+    return (above, name) if Address.parse(uri).prefix else None

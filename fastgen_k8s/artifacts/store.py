@@ -51,6 +51,10 @@ class Store(Protocol):
         """A local file with what a key holds, whatever that is; None when it is absent."""
         ...
 
+    def content(self, key: str) -> FileEntry | None:
+        """Size and sha256 of what a key holds, whatever that is; None when it is absent."""
+        ...
+
     def holds(self, key: str, entry: FileEntry) -> bool:
         """Whether a key has a content."""
         ...

@@ -104,6 +104,11 @@ def test_what_a_draft_holds_can_be_read_once_it_is_published(store: Store) -> No
     assert store.read("x/y/a") == b"alpha"
 
 
+def test_the_content_of_a_key_is_known_without_a_copy(store: Store) -> None:
+    store.put("a", LARGE)
+    assert (store.content("a"), store.content("b")) == (FileEntry.of(LARGE), None)
+
+
 def test_copies_of_one_key_by_many_are_each_whole(store: Store) -> None:
     data = LARGE[: 1 << 20]
     store.put("prompts.txt", data)
