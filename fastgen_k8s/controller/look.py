@@ -13,6 +13,7 @@ from fastgen_k8s.controller.children import JOB, Child, child, keep_job, keep_po
 from fastgen_k8s.controller.fold import Look
 from fastgen_k8s.controller.job import BACKENDS
 from fastgen_k8s.controller.outcomes import outcome
+from fastgen_k8s.controller.refusals import Refusals
 from fastgen_k8s.controller.status import LIVE, SETTLED, Progress, StageStatus
 from fastgen_k8s.controller.store import Artifacts
 from fastgen_k8s.controller.view import Key, View
@@ -26,7 +27,6 @@ Found = dict[str, Any]
 FOLD_EVERY = 10.0  # seconds between two reads of a running stage's progress
 _PATIENCE = 5.0  # seconds that the pods of a job may take to be made before somebody asks why
 
-
 log = structlog.get_logger()
 
 
@@ -35,6 +35,7 @@ class Looking:
 
     def __init__(self, view: View, connection: Connection, artifacts: Artifacts) -> None:
         self._view, self._connection, self._artifacts = view, connection, artifacts
+        self._refusals = Refusals(connection)
         self._read: dict[Key, dict[str, float]] = {}  # pipeline -> stage -> monotonic seconds
 
     def forget(self, key: Key) -> None:
@@ -102,15 +103,8 @@ class Looking:
         placement = accepted.stages[stage].stage.placement
         refused: list[str] = []
         if not job.pods and not job.suspended and now - job.created > _PATIENCE:
-            refused = self._refusals(namespace, job)
+            refused = self._refusals(namespace, job.name)
         return why(job, placement.pool, accepted.pipeline.queue, self._view.waits(job.uid), refused)
-
-    def _refusals(self, namespace: str, job: Child) -> list[str]:
-        """What the cluster said of pods that could not be made: a quota, an admission."""
-        events = self._connection.get(f"/api/v1/namespaces/{namespace}/events", fieldSelector="reason=FailedCreate")
-        items: list[Found] = [] if events is None else events["items"]
-        mine = [one for one in items if str(one["involvedObject"].get("name", "")).startswith(job.name)]
-        return [str(one.get("message", "")) for one in sorted(mine, key=lambda one: str(one.get("lastTimestamp")))]
 
     def _list(self, path: str, job: str) -> list[Found]:
         listed = self._connection.get(path, labelSelector=f"{JOB}={job}")

@@ -1,0 +1,45 @@
+"""What the cluster says of pods that it does not let be made: read once in a while for all jobs of a namespace.
+
+The server looks through all events of a namespace for them, and where one job waits for a quota many do.
+"""
+
+import time
+from typing import Any, NamedTuple
+
+from fastgen_k8s.launch.connection import Connection
+
+Found = dict[str, Any]
+
+_EVERY = 10.0  # seconds between two reads
+
+
+class _Said(NamedTuple):
+    when: str
+    of: str  # name of what wanted pods: a job's own, and more
+    message: str
+
+
+class Refusals:
+    """The refusals of every namespace that was asked for, at most so old; safe for threads."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._read: dict[str, tuple[float, list[_Said]]] = {}  # namespace -> monotonic seconds and what was said
+
+    def __call__(self, namespace: str, job: str) -> list[str]:
+        """What was said of a job's pods, the newest last."""
+        known = self._read.get(namespace)
+        if known is None or time.monotonic() - known[0] > _EVERY:
+            known = self._read[namespace] = time.monotonic(), self._list(namespace)
+        return [one.message for one in known[1] if one.of.startswith(job)]
+
+    def _list(self, namespace: str) -> list[_Said]:
+        path = f"/api/v1/namespaces/{namespace}/events"
+        listed = self._connection.get(path, fieldSelector="reason=FailedCreate")
+        items: list[Found] = [] if listed is None else listed["items"]
+        return sorted(
+            _Said(
+                str(one.get("lastTimestamp")), str(one["involvedObject"].get("name", "")), str(one.get("message", ""))
+            )
+            for one in items
+        )
