@@ -13,7 +13,7 @@ Key = tuple[str, str]  # namespace and name of a pipeline
 Wake = Callable[[Key, float], None]
 
 KUEUE_JOB = "kueue.x-k8s.io/job-uid"
-_GATHER = 0.1  # seconds in which a pod's changes become one look
+_GATHER = 0.1  # seconds in which changes that hurry nobody become one look: of pods, and what we wrote ourselves
 
 
 class View:
@@ -37,7 +37,7 @@ class View:
                 self._pipelines.pop(key, None)
             else:
                 self._pipelines[key] = new
-        self._wake(key, 0.0)
+        self._wake(key, 0.0 if _asked(old) != _asked(new) else _GATHER)
 
     def job(self, backend: Backend) -> Callable[[Found | None, Found | None], None]:
         """What to call when a job of a backend was made, changed or removed."""
@@ -54,7 +54,7 @@ class View:
                         del self._jobs[uid]
                 else:
                     self._jobs[uid][one["metadata"]["uid"]] = new, backend
-            self._wake_of(one, 0.0)
+            self._wake_of(one, 0.0 if old and new and old["status"] != new["status"] else _GATHER)
 
         return changed
 
@@ -121,6 +121,12 @@ class View:
         name = meta.get("labels", {}).get(PIPELINE)
         if name:
             self._wake((meta["namespace"], name), after)
+
+
+def _asked(found: Found | None) -> tuple[Any, ...]:
+    """What people ask of a pipeline; the rest of it is the controller's own status."""
+    meta: Found = {} if found is None else found["metadata"]
+    return meta.get("uid"), meta.get("generation"), meta.get("annotations"), meta.get("deletionTimestamp")
 
 
 def _key(found: Found) -> Key:
