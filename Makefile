@@ -48,7 +48,7 @@ test-images: $(READY)
 # Builds what is missing of the cluster; levels that this machine can't have are named, and their tests left out.
 test-cluster: $(READY)
 	@$(BIN)/python -m tests.cluster.prepare
-	$(BIN)/pytest -m "cluster and not soak" tests
+	$(BIN)/pytest -n 2 --dist loadgroup -m "cluster and not soak" tests
 
 manifests: $(READY)
 	$(BIN)/python -m fastgen_k8s.controller.crd > crd.new && mv crd.new manifests/base/crd.yaml

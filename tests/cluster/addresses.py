@@ -1,11 +1,13 @@
 """The addresses and names of the cluster: one place for each, and which node has which.
 
-A machine has one cluster at a time; who shares a machine with others takes a slot of his own (FASTGEN_CLUSTER_SLOT=1).
+A cluster has a slot of its own: each worker of a test run the next one, counted from FASTGEN_CLUSTER_SLOT, which whoever
+shares a machine with others sets.
 """
 
 import os
 
-SLOT = int(os.environ.get("FASTGEN_CLUSTER_SLOT", "0"))
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+SLOT = int(os.environ.get("FASTGEN_CLUSTER_SLOT", "0")) + int(_WORKER)
 BRIDGE = f"kb{SLOT}"
 HOST = f"10.201.{SLOT}.1"  # of the bridge: the API server, DNS and S3 as pods see them
 HOSTS = f"10.201.{SLOT}.0/24"

@@ -21,13 +21,15 @@ from tests.cluster.storage import Storage, from_environment
 _HERE = Path(__file__).parent
 _CRD = Path("manifests/base/crd.yaml")
 _NAMED = os.environ.get("KUBECONFIG")
+_WITH_KUBELETS = {"node", "two_nodes", "training", "cluster", "storage"}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """All tests of the cluster run in one worker, for a machine has one; on a named one only those that it can run."""
+    """Two workers have a cluster each: one with kubelets, one without. On a named one only those that it can run."""
     ours = [item for item in items if item.path.is_relative_to(_HERE)]
     for item in ours:
-        item.add_marker(pytest.mark.xdist_group("cluster"))
+        wanted = set(item.fixturenames) if isinstance(item, pytest.Function) else set[str]()
+        item.add_marker(pytest.mark.xdist_group("kubelets" if wanted & _WITH_KUBELETS else "no kubelets"))
     if _NAMED:
         left_out = [item for item in ours if isinstance(item, pytest.Function) and "machine" in item.fixturenames]
         items[:] = [item for item in items if item not in left_out]

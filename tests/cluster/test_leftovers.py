@@ -19,7 +19,7 @@ from tests.cluster.requirements import Level, require
 pytestmark = pytest.mark.cluster
 
 SLOT = "9"  # beside the cluster of the other tests
-ENVIRONMENT = os.environ | {"FASTGEN_CLUSTER_SLOT": SLOT}
+ENVIRONMENT = os.environ | {"FASTGEN_CLUSTER_SLOT": SLOT, "PYTEST_XDIST_WORKER": "gw0"}
 
 
 @pytest.fixture
