@@ -83,25 +83,25 @@ def logs(
     namespace: _Namespace = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the stage's job has ended.")] = False,
 ) -> None:
-    """What a stage says, each line behind its replica; the stored metrics when that is gone, or nothing."""
+    """What a stage says, each line behind its replica; the stored metrics when some of that is gone."""
     from fastgen_k8s.people.source import pick
     from fastgen_k8s.people.stored import stored
 
     source = _source(name, namespace)
     chosen = pick(source.look().rows, stage).stage
-    said, any_line = source.log(chosen, follow), False
-    for line in said or ():
+    log, said = source.log(chosen, follow), False
+    for line in log.lines:
         print(line, flush=follow)
-        any_line = True
-    if any_line:
+        said = True
+    if said and not log.lost:
         return
-    place, silent = source.place(chosen), "are gone" if said is None else "say nothing"
+    place = source.place(chosen)
     lines = stored(place)
     if lines:
-        print(f"stage {chosen}: its {source.speakers} {silent}, these are its metrics in {place}", file=sys.stderr)
+        print(f"stage {chosen}: {log.lost or 'its log is empty'}, these are its metrics in {place}", file=sys.stderr)
         print(*lines, sep="\n")
-    elif said is None:
-        raise BadInput(f"stage {chosen}: wanted its {source.speakers} or metrics in {place}, found neither")
+    elif not said and log.lost:
+        raise BadInput(f"stage {chosen}: {log.lost}; wanted metrics in {place}, found none")
 
 
 @commands.command()

@@ -1,24 +1,23 @@
 """A pipeline in a cluster, looked at and listened to."""
 # pyright: reportMissingTypeStubs=false
 
-from collections.abc import Iterator
 from datetime import datetime
 
 from fastgen_k8s.controller.job import BACKENDS
 from fastgen_k8s.controller.status import LIVE, StageStatus, Status
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.launch.jobs import Jobs
+from fastgen_k8s.launch.outcome import number
 from fastgen_k8s.people import pods
 from fastgen_k8s.people.pipelines import Pipelines
 from fastgen_k8s.people.present import status_of, view
+from fastgen_k8s.people.source import Log
 from fastgen_k8s.pipeline.resolve import place
 from fastgen_k8s.view.rows import View
 
 
 class ClusterPipeline:
     """One pipeline of a namespace."""
-
-    speakers = "pods"
 
     def __init__(self, pipelines: Pipelines, name: str) -> None:
         self._pipelines, self._name = pipelines, name
@@ -27,23 +26,25 @@ class ClusterPipeline:
         """How it stands now."""
         return view(self._pipelines.get(self._name), datetime.now().astimezone())
 
-    def log(self, stage: str, follow: bool) -> Iterator[str] | None:
+    def log(self, stage: str, follow: bool) -> Log:
         """What the trainers of a stage's last job say; BadInput when they have not begun."""
         found = self._pipelines.get(self._name)
         seen = _stage(status_of(found), stage)
         if seen.job is None:
-            return None
+            return Log(lost="it has no pods")
         jobs = Jobs(self._pipelines.api, BACKENDS[found["spec"].get("backend", "jobset")])
         where = self._pipelines.namespace, seen.job
         there = pods.working(jobs.pods(*where))
-        if follow and (there or seen.state in LIVE):
-            return pods.follow(jobs, *where)
-        if there:
-            return pods.read(jobs, *where)
-        if seen.state in LIVE:
+        if seen.state in LIVE and follow:
+            return Log(pods.follow(jobs, *where))
+        if seen.state in LIVE and not there:
             why = f": {seen.message}" if seen.message else ""
             raise BadInput(f"stage {stage}: wanted pods at work, found it {seen.state.lower()}{why}")
-        return None
+        if not there:
+            return Log(lost="its pods are gone")
+        # A job ends with its first trainer, and the pods of the others go: also of the one that told of the steps.
+        some = seen.state not in LIVE and len(set(map(number, there))) < seen.nodes
+        return Log(pods.read(jobs, *where), "some of its pods are gone" if some else "")
 
     def place(self, stage: str) -> str:
         """Where the stage puts its artifact in this generation."""

@@ -1,6 +1,5 @@
 """A pipeline below a root, as its runner keeps it there: `run.json`, artifacts, progress and logs."""
 
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from fastgen_k8s.artifacts import find_artifact
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.people.files import lines_of
 from fastgen_k8s.people.past import Seen, code, row
+from fastgen_k8s.people.source import Log
 from fastgen_k8s.pipeline.resolve import place
 from fastgen_k8s.runner import processes
 from fastgen_k8s.runner.history import NAME, RunHistory, StageHistory, read_history
@@ -20,8 +20,6 @@ from fastgen_k8s.view.rows import View
 
 class LocalRoot:
     """The pipeline that was run last below a root."""
-
-    speakers = "logs"
 
     def __init__(self, given: str) -> None:
         self._root = Root.parse(given)
@@ -38,10 +36,13 @@ class LocalRoot:
             code=code(history.stages, seen, alive=runner is not None or bool(working)),
         )
 
-    def log(self, stage: str, follow: bool) -> Iterator[str] | None:
+    def log(self, stage: str, follow: bool) -> Log:
         """What the agents of a stage's last job say."""
-        folder, output = self._newest_log(stage), self.place(stage)
-        return None if folder is None else lines_of(folder, follow, lambda: output in self._working())
+        folder, history = self._newest_log(stage), self._history().stages[stage]
+        output = self._place(stage, history)
+        if folder is None:
+            return Log(lost="its logs are gone" if history.attempts else "it has no logs")
+        return Log(lines_of(folder, follow, lambda: output in self._working()))
 
     def place(self, stage: str) -> str:
         """Where a stage's artifact is: a root may have been moved since."""

@@ -1,6 +1,7 @@
 """Where a pipeline is looked at: the same questions to a cluster and to a root."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -9,17 +10,23 @@ from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.view.rows import Row, View
 
 
+@dataclass(frozen=True)
+class Log:
+    """What the processes of a stage's last attempt say."""
+
+    lines: Iterable[str] = ()
+    lost: str = ""  # in words: what of it is gone
+
+
 class Source(Protocol):
     """A pipeline that can be looked at."""
-
-    speakers: str  # what its logs come from, by the word that people know
 
     def look(self) -> View:
         """How it stands now."""
         ...
 
-    def log(self, stage: str, follow: bool) -> Iterator[str] | None:
-        """What the processes of a stage's last attempt say, to its end when followed; None when they are gone."""
+    def log(self, stage: str, follow: bool) -> Log:
+        """What is left of a stage's log, and what comes until its last attempt ends when it is followed."""
         ...
 
     def place(self, stage: str) -> str:

@@ -215,7 +215,7 @@ def test_where_pods_are_gone_the_stored_steps_are_read_and_that_is_said(desk: De
     [
         ((), 65, "stage kd: wanted pods at work, found it queued: waits for a node"),
         (("kdd",), 64, "unknown stage 'kdd': did you mean 'kd'?"),
-        (("pairs",), 65, "stage pairs: wanted a desk of its artifact, found none: no controller has resolved it"),
+        (("pairs",), 65, "stage pairs: wanted a place of its artifact, found none: no controller has resolved it"),
     ],
 )
 def test_nothing_to_read_has_its_reason(desk: Desk, words: Sequence[str], code: int, said: str) -> None:

@@ -36,11 +36,10 @@ def test_all_trainers_are_followed_to_the_end_of_their_job(place: Place, desk: D
         lines = list(following.stdout)
     blocks = [re.fullmatch(r"trainer/(\d) .*block written .*\n", line) for line in lines]
     assert (following.returncode, {found[1] for found in blocks if found}) == (0, {"0", "1"}), lines
-    desk.told(StageStatus(name="pairs", state="Succeeded", attempt=1, job=job))
+    output = f"{place.root}/followed"
+    desk.told(StageStatus(name="pairs", state="Succeeded", attempt=1, job=job, nodes=2, artifact=output))
     code, out, err = desk.say("logs", "shapes", "pairs")
-    left = out.splitlines(
-        keepends=True
-    )  # of the trainer that was first: its end is the job's, which removes the others
+    left = out.splitlines(keepends=True)  # of the trainer that was first: with its end the pods of the others go
     assert (code, len(left) > 0, set(left) <= set(lines), err) == (0, True, True, "")
 
 
@@ -51,8 +50,11 @@ def test_when_pods_are_gone_the_stored_steps_of_the_training_are_read(
     given = {"FASTGEN_PAIRS": pairs["pairs"], "FASTGEN_CONDITIONS": pairs["conditions"]}
     few = ("--output", output, "--log_every", "2", "train.steps=6", "train.global_batch=4")
     job = place.run("stage2", *WORDS, *few, cfg={"job": "stored"}, wait=True, environment=given)
-    desk.told(StageStatus(name="kd", state="Succeeded", attempt=1, job=job, artifact=output))
-    assert "step=6" in desk.say("logs", "shapes", "kd")[1]
+    at_most = 3  # of which two came, and of those one or both are left: whose end was first is chance
+    desk.told(StageStatus(name="kd", state="Succeeded", attempt=1, job=job, nodes=at_most, artifact=output))
+    _, out, err = desk.say("logs", "shapes", "kd")
+    assert out.splitlines()[-1].startswith("step=6 loss=")
+    assert err == f"stage kd: some of its pods are gone, these are its metrics in {output}\n"
     place.cluster.api.delete(jobsets.RESOURCE, job, place.namespace, propagationPolicy="Foreground")
     place.cluster.wait_gone(jobsets.RESOURCE, job, place.namespace)
     code, out, err = desk.say("logs", "shapes", "kd")

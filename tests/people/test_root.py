@@ -137,7 +137,7 @@ def test_where_a_log_is_empty_the_stored_steps_say_more(kept: Kept, say: Say) ->
     kept.say("kd", "")
     code, out, err = say("logs", kept.root.uri, "kd")
     assert (code, len(out.splitlines())) == (0, 3)
-    assert err == f"stage kd: its logs say nothing, these are its metrics in {kept.output('kd')}\n"
+    assert err == f"stage kd: its log is empty, these are its metrics in {kept.output('kd')}\n"
 
 
 def test_a_stage_that_said_nothing_and_makes_no_steps_is_no_mistake(kept: Kept, say: Say) -> None:
@@ -153,7 +153,7 @@ def test_a_stage_that_said_nothing_and_makes_no_steps_is_no_mistake(kept: Kept, 
         (["status", "broken/"], 65, "run.json: wanted JSON"),
         (["logs", "root/"], 65, "wanted a stage that runs or ran, found none"),
         (["logs", "root/", "kdd"], 64, "unknown stage 'kdd': did you mean 'kd'?"),
-        (["logs", "root/", "sf"], 65, "stage sf: wanted its logs or metrics in"),
+        (["logs", "root/", "sf"], 65, "stage sf: it has no logs; wanted metrics in"),
     ],
 )
 def test_what_is_not_there_is_one_line(
