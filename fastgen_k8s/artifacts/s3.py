@@ -4,7 +4,7 @@
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -167,10 +167,11 @@ class S3:
         found = self._opened(key)
         if found is None:
             return None
-        recorded = _recorded(found)
-        if entry is not None and recorded is not None:
-            entry.check(recorded, self._where(key))
-        data = b"".join(_pieces(found))
+        with closing(found["Body"]):  # also where its first bytes are not asked for
+            recorded = _recorded(found)
+            if entry is not None and recorded is not None:
+                entry.check(recorded, self._where(key))
+            data = b"".join(_pieces(found))
         _compare(entry or recorded, FileEntry.of(data), self._where(key))
         return data
 
@@ -284,7 +285,8 @@ def _signed(entry: FileEntry) -> dict[str, str]:
 
 def _pieces(found: Any) -> Generator[bytes]:
     try:
-        yield from found["Body"].iter_chunks(_PIECE)
+        with closing(found["Body"]) as body:
+            yield from body.iter_chunks(_PIECE)
     except ReadTimeoutError as error:
         raise ResponseStreamingError(error=error) from error
 

@@ -1,7 +1,7 @@
 """The addresses and names of the cluster: one place for each, and which node has which.
 
-A cluster has a slot of its own: each worker of a test run the next one, counted from FASTGEN_CLUSTER_SLOT, which whoever
-shares a machine with others sets.
+A cluster has a slot of its own: each worker of a test run the next one, counted from FASTGEN_CLUSTER_SLOT, which is for
+those who share a machine.
 """
 
 import os
