@@ -25,15 +25,24 @@ _WITH_KUBELETS = {"node", "two_nodes", "training", "cluster", "storage"}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Two workers have a cluster each: one with kubelets, one without. On a named one only those that it can run."""
+    """Two workers have a cluster each: one with kubelets, one without. On a named one only those that it can run.
+
+    Lower levels go first: where a test plays what controllers do, they must not have been started by another.
+    """
     ours = [item for item in items if item.path.is_relative_to(_HERE)]
     for item in ours:
-        wanted = set(item.fixturenames) if isinstance(item, pytest.Function) else set[str]()
-        item.add_marker(pytest.mark.xdist_group("kubelets" if wanted & _WITH_KUBELETS else "no kubelets"))
+        item.add_marker(pytest.mark.xdist_group("kubelets" if _level(item) == 2 else "no kubelets"))
+    items.sort(key=_level)
     if _NAMED:
         left_out = [item for item in ours if isinstance(item, pytest.Function) and "machine" in item.fixturenames]
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
+
+
+def _level(item: pytest.Item) -> int:
+    """0: at most an API server, 1: controllers, 2: kubelets."""
+    wanted = set(item.fixturenames) if isinstance(item, pytest.Function) else set[str]()
+    return 2 if wanted & _WITH_KUBELETS else int("control_plane" in wanted)
 
 
 @pytest.fixture(scope="session")
