@@ -19,8 +19,8 @@ def _is_done(job: Child, stage: StageStatus | None, names: frozenset[str], clean
         return False
     if job.attempt == stage.attempt and stage.state == "Stopping":
         return True
-    if not job.ended:
-        return job.attempt < stage.attempt
+    if not job.ended:  # one of an attempt that is over was asked for by a replica whose request arrived very late
+        return job.attempt < stage.attempt or stage.state in ("Waiting", "Failed")
     if cleanup == "always":
         return job.attempt < stage.attempt or stage.state in ("Succeeded", "Failed", "Waiting")
     return cleanup == "succeeded" and job.attempt == stage.attempt and stage.state == "Succeeded"

@@ -160,6 +160,8 @@ def test_a_pipeline_is_what_its_stages_are(
         ("Queued", 2, True, "succeeded", False),
         ("Queued", 2, True, "always", True),
         ("Queued", 2, False, "never", True),
+        ("Waiting", 1, False, "never", True),  # its attempt is over: somebody's request to make it came late
+        ("Failed", 1, False, "never", True),
         ("Waiting", 0, False, "always", False),  # made by somebody who died before it was written down
     ],
 )
