@@ -32,6 +32,7 @@ class Look:
     facts: Mapping[str, object] | None = None  # of its artifact; None: it is not whole, or was not looked for
     progress: Progress | None = None
     checkpoint: int | None = None
+    unread: bool = False  # the store does not say how far it is
     why: str | None = None  # the job does not work yet
     superseded: bool = False  # the job has ended, and worked for settings or inputs that have changed
 
@@ -137,12 +138,13 @@ def bounded(text: str) -> str:
 
 
 def _running(status: StageStatus, look: Look, digest: str) -> tuple[Running, ...]:
-    """The live attempt; one that never began to work is never late."""
+    """The live attempt; one that never began to work is never late, and one of which nobody knows has not stalled."""
     if status.state not in LIVE or (look.child is not None and look.child.ended) or look.gone:
         return ()
     of = look.child.digest if look.child is not None else digest[:16]
     began = seconds(status.startedAt) if status.startedAt else float("inf")
     progressed = seconds(status.progressedAt) if status.progressedAt else None
+    progressed = float("inf") if look.unread else progressed
     return (Running(of, began, status.state == "Stopping", progressed),)
 
 

@@ -3,7 +3,8 @@
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import structlog
 from torchx.specs import AppState
@@ -14,7 +15,7 @@ from fastgen_k8s.controller.fold import Look
 from fastgen_k8s.controller.job import BACKENDS
 from fastgen_k8s.controller.outcomes import outcome
 from fastgen_k8s.controller.refusals import Refusals
-from fastgen_k8s.controller.status import LIVE, SETTLED, Progress, StageStatus
+from fastgen_k8s.controller.status import LIVE, SETTLED, StageStatus
 from fastgen_k8s.controller.store import Artifacts
 from fastgen_k8s.controller.view import Key, View
 from fastgen_k8s.controller.waiting import why
@@ -30,13 +31,20 @@ _PATIENCE = 5.0  # seconds that the pods of a job may take to be made before som
 log = structlog.get_logger()
 
 
+class _Reading(NamedTuple):
+    """When a stage's progress was last asked for, and whether the store answered."""
+
+    at: float  # monotonic seconds
+    answered: bool
+
+
 class Looking:
     """Looks at pipelines, and remembers when it last read the progress of a stage."""
 
     def __init__(self, view: View, connection: Connection, artifacts: Artifacts) -> None:
         self._view, self._connection, self._artifacts = view, connection, artifacts
         self._refusals = Refusals(connection)
-        self._read: dict[Key, dict[str, float]] = {}  # pipeline -> stage -> monotonic seconds
+        self._read: dict[Key, dict[str, _Reading]] = {}  # pipeline -> stage -> its progress
 
     def forget(self, key: Key) -> None:
         """The pipeline is finished or gone."""
@@ -80,11 +88,11 @@ class Looking:
             return (
                 Look(job, superseded=True) if superseded else self._ended(backend, meta["namespace"], stage.output, job)
             )
-        progress, checkpoint = None, None
-        if job.ready and not superseded and self._due((meta["namespace"], meta["name"]), status.name):
-            progress, checkpoint = self._progress(stage.output)
         sentence = None if job.ready else self._why(accepted, status.name, meta["namespace"], job, now)
-        return Look(job, progress=progress, checkpoint=checkpoint, why=sentence)
+        look = Look(job, why=sentence)
+        if superseded or not (job.ready or status.startedAt):
+            return look
+        return self._with_progress(look, (meta["namespace"], meta["name"]), status.name, stage.output)
 
     def _find(self, backend: Backend, namespace: str, name: str) -> Child | None:
         job = self._connection.get(backend.path(namespace, name))
@@ -110,21 +118,23 @@ class Looking:
         listed = self._connection.get(path, labelSelector=f"{JOB}={job}")
         return [] if listed is None else sorted(listed["items"], key=lambda one: one["metadata"]["creationTimestamp"])
 
-    def _progress(self, output: str) -> tuple[Progress | None, int | None]:
-        """A store that is away must not keep a pipeline from being suspended: progress can wait."""
-        try:
-            return self._artifacts.progress(output)
-        except FastgenError as error:
-            log.warning("no progress read", problem=str(error))
-            return None, None
+    def _with_progress(self, look: Look, key: Key, stage: str, output: str) -> Look:
+        """A look with how far the stage is, read now and then.
 
-    def _due(self, key: Key, stage: str) -> bool:
+        A store that is away must not keep a pipeline from being suspended, and says nothing against a stage.
+        """
         read = self._read.setdefault(key, {})
         last = read.get(stage)
-        if last is not None and time.monotonic() - last < FOLD_EVERY:
-            return False
-        read[stage] = time.monotonic()
-        return True
+        if last is not None and time.monotonic() - last.at < FOLD_EVERY:
+            return replace(look, unread=not last.answered)
+        try:
+            progress, checkpoint = self._artifacts.progress(output)
+        except FastgenError as error:
+            log.warning("no progress read", problem=str(error))
+            read[stage] = _Reading(time.monotonic(), answered=False)
+            return replace(look, unread=True)
+        read[stage] = _Reading(time.monotonic(), answered=True)
+        return replace(look, progress=progress, checkpoint=checkpoint)
 
 
 def _alive(pod: Found) -> bool:

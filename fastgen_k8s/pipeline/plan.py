@@ -21,7 +21,7 @@ class Running:
     digest: str  # first 16 of its work's digest
     since: float  # when it began to work: seconds on the observer's clock
     stopping: bool = False  # asked to stop already
-    progressed: float | None = None  # when its last step was seen; None: none was
+    progressed: float | None = None  # when its last step was seen; None: none was; infinite: nobody can look
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,11 @@ def test_a_job_that_must_not_go_on_is_stopped_for_a_reason(now: float, late: boo
     assert (found.state, found.exitClass) == ("Stopping", why)
 
 
+def test_a_job_goes_on_while_the_store_does_not_say_how_far_it_is() -> None:
+    found = decided({"pairs": DONE, "kd": WORKING}, {"kd": Look(WORKS, unread=True)}, NOW + 51).stages["kd"]
+    assert found == WORKING
+
+
 def test_the_next_look_is_at_the_nearest_deadline() -> None:
     assert decided({"pairs": DONE, "kd": WORKING}, {"kd": Look(WORKS)}, NOW + 20).again == 30
 

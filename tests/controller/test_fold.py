@@ -130,6 +130,11 @@ def test_a_job_that_does_not_work_yet_is_never_late() -> None:
     assert job.since == float("inf")
 
 
+def test_a_job_has_not_stalled_while_the_store_does_not_say_how_far_it_is() -> None:
+    [job] = seen(STAGE, RUNNING, DIGEST, Look(WORKS, unread=True)).running
+    assert job.progressed == float("inf")
+
+
 @pytest.mark.parametrize(("was", "same"), [(RUNNING, True), (RUNNING, False), (stopping(RUNNING, "Stalled"), False)])
 def test_a_live_attempt_goes_on_when_a_pipeline_is_looked_at_anew(was: StageStatus, same: bool) -> None:
     assert again(was, same) == was
