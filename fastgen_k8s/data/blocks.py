@@ -42,10 +42,10 @@ def make_blocks(writer: Writer, samples: int, size: int, make: Callable[[Sequenc
         if not _whole(writer.store, number):
             block = blocks[number]
             _write(writer.store, number, make([*block, *[block[-1]] * (size - len(block))]))
-            log.info("block written", block=number, blocks=len(blocks))
             if time.monotonic() - told > _TELL_EVERY:
                 told = time.monotonic()
                 _tell(writer.store, len(writer.store.keys(f"{_FOLDER}/")), len(blocks))
+            log.info("block written", block=number, blocks=len(blocks))
     for number in range(len(blocks)):
         data = writer.store.read(_name(number))
         writer.add(from_json(Block, data, f"{writer.store.uri}/{_name(number)}").files)

@@ -51,6 +51,7 @@ class Simulated:
         self.failures: list[str] = []
         self._names: set[str] = set()
         self._uids: set[str] = set()
+        self._there: dict[str, Object] = {}  # uid -> JobSet, as far as it is known to be there
         self._todo: list[tuple[float, int, Callable[[], None]]] = []
         self._changed, self._over = threading.Condition(), False
         self._threads = [threading.Thread(target=self._watch, daemon=True)]
@@ -82,13 +83,15 @@ class Simulated:
         listed = self.api.call("GET", path, labelSelector=PIPELINE)
         for item in listed["items"]:
             self._see(item)
+        for uid in self._there.keys() - {item["metadata"]["uid"] for item in listed["items"]}:
+            self._vanished(self._there[uid])  # between two watches
         query = {"watch": "true", "timeoutSeconds": 2, "labelSelector": PIPELINE}
         for line in self.api.lines(path, 4, resourceVersion=listed["metadata"]["resourceVersion"], **query):
             event = json.loads(line)
             if event["type"] == "ERROR":
                 return
             if event["type"] == "DELETED":
-                self._later(0, lambda item=event["object"]: self._remove_pods(item))
+                self._vanished(event["object"])
             else:
                 self._see(event["object"])
 
@@ -97,6 +100,7 @@ class Simulated:
         if meta["uid"] in self._uids:
             return
         self._uids.add(meta["uid"])
+        self._there[meta["uid"]] = item
         if f"{meta['namespace']}/{meta['name']}" in self._names:
             self.twice.append(meta["name"])
         self._names.add(f"{meta['namespace']}/{meta['name']}")
@@ -108,6 +112,10 @@ class Simulated:
             self._later(0, lambda: self._start(item))
         if not act.forever:
             self._later(max(act.after, 0.02 if act.pods else 0), lambda: self._end(item, act))
+
+    def _vanished(self, item: Object) -> None:
+        self._there.pop(item["metadata"]["uid"], None)
+        self._later(0, lambda: self._remove_pods(item))
 
     # --- what happens ---
 
@@ -138,6 +146,8 @@ class Simulated:
         pod = self._pod(item)
         self.api.create(pod)
         self._pod_status(pod, {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]})
+        if item["metadata"]["uid"] not in self._there:  # it went while its pod was made
+            self._remove_pods(item)
 
     def _end(self, item: Object, act: Act) -> None:
         meta = item["metadata"]
