@@ -129,7 +129,7 @@ def test_the_processes_of_a_node_download_a_file_once(
     store_at(place).put("large", content(7))
     faults = Faults(0, 0.0)
     with proxy(s3.endpoint, faults) as endpoint:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
         monkeypatch.setenv("FASTGEN_CACHE", str(tmp_path / "cache"))
         context = multiprocessing.get_context("spawn")
         readers = [context.Process(target=_read, args=(place, entry)) for _ in range(4)]

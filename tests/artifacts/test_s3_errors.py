@@ -102,7 +102,7 @@ def test_a_refusal_is_said_once_and_not_asked_for_again(
     kind, said = REFUSED[fault]
     faults = Faults(0, 1.0, (fault,))
     with proxy(server.endpoint, faults) as endpoint:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
         with pytest.raises(kind, match=said):
             store_at(server.place()).put("a", b"")
     assert faults.met.total() == 1
@@ -116,7 +116,7 @@ def test_a_store_that_fails_every_time_is_given_up_after_the_attempts(
     store_at(place).put("a", b"some")
     faults = Faults(0, 1.0, (fault,))
     with proxy(server.endpoint, faults) as endpoint:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
         with pytest.raises(StoreFailed, match=f"{place}/a: wanted "):
             store_at(place).read("a")
     assert faults.met.total() == 2

@@ -24,6 +24,7 @@ _NAMED = os.environ.get("KUBECONFIG")
 _WITH_KUBELETS = {"node", "two_nodes", "training", "cluster", "storage"}
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Two workers have a cluster each: one with kubelets, one without. On a named one only those that it can run.
 

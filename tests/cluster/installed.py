@@ -4,7 +4,7 @@
 import copy
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tests.cluster.api import Object
 from tests.cluster.cluster import Cluster
@@ -25,6 +25,7 @@ class Installed:
 
     cluster: Cluster
     root: str
+    applied: set[str] = field(default_factory=set[str])
 
     def apply(self, described: Object, name: str, change: Callable[[Object], None] = lambda spec: None) -> Object:
         """A pipeline file as a person applies it, with this bucket, the tests' image and small pods."""
@@ -34,6 +35,7 @@ class Installed:
         for stage in made["spec"]["stages"]:
             stage["placement"] = {"resource": "cpu_tiny"} | stage.get("placement", {})
         change(made["spec"])
+        self.applied.add(name)
         return self.cluster.api.apply(made)
 
     def get(self, name: str) -> Object:
@@ -73,7 +75,10 @@ def stage(status: Object, name: str) -> Object:
 
 @contextmanager
 def installed(cluster: Cluster, storage: Storage, root: str) -> Generator[Installed]:
-    """Until the block ends; pipelines go first, so that their jobs go with them."""
+    """Until the block ends; its pipelines go first, so that their jobs go with them.
+
+    A Secret that pods take their environment from must not outlive it: what another test applies is merged into it.
+    """
     made = render("base")
     establish(cluster.api, [one for one in made if one["kind"] == "CustomResourceDefinition"])
     for one in sorted(made, key=lambda one: one["kind"] != "Namespace"):
@@ -88,10 +93,12 @@ def installed(cluster: Cluster, storage: Storage, root: str) -> Generator[Instal
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": place}
     cluster.api.apply(secret | {"stringData": storage.environment(in_pods=True)})
     cluster.wait_for(_DEPLOYMENTS, "fastgen-controller", lambda one: holds(one, "Available"), NAMESPACE, timeout=120)
+    made_here = Installed(cluster, root)
     try:
-        yield Installed(cluster, root)
+        yield made_here
     finally:
-        for name in cluster.api.list(PIPELINES, NAMESPACE):
+        for name in made_here.applied & cluster.api.list(PIPELINES, NAMESPACE).keys():
             cluster.api.delete(PIPELINES, name, NAMESPACE, propagationPolicy="Foreground")
             cluster.wait_gone(PIPELINES, name, NAMESPACE)
         cluster.api.delete(_DEPLOYMENTS, "fastgen-controller", NAMESPACE)
+        cluster.api.delete("secrets", place["name"], NAMESPACE)

@@ -72,6 +72,8 @@ def place(installed: Cluster, store: s3_server.Server) -> Iterator[Place]:
         installed.api.delete(PIPELINES, name, NAMESPACE)
     for name in installed.api.list(JOBSETS, NAMESPACE):
         installed.api.delete(JOBSETS, name, NAMESPACE)
+    for name in installed.api.list("pods", NAMESPACE):  # no JobSet owns them: they were played
+        installed.api.delete("pods", name, NAMESPACE, gracePeriodSeconds=0)
 
 
 def told() -> list[str]:

@@ -111,9 +111,9 @@ def test_a_training_behind_faults_ends_with_the_bits_of_an_undisturbed_one(
 ) -> None:
     faults = Faults(seed, 0.1)
     with proxy(s3.endpoint, faults) as endpoint:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
         assert training.finish().code == 0
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3.endpoint)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", s3.endpoint)
     assert faults.met.total() - faults.met[NONE] > 3
     assert training.losses() == undisturbed.losses()
     assert equal_bits(training.weights(), undisturbed.weights())

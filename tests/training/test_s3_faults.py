@@ -50,7 +50,7 @@ class Network:
 
     def through(self, endpoint: str) -> Store:
         """The place, as it is reached there."""
-        self._patch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+        self._patch.setenv("AWS_ENDPOINT_URL", endpoint)
         return store_at(self.uri)
 
     def another_node(self) -> None:
