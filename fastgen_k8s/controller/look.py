@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import structlog
 from torchx.specs import AppState
 
+from fastgen_k8s.artifacts import progress
 from fastgen_k8s.controller.accept import Accepted
 from fastgen_k8s.controller.children import JOB, Child, child, keep_job, keep_pod
 from fastgen_k8s.controller.fold import Look
 from fastgen_k8s.controller.job import BACKENDS
 from fastgen_k8s.controller.outcomes import outcome
 from fastgen_k8s.controller.refusals import Refusals
-from fastgen_k8s.controller.status import LIVE, SETTLED, StageStatus
+from fastgen_k8s.controller.status import LIVE, SETTLED, Progress, StageStatus
 from fastgen_k8s.controller.store import Artifacts
 from fastgen_k8s.controller.view import Key, View
 from fastgen_k8s.controller.waiting import why
@@ -128,14 +129,22 @@ class Looking:
         if last is not None and time.monotonic() - last.at < FOLD_EVERY:
             return replace(look, unread=not last.answered)
         try:
-            progress, checkpoint = self._artifacts.progress(output)
+            said = self._artifacts.progress(output)
         except FastgenError as error:
             log.warning("no progress read", problem=str(error))
             read[stage] = _Reading(time.monotonic(), answered=False)
             return replace(look, unread=True)
         read[stage] = _Reading(time.monotonic(), answered=True)
-        return replace(look, progress=progress, checkpoint=checkpoint)
+        return replace(look, progress=_counted(said), checkpoint=said.checkpoint)
 
 
 def _alive(pod: Found) -> bool:
     return pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+
+
+def _counted(said: progress.Progress) -> Progress | None:
+    """As a status has it: with its steps, or not at all."""
+    if said.step is None or said.steps is None:
+        return None
+    eta = None if said.eta is None else max(0, int(said.eta))
+    return Progress(step=said.step, total=said.steps, rate=said.rate, eta=eta, loss=said.loss)

@@ -14,9 +14,9 @@ import structlog
 
 from fastgen_k8s.artifacts import FileEntry, Store, Writer
 from fastgen_k8s.artifacts.manifest import from_json, to_json
+from fastgen_k8s.artifacts.progress import FILE
 from fastgen_k8s.config import Config
 
-PROGRESS = "progress.json"  # beside the artifact, and no part of it
 _FOLDER = "blocks"
 _TELL_EVERY = 1.0  # seconds
 
@@ -78,7 +78,7 @@ def _write(store: Store, number: int, files: Mapping[str, bytes]) -> None:
 
 def _tell(store: Store, whole: int, blocks: int) -> None:
     """What runners and controllers read; every worker writes the same at the end."""
-    store.put(PROGRESS, (json.dumps({"step": min(whole, blocks), "steps": blocks}) + "\n").encode())
+    store.put(FILE, (json.dumps({"step": min(whole, blocks), "steps": blocks}) + "\n").encode())
 
 
 def _name(number: int) -> str:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from fastgen_k8s.artifacts.progress import Progress
 from fastgen_k8s.errors import Stopped
 from fastgen_k8s.runner.history import StageHistory
-from fastgen_k8s.view.progress import Progress
+from fastgen_k8s.view.progress import shown as in_words
 from fastgen_k8s.view.rows import Row, clock
 
 
@@ -31,7 +32,7 @@ def row(name: str, stage: StageHistory, seen: Seen, now: datetime) -> Row:
         return shown
     shown = replace(shown, began=clock(last.started, now))
     if state == "running":
-        words = [str(seen.progress), "" if seen.works else "on another machine"]
+        words = [in_words(seen.progress), "" if seen.works else "on another machine"]
         took = now.timestamp() - last.started
         return replace(shown, seconds=took, note=", ".join(filter(None, words)), share=seen.progress.share)
     if state == "failed":

@@ -6,11 +6,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from fastgen_k8s.artifacts.progress import Progress
 from fastgen_k8s.controller.children import RETRY
 from fastgen_k8s.controller.conditions import ACCEPTED, SUCCEEDED
 from fastgen_k8s.controller.status import LIVE, ExitClass, StageStatus, Status
 from fastgen_k8s.errors import BadInput, Misdescribed, OutOfMemory, Stopped, StoreFailed, Unhealthy
-from fastgen_k8s.view.progress import Progress
+from fastgen_k8s.view.progress import shown
 from fastgen_k8s.view.rows import Row, View, clock
 
 _CODES: Mapping[ExitClass, int] = {
@@ -105,7 +106,7 @@ def _words(stage: StageStatus, so_far: Progress, live: bool) -> list[str]:
     """How far a stage is, why it waits, how it ended."""
     ended = "" if stage.exitClass is None else stage.exitClass + (f" ({stage.exitCode})" if stage.exitCode else "")
     saved = "" if stage.checkpoint is None or stage.state == "Succeeded" else f"checkpoint {stage.checkpoint}"
-    far = ", ".join(filter(None, [str(so_far), saved]))
+    far = ", ".join(filter(None, [shown(so_far), saved]))
     message = stage.message or ""
     if live and stage.state != "Stopping":
         return [far, message, f"before: {ended}" if ended else ""]

@@ -4,6 +4,7 @@ from datetime import datetime
 from pathlib import Path
 
 from fastgen_k8s.artifacts import find_artifact
+from fastgen_k8s.artifacts.progress import Progress
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.people.files import lines_of
 from fastgen_k8s.people.past import Seen, code, row
@@ -14,7 +15,7 @@ from fastgen_k8s.runner.history import NAME, RunHistory, StageHistory, read_hist
 from fastgen_k8s.runner.lock import holder
 from fastgen_k8s.runner.root import Root
 from fastgen_k8s.runner.words import last_words
-from fastgen_k8s.view.progress import Progress, progress
+from fastgen_k8s.view.progress import progress_of
 from fastgen_k8s.view.rows import View
 
 
@@ -67,7 +68,7 @@ class LocalRoot:
             whole=whole,
             works=output in working,
             remote=self._root.remote,
-            progress=Progress() if whole else progress(output),
+            progress=Progress() if whole else progress_of(output),
             said="" if whole else self._said(stage),
         )
 

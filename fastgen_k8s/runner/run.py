@@ -35,7 +35,7 @@ from fastgen_k8s.runner.lock import only_runner
 from fastgen_k8s.runner.pages import pages, publish
 from fastgen_k8s.runner.prepare import Run
 from fastgen_k8s.runner.words import last_words
-from fastgen_k8s.view.progress import progress
+from fastgen_k8s.view.progress import progress_of, shown
 from fastgen_k8s.view.rows import Row, View
 from fastgen_k8s.view.show import Show
 
@@ -91,7 +91,7 @@ class _Local:
         self._words: dict[str, list[str]] = {}  # of stages that failed
         self._failed: Record | None = None
         self._started: set[str] = set()
-        self._steps: dict[str, tuple[str, float]] = {}  # what a job's progress said last, and when it said so first
+        self._steps: dict[str, tuple[int | None, float]] = {}  # a job's last step, and when it was seen first
 
     def until_settled(self) -> int:
         """Look, plan and act until nothing is left to do."""
@@ -140,10 +140,10 @@ class _Local:
         """When a job made its last step, where somebody waits for it."""
         if job.stage not in self._run.stages or self._run.stages[job.stage].stage.progressDeadlineSeconds is None:
             return None
-        said = str(progress(job.output))
-        if self._steps.get(job.output, ("", 0.0))[0] != said:
-            self._steps[job.output] = said, time.monotonic()
-        return max(job.since, self._steps.get(job.output, ("", job.since))[1])
+        step = progress_of(job.output).step
+        if self._steps.get(job.output, (None, 0.0))[0] != step:
+            self._steps[job.output] = step, time.monotonic()
+        return max(job.since, self._steps.get(job.output, (None, job.since))[1])
 
     def _take(self, ended: Ended) -> None:
         """Note how a job ended."""
@@ -225,9 +225,9 @@ class _Local:
         jobs = self._jobs_of(name, seen.digest[:16])
         if jobs:
             state = "running" if jobs[0].stopping is None else "stopping"
-            so_far = progress(stage.output)
+            so_far = progress_of(stage.output)
             took = time.monotonic() - jobs[0].since
-            return Row(name, stage.work.kind, state, took, str(so_far), share=so_far.share)
+            return Row(name, stage.work.kind, state, took, shown(so_far), share=so_far.share)
         if seen.outcome is None:
             return Row(name, stage.work.kind, "waiting")
         if seen.outcome != DONE:

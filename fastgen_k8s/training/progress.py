@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fastgen_k8s.artifacts import Store
+from fastgen_k8s.artifacts.progress import FILE
 
-FILE = "progress.json"
 log = structlog.get_logger()
 
 

@@ -1,0 +1,41 @@
+"""What a stage wrote last of its steps."""
+
+from pathlib import Path
+
+import pytest
+
+from fastgen_k8s.artifacts.progress import Progress, read_progress
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        (
+            '{"step": 3, "steps": 9, "rate": 2.1, "eta_seconds": 4.4, "losses": {"total": 0.5}, "checkpoint": 2}',
+            Progress(3, 9, 2.1, 4.4, 0.5, 2),
+        ),
+        ('{"step": 3, "steps": 9}', Progress(3, 9)),
+        ('{"step": 3, "steps": 9, "losses": {"total": null}}', Progress(3, 9)),
+        ('{"step": 3, "steps": 9, "eta_seconds": Infinity, "losses": {"total": NaN}}', Progress(3, 9)),
+        ('{"step": 3, "steps": 9, "eta_seconds": "soon", "losses": []}', Progress(3, 9)),
+        ('{"step": -1, "steps": true, "checkpoint": 1e99}', Progress()),
+        ("{}", Progress()),
+        ("[]", Progress()),
+        ("[" * 100_000, Progress()),
+        ("{", Progress()),
+        (None, Progress()),
+    ],
+)
+def test_what_makes_no_sense_is_not_said(content: str | None, wanted: Progress, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "progress.json").write_text(content)
+    assert read_progress(str(tmp_path)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("step", "steps", "share"), [(3, 9, 1 / 3), (9, 9, 1.0), (12, 9, 1.0), (0, 0, None), (None, 9, None)]
+)
+def test_the_share_of_the_steps_lies_between_none_and_all(
+    step: int | None, steps: int | None, share: float | None
+) -> None:
+    assert Progress(step=step, steps=steps).share == share
