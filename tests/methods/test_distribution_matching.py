@@ -1,5 +1,7 @@
 """Distribution matching: whose turn it is, what moves whom, and what is logged."""
 
+import re
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -163,11 +165,14 @@ def test_the_students_gan_term_is_weighed_and_reaches_it_through_the_frozen_feat
     data = Batch(BATCH.condition, REAL)
     found, without = dm.losses(data, draws(FREQ)), plain.losses(data, draws(FREQ))
     torch.testing.assert_close(found.total - 0.5 * found.terms["generator"], without.total)
-    difference = [
-        None if a is None or b is None else float((a - b).abs().max())
-        for a, b in zip(gradients(found.total, dm.student), gradients(without.total, plain.student), strict=True)
-    ]
-    assert all(change is not None and change > 0 for change in difference)
+    names = [name for name, _ in dm.student.named_parameters()]
+    both = zip(gradients(found.total, dm.student), gradients(without.total, plain.student), strict=True)
+    moved = {
+        name for name, (a, b) in zip(names, both, strict=True) if a is not None and b is not None and not a.equal(b)
+    }
+    # Whom a single token of text is attended by is certain: what chooses it has no gradient, but for rounding.
+    choosing = {name for name in names if re.search(r"\.(attn2\.(to_q|to_k|norm_q|norm_k)|norm2)\.", name)}
+    assert set(names) - choosing <= moved
 
 
 def clips_of(dm: DistributionMatching, step: int) -> Tensor:
