@@ -158,15 +158,19 @@ class Api:
             reply.close()
             reply.release_conn()
 
-    def _place(self, made: Object) -> str:
-        """The path of the collection that an object belongs to, as the server's discovery says."""
-        version, kind = made["apiVersion"], made["kind"]
+    def knows(self, version: str, kind: str) -> bool:
+        """Whether the server's discovery names a kind, by its group and version."""
         if (version, kind) not in self.kinds:
             root = f"/apis/{version}" if "/" in version else f"/api/{version}"
             for found in self.call("GET", root)["resources"]:
                 if "/" not in found["name"]:
                     self.kinds[version, found["kind"]] = found["name"], found["namespaced"]
-        if (version, kind) not in self.kinds:
+        return (version, kind) in self.kinds
+
+    def _place(self, made: Object) -> str:
+        """The path of the collection that an object belongs to, as the server's discovery says."""
+        version, kind = made["apiVersion"], made["kind"]
+        if not self.knows(version, kind):
             raise ClusterFailed(f"{version} {kind}: wanted a kind that the API server knows, found none")
         plural, namespaced = self.kinds[version, kind]
         group, _, short = version.rpartition("/")
