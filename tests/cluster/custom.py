@@ -20,9 +20,7 @@ def establish(api: Api, definitions: Iterable[Object]) -> None:
     until = time.monotonic() + _PATIENCE
     for spec in made.values():
         for version in (f"{spec['group']}/{one['name']}" for one in spec["versions"] if one["served"]):
-            while not _served(
-                api, version, spec["names"]["kind"]
-            ):  # discovery is a little behind, and can't be watched
+            while not _served(api, version, spec["names"]["kind"]):  # discovery is behind, and can't be watched
                 if time.monotonic() > until:
                     raise ClusterFailed(f"{version} {spec['names']['kind']}: wanted a kind that is served, found none")
                 time.sleep(0.1)

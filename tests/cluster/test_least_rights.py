@@ -28,15 +28,6 @@ COMPLAINTS = {"refused", "event refused", "not reached", "fault"}
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3_server.Server]:
-    """An S3 server of this machine, in the environment of this process too."""
-    with s3_server.serve(tmp_path_factory.mktemp("s3")) as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in server.environment().items():
-            patch.setenv(name, value)
-        yield server
-
-
-@pytest.fixture(scope="module")
 def installed(api: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The base, and a kubeconfig of the controller's account; who reads the API here is still an administrator."""
     made = render("base")
