@@ -5,7 +5,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -18,6 +19,9 @@ from tests.cluster.pipelines import PIPELINES, Place, new_place, played, stage, 
 from tests.cluster.simulated import JOBSETS, Act
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+
+LEASES, LEASE = "leases.v1.coordination.k8s.io", "fastgen-controller"
+Record = Callable[[str, object], None]
 
 
 @pytest.fixture
@@ -187,28 +191,47 @@ def test_a_pipeline_of_a_rule_that_a_schema_knows_is_refused_by_the_server(place
         place.apply(change=twice)
 
 
-def test_a_standby_leads_when_the_leader_is_killed(place: Place) -> None:
+def test_a_standby_leads_when_the_leader_is_killed(place: Place, record_property: Record) -> None:
     with played(place, lambda name, _: Act(after=0.2)), place.controller() as first:
         first.ready()
         place.apply("before")
         place.finished("before")
         with place.controller() as second:
             second.ready()
+            was, began = leader(place), time.monotonic()
             first.kill()
+            another_leads(place, was)
+            record_property("seconds to the next leader", time.monotonic() - began)
             place.apply("after")
             assert succeeded(place.finished("after", timeout=60))["status"] == "True"
 
 
-def test_a_replica_asked_to_end_gives_the_lease_away(place: Place) -> None:
+def test_a_replica_asked_to_end_gives_the_lease_away(place: Place, record_property: Record) -> None:
     with played(place), place.controller() as first:
         first.ready()
         place.apply("before")
         place.finished("before")
         with place.controller() as second:
             second.ready()
+            was, began = leader(place), time.monotonic()
             assert first.terminate() == 0
+            another_leads(place, was)
+            record_property("seconds to the next leader", time.monotonic() - began)
             place.apply("after")
             assert succeeded(place.finished("after", timeout=15))["status"] == "True"
+
+
+def leader(place: Place) -> str:
+    return holder(place.cluster.api.get(LEASES, LEASE, place.namespace))
+
+
+def another_leads(place: Place, was: str) -> None:
+    """Wait until the Lease has another holder."""
+    place.cluster.wait_for(LEASES, LEASE, lambda lease: holder(lease) not in ("", was), place.namespace)
+
+
+def holder(lease: Object) -> str:
+    return lease["spec"].get("holderIdentity", "")
 
 
 NEWER = """
