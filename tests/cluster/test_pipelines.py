@@ -14,6 +14,7 @@ from fastgen_k8s.artifacts import open_artifact
 from tests.cluster import pods
 from tests.cluster.api import Object
 from tests.cluster.cluster import Cluster
+from tests.cluster.desk import Desk
 from tests.cluster.installed import NAMESPACE, Installed, installed, stage, succeeded
 from tests.cluster.launched import Place
 from tests.cluster.storage import Storage
@@ -42,6 +43,16 @@ def test_moving_shapes_runs_itself_from_apply_to_its_report(
     assert succeeded(status)["status"] == "True", succeeded(status)
     assert [one["state"] for one in status["stages"]] == ["Succeeded"] * len(MOVING_SHAPES["spec"]["stages"])
     assert "index.html" in open_artifact(stage(status, "report")["artifact"], "report").manifest.files
+
+
+def test_people_see_what_ran_and_read_what_it_said(controller: Installed, storage: Storage) -> None:
+    desk = Desk(controller.cluster, NAMESPACE, storage.environment())
+    code, drawn, err = desk.say("status", "moving-shapes")
+    assert (code, err) == (0, "")
+    done = {line.split()[0] for line in drawn.splitlines() if " succeeded " in line}
+    assert done == {one["name"] for one in MOVING_SHAPES["spec"]["stages"]}, drawn
+    code, out, err = desk.say("logs", "moving-shapes", "sf")  # its pods are there or not: jobs are kept for a while
+    assert (code, "step" in out) == (0, True), (out, err)
 
 
 def test_applied_again_it_makes_no_pod(controller: Installed) -> None:
