@@ -155,7 +155,7 @@ class Simulated:
         if there["metadata"]["uid"] != meta["uid"]:
             return
         if act.code == 0:
-            commit(_work(item), act.facts)
+            commit(work_of(item), act.facts)
         if act.pods:
             ended = {"terminated": {"exitCode": act.code, "reason": "Error" if act.code else "Completed"}}
             status = {"name": "trainer", "ready": False, "restartCount": 0, "image": "", "imageID": "", "state": ended}
@@ -194,7 +194,7 @@ def commit(work: Work, facts: dict[str, float]) -> None:
     begin(work.output, KINDS[work.kind].makes, work.expect_digest, {}).commit(facts)
 
 
-def _work(item: Object) -> Work:
+def work_of(item: Object) -> Work:
     return parse(_trainer(item)["template"]["spec"]["containers"][0]["command"][3:])[0]
 
 
