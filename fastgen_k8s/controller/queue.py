@@ -32,8 +32,9 @@ class Agenda(Generic[K]):
         self._again: dict[K, float] = {}  # added while a worker had them
         self._order = itertools.count()  # keys of one time come in the order in which they were added
 
-    def __len__(self) -> int:
-        return len(self._due) + len(self._again)
+    def waiting(self, now: float) -> int:
+        """How many keys are due, and with nobody."""
+        return sum(when <= now for when in self._due.values())
 
     def add(self, key: K, when: float) -> None:
         """Look at a key at a time; of two times the earlier one counts."""
@@ -87,9 +88,10 @@ class Queue(Generic[K]):
         self._closed = False
         self._changed = threading.Condition()
 
-    def __len__(self) -> int:
+    def waiting(self) -> int:
+        """How many keys are due and wait for a worker."""
         with self._changed:
-            return len(self._agenda)
+            return self._agenda.waiting(self._monotonic())
 
     def add(self, key: K, after: float = 0.0) -> None:
         """Look at a key in so many seconds, or earlier if it waits for an earlier time."""

@@ -79,6 +79,7 @@ class Controller:
             Worker(self._queue, self._elector.holds, reconcile, self._telemetry) for _ in range(asked.workers)
         ]
         self._begun: list[Worker] = []
+        self._states = set[str]()  # that pipelines have been in: one that none is in any more is counted as 0
         self._port: int = asked.port
         self._endpoints: Endpoints | None = None
 
@@ -104,12 +105,12 @@ class Controller:
 
     def measure(self) -> None:
         """What is counted now and then."""
-        self._telemetry.queue.set(len(self._queue))
+        self._telemetry.queue.set(self._queue.waiting())
         self._telemetry.leader.set(self._elector.holds())
         states = Counter(_state(found) for found in self._view.all())
-        self._telemetry.pipelines.clear()
-        for state, number in states.items():
-            self._telemetry.pipelines.labels(state).set(number)
+        self._states |= states.keys()
+        for state in self._states:
+            self._telemetry.pipelines.labels(state).set(states[state])
 
     def _work(self) -> None:
         for reflector in self._reflectors:

@@ -25,6 +25,7 @@ class View:
         self._jobs: dict[str, dict[str, tuple[Found, Backend]]] = defaultdict(dict)  # pipeline's uid -> job's uid
         self._pods: dict[Key, dict[str, Found]] = defaultdict(dict)  # namespace and name of a job -> pod's uid
         self._workloads: dict[str, Found] = {}  # job's uid
+        self._by_uid: dict[str, Found] = {}  # jobs
 
     # --- what reflectors tell ---
 
@@ -49,10 +50,12 @@ class View:
                 return
             with self._lock:
                 if new is None:
+                    self._by_uid.pop(one["metadata"]["uid"], None)
                     self._jobs[uid].pop(one["metadata"]["uid"], None)
                     if not self._jobs[uid]:
                         del self._jobs[uid]
                 else:
+                    self._by_uid[one["metadata"]["uid"]] = new
                     self._jobs[uid][one["metadata"]["uid"]] = new, backend
             self._wake_of(one, 0.0 if old and new and old["status"] != new["status"] else _GATHER)
 
@@ -83,8 +86,7 @@ class View:
                 self._workloads.pop(uid, None)
             else:
                 self._workloads[uid] = new
-            owners = [key for key, jobs in self._jobs.items() if uid in jobs]
-            job = self._jobs[owners[0]][uid][0] if owners else None
+            job = self._by_uid.get(uid)
         if job is not None:
             self._wake_of(job, _GATHER)
 

@@ -63,7 +63,7 @@ class AgendaAgainstAModel(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self) -> None:
-        assert len(self.agenda) == len(self.wanted)
+        assert self.agenda.waiting(self.now) == sum(when <= self.now for when in self.due.values())
         assert self.agenda.first() == min(self.due.values(), default=None)
 
 

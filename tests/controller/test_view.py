@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fastgen_k8s.controller.children import PIPELINE
-from fastgen_k8s.controller.view import Found, View
+from fastgen_k8s.controller.view import KUEUE_JOB, Found, View
 from fastgen_k8s.launch.cluster import GROUP
 from fastgen_k8s.launch.jobsets import JOBSET
 
@@ -44,3 +44,17 @@ def test_what_others_did_is_looked_at_at_once_and_what_we_did_is_gathered(
     tell = view.pipeline if kind == "pipeline" else view.job(JOBSET)
     tell(before, after)
     assert woken == [(("n", "p"), soon)]
+
+
+def test_what_kueue_says_of_a_job_wakes_its_pipeline_while_the_job_is_there() -> None:
+    woken: list[tuple[str, str]] = []
+    view = View(lambda key, _: woken.append(key))
+    workload: Found = {"metadata": {"namespace": "n", "name": "w", "labels": {KUEUE_JOB: MADE["uid"]}}, "status": {}}
+    view.job(JOBSET)(None, job())
+    woken.clear()
+    view.workload(None, workload)
+    assert woken == [("n", "p")]
+    view.job(JOBSET)(job(), None)
+    woken.clear()
+    view.workload(workload, None)
+    assert woken == []
