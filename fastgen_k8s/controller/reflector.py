@@ -53,10 +53,13 @@ def pause(status: int | None, failures: int, *, expired_before: bool) -> Pause:
 
 
 def changes(old: Mapping[Key, Found], new: Mapping[Key, Found]) -> Iterator[Change]:
-    """What differs between two lists."""
+    """What differs between two lists; what was made again under its name is one that went and one that came."""
     for key in old.keys() | new.keys():
         before, after = old.get(key), new.get(key)
-        if before is None or after is None or _version(before) != _version(after):
+        if before is not None and after is not None and _uid(before) != _uid(after):
+            yield before, None
+            yield None, after
+        elif before is None or after is None or _version(before) != _version(after):
             yield before, after
 
 
@@ -68,7 +71,7 @@ class Reflector(threading.Thread):
         connection: Connection,
         path: str,
         on_change: Callable[[Found | None, Found | None], None],
-        keep: Callable[[Found], Found],  # what of an object is held: at least name, namespace and resourceVersion
+        keep: Callable[[Found], Found],  # what of an object is held: name, namespace, uid, resourceVersion and more
         *,
         optional: bool = False,  # a kind that we may not list is as good as not installed
         **query: Any,
@@ -189,6 +192,10 @@ class Reflector(threading.Thread):
 
 def _key(item: Found) -> Key:
     return item["metadata"].get("namespace", ""), item["metadata"]["name"]
+
+
+def _uid(item: Found) -> str:
+    return item["metadata"]["uid"]
 
 
 def _version(item: Found) -> str:

@@ -16,8 +16,8 @@ PATH = "/api/v1/configmaps"
 QUIET = Answer(events=(), silent=True)
 
 
-def item(name: str, version: int = 1) -> Found:
-    return {"metadata": {"name": name, "namespace": "n", "resourceVersion": str(version)}}
+def item(name: str, version: int = 1, uid: str = "u") -> Found:
+    return {"metadata": {"name": name, "namespace": "n", "uid": uid, "resourceVersion": str(version)}}
 
 
 def version(found: Found | None) -> str | None:
@@ -79,6 +79,11 @@ def test_the_changes_between_two_lists_lead_from_one_to_the_other_and_name_nothi
         if now is not None:
             held[one["namespace"], one["name"]] = now
     assert held == after
+
+
+def test_what_was_made_again_under_its_name_in_a_gap_is_told_as_gone_and_as_new() -> None:
+    before, after = item("a", 1, uid="first"), item("a", 2, uid="second")
+    assert list(changes({("n", "a"): before}, {("n", "a"): after})) == [(before, None), (None, after)]
 
 
 class Story:
