@@ -1,20 +1,20 @@
 """One look at a pipeline: what its jobs, their pods and the store say of each stage, read only as far as needed."""
 # pyright: reportMissingTypeStubs=false
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 from torchx.specs import AppState
 
 from fastgen_k8s.artifacts import progress
 from fastgen_k8s.controller.accept import Accepted
-from fastgen_k8s.controller.children import JOB, Child, child, keep_job, keep_pod
+from fastgen_k8s.controller.children import JOB, Child, child, keep_job, keep_pod, seconds
 from fastgen_k8s.controller.fold import Look
 from fastgen_k8s.controller.job import BACKENDS
 from fastgen_k8s.controller.outcomes import outcome
+from fastgen_k8s.controller.readings import Readings
 from fastgen_k8s.controller.refusals import Refusals
 from fastgen_k8s.controller.status import LIVE, SETTLED, Progress, StageStatus
 from fastgen_k8s.controller.store import Artifacts
@@ -23,33 +23,22 @@ from fastgen_k8s.controller.waiting import why
 from fastgen_k8s.errors import FastgenError
 from fastgen_k8s.launch.connection import Connection
 from fastgen_k8s.launch.jobs import Backend
+from fastgen_k8s.pipeline.spec import Stage
 
 Found = dict[str, Any]
 
-FOLD_EVERY = 10.0  # seconds between two reads of a running stage's progress
 _PATIENCE = 5.0  # seconds that the pods of a job may take to be made before somebody asks why
 
 log = structlog.get_logger()
 
 
-class _Reading(NamedTuple):
-    """When a stage's progress was last asked for, and whether the store answered."""
-
-    at: float  # monotonic seconds
-    answered: bool
-
-
 class Looking:
-    """Looks at pipelines, and remembers when it last read the progress of a stage."""
+    """Looks at pipelines; the progress of a stage is read when that is wanted."""
 
     def __init__(self, view: View, connection: Connection, artifacts: Artifacts) -> None:
         self._view, self._connection, self._artifacts = view, connection, artifacts
         self._refusals = Refusals(connection)
-        self._read: dict[Key, dict[str, _Reading]] = {}  # pipeline -> stage -> its progress
-
-    def forget(self, key: Key) -> None:
-        """The pipeline is finished or gone."""
-        self._read.pop(key, None)
+        self.readings = Readings()
 
     def looks(
         self, found: Found, accepted: Accepted, stages: Mapping[str, StageStatus], children: Iterable[Child], now: float
@@ -93,7 +82,10 @@ class Looking:
         look = Look(job, why=sentence)
         if superseded or not (job.ready or status.startedAt):
             return look
-        return self._with_progress(look, (meta["namespace"], meta["name"]), status.name, stage.output)
+        key, stalls = (meta["namespace"], meta["name"]), _stalls(status, stage.stage)
+        if not self.readings.wanted(key, status.name, now, stalls):
+            return replace(look, unread=not self.readings.answered(key, status.name))
+        return self._with_progress(look, key, status.name, stage.output, now)
 
     def _find(self, backend: Backend, namespace: str, name: str) -> Child | None:
         job = self._connection.get(backend.path(namespace, name))
@@ -119,23 +111,25 @@ class Looking:
         listed = self._connection.get(path, labelSelector=f"{JOB}={job}")
         return [] if listed is None else sorted(listed["items"], key=lambda one: one["metadata"]["creationTimestamp"])
 
-    def _with_progress(self, look: Look, key: Key, stage: str, output: str) -> Look:
-        """A look with how far the stage is, read now and then.
+    def _with_progress(self, look: Look, key: Key, stage: str, output: str, now: float) -> Look:
+        """A look with how far the stage is.
 
         A store that is away must not keep a pipeline from being suspended, and says nothing against a stage.
         """
-        read = self._read.setdefault(key, {})
-        last = read.get(stage)
-        if last is not None and time.monotonic() - last.at < FOLD_EVERY:
-            return replace(look, unread=not last.answered)
         try:
             said = self._artifacts.progress(output)
         except FastgenError as error:
             log.warning("no progress read", problem=str(error))
-            read[stage] = _Reading(time.monotonic(), answered=False)
+            self.readings.note(key, stage, now, answered=False)
             return replace(look, unread=True)
-        read[stage] = _Reading(time.monotonic(), answered=True)
+        self.readings.note(key, stage, now, answered=True)
         return replace(look, progress=_counted(said), checkpoint=said.checkpoint)
+
+
+def _stalls(status: StageStatus, stage: Stage) -> float | None:
+    """When a stage counts as stalled, if no step is found that nobody has seen yet."""
+    last, limit = status.progressedAt or status.startedAt, stage.progressDeadlineSeconds
+    return None if last is None or limit is None or status.state == "Stopping" else seconds(last) + limit
 
 
 def _alive(pod: Found) -> bool:

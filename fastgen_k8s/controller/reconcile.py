@@ -13,7 +13,7 @@ from fastgen_k8s.controller.conditions import ACCEPTED, SUCCEEDED, columns, cond
 from fastgen_k8s.controller.decide import decide
 from fastgen_k8s.controller.fold import again, begun, bounded, failed, fold
 from fastgen_k8s.controller.job import BACKENDS, Settings, job, job_name
-from fastgen_k8s.controller.look import FOLD_EVERY, Looking
+from fastgen_k8s.controller.look import Looking
 from fastgen_k8s.controller.outcomes import Outcome
 from fastgen_k8s.controller.remove import removals
 from fastgen_k8s.controller.status import LIVE, Condition, StageStatus, Status
@@ -76,7 +76,7 @@ class Reconciler:
         return known[2]
 
     def _forget(self, key: Key) -> None:
-        self._looking.forget(key)
+        self._looking.readings.forget(key)
         self._accepted.pop(key, None)
 
     def _carry(self, found: Found, accepted: Accepted, stored: Status, children: list[Child]) -> float:
@@ -107,7 +107,7 @@ class Reconciler:
         self._write(found, stored, _whole(status, accepted, decided, late, rfc3339(now)), accepted)
         pauses = [RESYNC, *([] if pause is None else [pause]), *([] if left is None or left <= 0 else [left])]
         if any(stage.state in LIVE for stage in decided.values()):
-            pauses.append(FOLD_EVERY)
+            pauses.append(self._looking.readings.rest(_key(found)))
         return min(pauses)
 
     def _is_fresh(self, found: Found) -> bool:

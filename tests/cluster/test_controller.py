@@ -1,17 +1,21 @@
 # pyright: basic
 """The controller against a real API server and a real store; who runs its jobs is played."""
 
+import itertools
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from fastgen_k8s.artifacts import find_artifact
+from fastgen_k8s.artifacts import find_artifact, progress, store_at
 from fastgen_k8s.controller.children import RETRY
+from fastgen_k8s.pipeline.resolve import place as place_of
 from tests import s3_server
 from tests.cluster.api import Object, Refused
 from tests.cluster.cluster import Cluster
@@ -148,6 +152,36 @@ def test_a_stage_without_progress_is_ended_and_tried_again(place: Place) -> None
         assert stage(found, "kd")["state"] in ("Stopping", "Waiting")
         status = place.finished()
         assert (stage(status, "kd")["attempt"], stage(status, "kd")["failures"]) == (2, 1)
+
+
+def test_a_stage_that_makes_a_step_now_and_then_is_not_ended_because_nobody_has_looked(place: Place) -> None:
+    def patient(spec: Object) -> None:
+        spec["stages"][2]["progressDeadlineSeconds"] = 3
+
+    def steps(status: Object, over: threading.Event) -> None:
+        written = store_at(place_of(f"{place.root}/tiny", "kd", status["digests"]["kd"]))
+        for step in itertools.count(1):
+            written.put(progress.FILE, json.dumps({"step": step, "steps": 10**6}).encode())
+            if over.wait(0.3):
+                return
+
+    with played(place, lambda name, _: Act(forever=name == "kd")), place.controller(), ThreadPoolExecutor() as pool:
+        place.apply(change=patient)
+        status = place.wait(lambda status: stage(status, "kd")["state"] == "Running")
+        over, seen = threading.Event(), set[str | None]()
+        writing = pool.submit(steps, status, over)
+
+        def lives_on(status: Object) -> bool:
+            found = stage(status, "kd")
+            assert (found["attempt"], found.get("exitClass")) == (1, None)
+            seen.add(found.get("progressedAt"))
+            return len(seen) > 3
+
+        try:
+            place.wait(lives_on)
+        finally:
+            over.set()
+        writing.result()
 
 
 def test_what_only_the_controller_can_know_is_refused_in_the_status(place: Place) -> None:
