@@ -1,6 +1,7 @@
 """Keys that wait to be looked at: each at its time, each by one worker at a time, none forgotten.
 
-A deadline, a back-off and a look again later are the same thing here: a key with a time.
+A deadline, a back-off and a look again later are the same thing here: a key with a time. Where many are due at once,
+those that were looked at before go first: what is under way does not wait for a thousand that are new.
 """
 
 import heapq
@@ -27,7 +28,9 @@ class Agenda(Generic[K]):
 
     def __init__(self) -> None:
         self._due: dict[K, float] = {}
-        self._heap: list[tuple[float, int, K]] = []  # an entry that `_due` no longer agrees with is skipped
+        self._known: set[K] = set()  # looked at before
+        # Known keys and new ones, by time; an entry that `_due` no longer agrees with is skipped.
+        self._heaps: dict[bool, list[tuple[float, int, K]]] = {True: [], False: []}
         self._active: set[K] = set()
         self._again: dict[K, float] = {}  # added while a worker had them
         self._order = itertools.count()  # keys of one time come in the order in which they were added
@@ -43,30 +46,43 @@ class Agenda(Generic[K]):
             return
         waiting[key] = when
         if waiting is self._due:
-            heapq.heappush(self._heap, (when, next(self._order), key))
+            heapq.heappush(self._heaps[key in self._known], (when, next(self._order), key))
 
     def first(self) -> float | None:
         """When the first key is due."""
-        while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
-            heapq.heappop(self._heap)
-        return self._heap[0][0] if self._heap else None
+        return min((heap[0][0] for heap in map(self._valid, (True, False)) if heap), default=None)
 
-    def take(self, now: float) -> K | None:
-        """A key that is due; it is its taker's alone until `done`."""
-        first = self.first()
-        if first is None or first > now:
-            return None
-        key = heapq.heappop(self._heap)[2]
-        del self._due[key]
-        self._active.add(key)
-        return key
+    def take(self, now: float) -> tuple[K, float] | None:
+        """A key that is due, and since when; it is its taker's alone until `done`."""
+        for known in (True, False):
+            heap = self._valid(known)
+            if heap and heap[0][0] <= now:
+                when, _, key = heapq.heappop(heap)
+                del self._due[key]
+                self._active.add(key)
+                return key, when
+        return None
 
-    def done(self, key: K, when: float | None) -> None:
-        """A taken key was looked at; it comes again at that time, or when it was added meanwhile."""
+    def done(self, key: K, when: float | None, *, looked: bool = True) -> None:
+        """A taken key was looked at, or not; it comes again at that time, or when it was added meanwhile.
+
+        None: it is new when it comes again.
+        """
         self._active.remove(key)
+        if when is None:
+            self._known.discard(key)
+        elif looked:
+            self._known.add(key)
         for again in (when, self._again.pop(key, None)):
             if again is not None:
                 self.add(key, again)
+
+    def _valid(self, known: bool) -> list[tuple[float, int, K]]:
+        """A heap whose first entry is true."""
+        heap = self._heaps[known]
+        while heap and self._due.get(heap[0][2]) != heap[0][0]:
+            heapq.heappop(heap)
+        return heap
 
 
 def _unobserved(seconds: float) -> None:
@@ -100,16 +116,17 @@ class Queue(Generic[K]):
             self._changed.notify()
 
     def get(self) -> K | None:
-        """The next key, waited for; None when the queue is closed. Its taker ends with `done` or `fail`."""
+        """The next key, waited for; None when the queue is closed. Its taker ends with `done`, `fail` or `put_off`."""
         with self._changed:
             while not self._closed:
-                now, due = self._monotonic(), self._agenda.first()
-                key = self._agenda.take(now)
-                if key is not None and due is not None:
+                now = self._monotonic()
+                taken = self._agenda.take(now)
+                if taken is not None:
                     self._changed.notify()  # somebody else has to wait for the one that is first now
-                    self._waited(now - due)
-                    return key
-                self._changed.wait(None if due is None else due - now)
+                    self._waited(now - taken[1])
+                    return taken[0]
+                first = self._agenda.first()
+                self._changed.wait(None if first is None else first - now)
             return None
 
     def done(self, key: K, after: float | None) -> None:
@@ -117,6 +134,11 @@ class Queue(Generic[K]):
         with self._changed:
             self._failures.pop(key, None)
             self._put_back(key, after)
+
+    def put_off(self, key: K, after: float) -> None:
+        """A key was not looked at: it waits for so many seconds, and is as new as it was."""
+        with self._changed:
+            self._put_back(key, after, looked=False)
 
     def fail(self, key: K, cap: float) -> None:
         """Looking at a key failed: again after a time that doubles with each failure in a row, up to a cap."""
@@ -130,6 +152,6 @@ class Queue(Generic[K]):
             self._closed = True
             self._changed.notify_all()
 
-    def _put_back(self, key: K, after: float | None) -> None:
-        self._agenda.done(key, None if after is None else self._monotonic() + after)
+    def _put_back(self, key: K, after: float | None, *, looked: bool = True) -> None:
+        self._agenda.done(key, None if after is None else self._monotonic() + after, looked=looked)
         self._changed.notify()

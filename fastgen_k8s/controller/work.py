@@ -42,7 +42,7 @@ class Worker(threading.Thread):
         """Until the queue is closed."""
         while (key := self._queue.get()) is not None:
             if not self._holds():
-                self._queue.done(key, _STANDBY)
+                self._queue.put_off(key, _STANDBY)
                 continue
             began = time.monotonic()
             result = self._look(key)
@@ -55,7 +55,7 @@ class Worker(threading.Thread):
                 self._queue.done(key, self._reconcile(key))
                 return "ok"
             except NotLeading:
-                self._queue.done(key, _STANDBY)
+                self._queue.put_off(key, _STANDBY)
                 return "conflict"
             except Refused as refusal:
                 conflict = refusal.status == _CONFLICT

@@ -25,6 +25,7 @@ class AgendaAgainstAModel(RuleBasedStateMachine):
         self.agenda: Agenda[str] = Agenda()
         self.wanted: dict[str, int] = {}
         self.taken: set[str] = set()
+        self.known: set[str] = set()
 
     def want(self, key: str, when: int) -> None:
         self.wanted[key] = min(when, self.wanted.get(key, when))
@@ -40,22 +41,28 @@ class AgendaAgainstAModel(RuleBasedStateMachine):
 
     @rule()
     def take(self) -> None:
-        key, due = self.agenda.take(self.now), self.due
-        if key is None:
-            assert all(when > self.now for when in due.values())
+        found, due = self.agenda.take(self.now), {key: when for key, when in self.due.items() if when <= self.now}
+        if found is None:
+            assert not due
             return
-        assert due[key] == min(due.values()) <= self.now
+        key, when = found
+        known = {key: when for key, when in due.items() if key in self.known}
+        assert due[key] == when == min((known or due).values())
+        assert key in (known or due)
         del self.wanted[key]
         self.taken.add(key)
 
     @precondition(lambda self: self.taken)
-    @rule(data=st.data(), after=st.none() | SECONDS)
-    def done(self, data: st.DataObject, after: int | None) -> None:
+    @rule(data=st.data(), after=st.none() | SECONDS, looked=st.booleans())
+    def done(self, data: st.DataObject, after: int | None, looked: bool) -> None:
         key = data.draw(st.sampled_from(sorted(self.taken)))
         self.taken.remove(key)
-        self.agenda.done(key, None if after is None else self.now + after)
-        if after is not None:
-            self.want(key, self.now + after)
+        self.agenda.done(key, None if after is None else self.now + after, looked=looked)
+        if after is None:
+            self.known.discard(key)
+            return
+        self.known |= {key} if looked else set()
+        self.want(key, self.now + after)
 
     @rule(seconds=SECONDS)
     def later(self, seconds: int) -> None:
@@ -134,6 +141,18 @@ def test_how_long_a_key_waited_counts_from_when_it_was_due() -> None:
     clock.now = 13
     queue.get()
     assert waits == [3]
+
+
+def test_what_is_under_way_does_not_wait_for_many_that_are_new() -> None:
+    clock = Clock()
+    queue: Queue[str] = Queue(clock)
+    for key, back in (("put off", queue.put_off), ("under way", queue.done)):
+        queue.add(key)
+        queue.get()
+        back(key, 1)
+    queue.add("new")
+    clock.now = 2
+    assert [queue.get() for _ in range(3)] == ["under way", "new", "put off"]
 
 
 def test_closing_wakes_everybody_and_hands_out_nothing_more() -> None:
