@@ -20,6 +20,7 @@ from fastgen_k8s.controller.status import LIVE, Condition, StageStatus, Status
 from fastgen_k8s.controller.store import Artifacts
 from fastgen_k8s.controller.telemetry import Telemetry
 from fastgen_k8s.controller.view import Key, View
+from fastgen_k8s.controller.waiting import MADE
 from fastgen_k8s.controller.writes import Writes, path
 from fastgen_k8s.errors import BadInput, FastgenError, Misdescribed
 from fastgen_k8s.launch.connection import Connection, Refused
@@ -126,7 +127,9 @@ class Reconciler:
                 self._writes.create(backend, job(found, accepted.pipeline, resolved, attempt, self._settings))
             except Refused as refusal:
                 return _refused(stage, backend.product, refusal, now)
-        return begun(stage, name, attempt, resolved.stage.placement.max_nodes)
+        started = begun(stage, name, attempt, resolved.stage.placement.max_nodes)
+        expected = None if accepted.pipeline.queue else MADE  # what the next look finds is no reason to write again
+        return started.model_copy(update={"message": expected})
 
     def _remove(self, found: Found, stored: Status, children: Iterable[Child], accepted: Accepted) -> None:
         """Delete what the stored status has done with."""

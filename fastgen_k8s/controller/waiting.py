@@ -7,6 +7,7 @@ from fastgen_k8s.controller.children import Child
 
 Found = Mapping[str, Any]
 
+MADE = "its pods are being made"
 _PULL = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable")
 
 
@@ -18,7 +19,7 @@ def why(child: Child, pool: str | None, queue: str | None, workload: Found | Non
         said = _queue(workload)
         return f"waits in queue {queue}{f': {said}' if said else ''}" if queue else "its job is suspended"
     if not child.pods:
-        return f"no pod can be made: {refused[-1]}" if refused else "its pods are being made"
+        return f"no pod can be made: {refused[-1]}" if refused else MADE
     for found, sentence in (
         (_unscheduled(child.pods), f"waits for a node{f' of pool {pool}' if pool else ''}"),
         (_waiting(child.pods, _PULL), "its image cannot be pulled"),

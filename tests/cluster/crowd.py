@@ -64,8 +64,9 @@ class Played:
 class Crowd:
     """The process, which ends when that many jobs have been made, have ended, and are gone."""
 
-    def __init__(self, place: Place, jobs: int) -> None:
-        command = [sys.executable, "-m", __name__, str(place.cluster.kubeconfig), place.namespace, str(jobs)]
+    def __init__(self, place: Place, jobs: int, takes: float) -> None:
+        words = str(place.cluster.kubeconfig), place.namespace, str(jobs), str(takes)
+        command = [sys.executable, "-m", __name__, *words]
         environment = os.environ | place.environment | {"OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
             command, env=environment, cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -84,9 +85,9 @@ class Crowd:
 
 
 @contextmanager
-def crowd(place: Place, jobs: int) -> Generator[Crowd]:
-    """The players of a place's jobs, who watch already."""
-    made = Crowd(place, jobs)
+def crowd(place: Place, jobs: int, takes: float = 0.0) -> Generator[Crowd]:
+    """The players of a place's jobs, each of which takes so many seconds; they watch already."""
+    made = Crowd(place, jobs, takes)
     try:
         yield made
     finally:
@@ -97,11 +98,11 @@ def crowd(place: Place, jobs: int) -> Generator[Crowd]:
 class Players:
     """In the process: a watch, and some threads that end jobs in the order in which they were made."""
 
-    def __init__(self, api: Api, namespace: str) -> None:
-        self.api, self.path = api, path_of(JOBSETS, namespace)
+    def __init__(self, api: Api, namespace: str, takes: float) -> None:
+        self.api, self.path, self.takes = api, path_of(JOBSETS, namespace), takes
         self.played = Played()
         self._there: dict[str, Job] = {}  # by name
-        self._todo: queue.SimpleQueue[Object] = queue.SimpleQueue()
+        self._todo: queue.SimpleQueue[tuple[float, Object]] = queue.SimpleQueue()  # when each ends
 
     def play(self, jobs: int) -> Played:
         """Until so many jobs are gone."""
@@ -127,7 +128,7 @@ class Players:
             case "ADDED":
                 self._there[name] = Job(labels[PIPELINE], labels[STAGE], made=now)
                 self.played.jobs.append(self._there[name])
-                self._todo.put(item)
+                self._todo.put((now + self.takes, item))
             case "MODIFIED" if item.get("status", {}).get("conditions") and not self._there[name].ended:
                 self._there[name].ended = now
             case "DELETED":
@@ -137,7 +138,8 @@ class Players:
 
     def _end_jobs(self) -> None:
         while True:
-            item = self._todo.get()
+            when, item = self._todo.get()
+            time.sleep(max(0.0, when - time.monotonic()))
             try:
                 self._end(item)
             except Exception:  # noqa: BLE001  # of any kind: who waits for the end of all is told of it
@@ -155,9 +157,9 @@ class Players:
         self.api.call("PATCH", path, {"status": {"conditions": [condition]}}, kind="application/merge-patch+json")
 
 
-def main(kubeconfig: str, namespace: str, jobs: str) -> None:
+def main(kubeconfig: str, namespace: str, jobs: str, takes: str) -> None:
     """Play, and print what was played."""
-    played = Players(Api.connect(Path(kubeconfig)), namespace).play(int(jobs))
+    played = Players(Api.connect(Path(kubeconfig)), namespace, float(takes)).play(int(jobs))
     print(json.dumps(asdict(played)))
 
 

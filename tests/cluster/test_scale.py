@@ -185,7 +185,7 @@ def test_many_at_once_then_a_steady_flow_then_five_minutes_of_nothing(
     parties = {name: machine.daemons[name].process.pid for name in ("etcd", "kube-apiserver")}
     with ExitStack() as stack:
         place = stack.enter_context(new_place(served, store))
-        players = stack.enter_context(crowd(place, 2 * pipelines))
+        players = stack.enter_context(crowd(place, 2 * pipelines, takes=pipelines / 10))  # so that none ends too soon
         apply(place, [f"at-once-{number}" for number in range(pipelines)])
 
         controller = stack.enter_context(place.controller())
@@ -202,7 +202,7 @@ def test_many_at_once_then_a_steady_flow_then_five_minutes_of_nothing(
         flows = list[Played]()
         for rate in RATES:
             names = [f"of-{rate}-a-second-{number}" for number in range(rate * MINUTE)]
-            players = stack.enter_context(crowd(place, 2 * len(names)))
+            players = stack.enter_context(crowd(place, 2 * len(names), takes=1))
             span = Span(controller, parties)
             applied = arriving(place, names, rate)
             flow = players.played(timeout=1800)
