@@ -158,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m fastgen_k8s.controller", allow_abbrev=False)
     parser.add_argument("--namespace", action="append", default=[], help="reconcile here only; may be repeated")
     parser.add_argument("--port", type=int, default=8080, help="of /healthz, /readyz and /metrics")
-    parser.add_argument("--workers", type=int, default=4, help="pipelines looked at together")
+    parser.add_argument("--workers", type=int, default=16, help="pipelines looked at together")
     parser.add_argument("--lease-namespace", default="fastgen")
     parser.add_argument("--lease", default="fastgen-controller", help="name of the Lease that the leader holds")
     parser.add_argument(
