@@ -147,6 +147,13 @@ class Api:
                 raise ClusterFailed(f"watch of {path}: {event['object'].get('message')}")
             yield event
 
+    def ready(self) -> bool:
+        """Whether the server answers, and says that it is ready."""
+        try:
+            return self.request("GET", "/readyz", timeout=2).status == 200
+        except (Refused, urllib3.exceptions.HTTPError):
+            return False
+
     def lines(self, path: str, timeout: float, **query: Any) -> Iterator[bytes]:
         """A reply line by line, as it comes."""
         reply = self.request("GET", path, timeout=timeout, **query)

@@ -89,6 +89,11 @@ class Controller:
         """What it said of itself that it should never say."""
         return [one for one in self.said if isinstance(one, str) or one.get("level") in ("error", "critical")]
 
+    @property
+    def events(self) -> list[str]:
+        """What it said that happened."""
+        return [one["event"] for one in self.said if isinstance(one, dict)]
+
     def _read(self) -> None:
         for line in self._stderr:
             said = _parsed(line)

@@ -10,7 +10,7 @@ from tests.cluster import control_plane, dns, images, jobset, kueue, kwok, lefto
 from tests.cluster.addresses import API_PORT, HOST
 from tests.cluster.api import Api, State
 from tests.cluster.certificates import Authority
-from tests.cluster.daemons import Daemon, free_port
+from tests.cluster.daemons import Daemon, again, free_port
 from tests.cluster.node import Node
 from tests.cluster.pods import is_ready
 from tests.cluster.storage import Storage
@@ -38,6 +38,17 @@ class Local:
         admin = self.authority.pair("admin")
         self._keep(control_plane.api_server(self.authority, admin, store, address, port, self.logs))
         jobset.install(self.api)
+
+    @contextmanager
+    def without_api(self) -> Generator[None]:
+        """An outage of the API server itself: its process ends, and in the end another one is ready in its place."""
+        name = "kube-apiserver"
+        self.daemons[name].stop()
+        try:
+            yield
+        finally:
+            self.daemons[name] = again(self.daemons[name])
+            self.daemons[name].wait(self.api.ready)
 
     def start_controllers(self) -> None:
         """The controllers, the scheduler and JobSet. They work once they publish the authority to pods."""

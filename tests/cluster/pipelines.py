@@ -15,8 +15,9 @@ from tests.cluster.installed import PIPELINES, stage, succeeded
 from tests.cluster.simulated import JOBSETS, Act, Simulated, at_once
 
 EXPERIMENT = {"experiment": "closed_form/gaussian_kd"}
+LEASES = "leases.v1.coordination.k8s.io"
 
-__all__ = ["PIPELINES", "Place", "new_place", "played", "stage", "stages", "succeeded"]
+__all__ = ["LEASES", "PIPELINES", "Place", "ends", "made", "new_place", "played", "stage", "stages", "succeeded"]
 
 
 @dataclass
@@ -72,6 +73,10 @@ class Place:
     def jobs(self) -> list[str]:
         return sorted(self.cluster.api.list(JOBSETS, self.namespace))
 
+    def lease(self) -> Object:
+        """What the Lease of its controllers says."""
+        return self.cluster.api.get(LEASES, "fastgen-controller", self.namespace)["spec"]
+
     @property
     def _where(self) -> tuple[str, ...]:
         return "--namespace", self.namespace, "--lease-namespace", self.namespace
@@ -83,6 +88,16 @@ def stages(root: str) -> list[Object]:
         {"name": "pairs", "kind": "pairs", "inputs": {"conditions": "conditions"}} | EXPERIMENT,
         {"name": "kd", "kind": "train", "inputs": {"conditions": "conditions", "pairs": "pairs"}} | EXPERIMENT,
     ]
+
+
+def ends(status: Object) -> list[tuple[str, str, int, int]]:
+    """Each stage's name and state, its attempts, and those that count as failures."""
+    return [(one["name"], one["state"], one["attempt"], one["failures"]) for one in status["stages"]]
+
+
+def made(simulated: Simulated, place: Place, name: str = "tiny") -> list[tuple[str, int]]:
+    """Stage and attempt of each job that a pipeline ever had."""
+    return simulated.made[f"{place.namespace}/{name}"]
 
 
 @contextmanager

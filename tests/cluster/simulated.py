@@ -9,8 +9,8 @@ import heapq
 import json
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import urllib3
@@ -23,6 +23,10 @@ from fastgen_k8s.pipeline.work import KINDS, Work
 from tests.cluster.api import Api, Object, Refused, path_of
 
 JOBSETS = "jobsets.v1alpha2.jobset.x-k8s.io"
+
+_ABSENT, _MADE = 404, 409
+_PASSING = {409, 429, 500, 502, 503, 504}  # asked again: a conflict, a server that starts or has lost its store
+_UNREADY = "not yet ready to handle request"  # the same from its admission, as a refusal
 
 
 @dataclass(frozen=True)
@@ -70,11 +74,16 @@ class Simulated:
             thread.join(10)
         assert self.failures == [], self.failures
 
+    def end(self, job: str, act: Act | None = None) -> None:
+        """Let a job that works for ever end now."""
+        item = next(one for one in self._there.values() if one["metadata"]["name"] == job)
+        self._later(0, lambda: self._end(item, act or Act()))
+
     # --- the watch ---
 
     def _watch(self) -> None:
         while not self._over:
-            with suppress(Refused, urllib3.exceptions.HTTPError, OSError):
+            with suppress(Refused, urllib3.exceptions.HTTPError, OSError, ValueError):  # ValueError: a part of an event
                 self._follow()
             time.sleep(0.05)
 
@@ -107,11 +116,8 @@ class Simulated:
         labels = meta["labels"]
         stage, attempt = labels[STAGE], int(labels[ATTEMPT])
         self.made.setdefault(f"{meta['namespace']}/{labels[PIPELINE]}", []).append((stage, attempt))
-        act = self.play(stage, attempt)
-        if act.pods:
-            self._later(0, lambda: self._start(item))
-        if not act.forever:
-            self._later(max(act.after, 0.02 if act.pods else 0), lambda: self._end(item, act))
+        act, seen = self.play(stage, attempt), time.monotonic()
+        self._later(0, lambda: self._start(item, act, seen + act.after))
 
     def _vanished(self, item: Object) -> None:
         self._there.pop(item["metadata"]["uid"], None)
@@ -137,17 +143,26 @@ class Simulated:
             except (urllib3.exceptions.HTTPError, OSError):  # the API server is away
                 self._later(0.5, what)
             except Refused as refusal:
-                if refusal.status not in (404, 409):  # deleted meanwhile, or done twice
+                if refusal.status in _PASSING or _UNREADY in str(refusal):
+                    self._later(0.5, what)
+                elif refusal.status != _ABSENT:  # deleted meanwhile
                     self.failures.append(str(refusal))
             except FastgenError as error:
                 self.failures.append(str(error))
 
-    def _start(self, item: Object) -> None:
-        pod = self._pod(item)
-        self.api.create(pod)
+    def _start(self, item: Object, act: Act, until: float) -> None:
+        """Its pods get ready, and only then it can end; begun again after an answer that was lost."""
+        if act.pods:
+            self._make_pod(self._pod(item))
+            if item["metadata"]["uid"] not in self._there:  # it went while its pod was made
+                self._remove_pods(item)
+        if not act.forever:
+            self._later(until - time.monotonic(), lambda: self._end(item, act))
+
+    def _make_pod(self, pod: Object) -> None:
+        with _unless(_MADE):
+            self.api.create(pod)
         self._pod_status(pod, {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]})
-        if item["metadata"]["uid"] not in self._there:  # it went while its pod was made
-            self._remove_pods(item)
 
     def _end(self, item: Object, act: Act) -> None:
         meta = item["metadata"]
@@ -160,7 +175,7 @@ class Simulated:
             ended = {"terminated": {"exitCode": act.code, "reason": "Error" if act.code else "Completed"}}
             status = {"name": "trainer", "ready": False, "restartCount": 0, "image": "", "imageID": "", "state": ended}
             phase = {"phase": "Failed" if act.code else "Succeeded", "containerStatuses": [status]}
-            with suppress(Refused):
+            with _unless(_ABSENT):
                 self._pod_status(self._pod(item), phase | {"conditions": [{"type": "Ready", "status": "False"}]})
         kind, reason = ("Completed", "AllJobsCompleted") if act.code == 0 else ("Failed", "FailedJobs")
         condition = {"type": kind, "status": "True", "reason": reason, "message": "", "lastTransitionTime": _now()}
@@ -186,6 +201,16 @@ class Simulated:
     def _status(self, resource: str, meta: Object, status: Object) -> None:
         path = path_of(resource, meta["namespace"], meta["name"]) + "/status"
         self.api.call("PATCH", path, {"status": status}, kind="application/merge-patch+json")
+
+
+@contextmanager
+def _unless(status: int) -> Generator[None]:
+    """What may be refused in this way, because it is so already."""
+    try:
+        yield
+    except Refused as refusal:
+        if refusal.status != status:
+            raise
 
 
 def commit(work: Work, facts: dict[str, float]) -> None:

@@ -18,7 +18,7 @@ from tests.cluster.api import Object
 from tests.cluster.calls import READ, WRITES, WRITTEN, call
 from tests.cluster.cluster import Cluster
 from tests.cluster.controllers import Controller
-from tests.cluster.pipelines import Place, new_place, played, stage, succeeded
+from tests.cluster.pipelines import Place, ends, made, new_place, played, stage, succeeded
 from tests.cluster.proxy import Proxy, proxy
 from tests.cluster.simulated import JOBSETS, Act
 
@@ -84,10 +84,6 @@ def two_stages(spec: Object) -> None:
     spec |= {"stages": spec["stages"][:2], "cleanup": "always"}
 
 
-def ends(status: Object) -> list[tuple[str, str, int, int]]:
-    return [(one["name"], one["state"], one["attempt"], one["failures"]) for one in status["stages"]]
-
-
 def run(chosen: str | None, moment: Moment, cluster: Cluster, store: s3_server.Server, folder: Path) -> Calls:
     """A pipeline whose controller is killed at a call; the next one takes it to its end."""
     with new_place(cluster, store) as place, proxy(cluster.api) as front, played(place, one_crash) as simulated:
@@ -102,7 +98,7 @@ def run(chosen: str | None, moment: Moment, cluster: Cluster, store: s3_server.S
                 status = place.finished()
                 cluster.watch_until(JOBSETS, lambda found: not found, place.namespace)
             assert second.faults() == []
-            assert simulated.made[f"{place.namespace}/tiny"] == MADE
+            assert made(simulated, place) == MADE
             assert (succeeded(status)["status"], ends(status)) == ("True", END)
         except Exception as error:
             error.add_note(f"{'killed' if calls.killed else 'to be killed'} {moment} {chosen}, in {place.namespace}")
@@ -223,7 +219,7 @@ def live(seed: int, cluster: Cluster, store: s3_server.Server, folder: Path) -> 
                 lives.end()
             living.result()
             assert lives.faults == []
-            assert simulated.made[f"{place.namespace}/tiny"] == STOPPED_MADE
+            assert made(simulated, place) == STOPPED_MADE
             assert (succeeded(status)["status"], ends(status)) == ("True", STOPPED_END)
             assert lives.kills
         except Exception as error:

@@ -8,15 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import urllib3
 
 from fastgen_k8s.controller.reflector import Reflector
 from fastgen_k8s.launch.connection import Connection, Found, Refused
 from tests.cluster.api import Api, Object, path_of
-from tests.cluster.api import Refused as Unready
 from tests.cluster.cluster import Cluster
 from tests.cluster.custom import establish
-from tests.cluster.daemons import again
 from tests.cluster.local import Local
 from tests.cluster.proxy import Proxy, proxy
 
@@ -185,22 +182,14 @@ def test_an_outage_is_not_answered_by_a_storm_of_requests(front: Proxy, connecti
     assert took >= (0.1 + 0.2 + 0.4 + 0.8 + 1.6 + 2 + 2 + 2) / 2  # a slow machine only takes longer
 
 
-def ready(api: Api) -> bool:
-    try:
-        return api.request("GET", "/readyz", timeout=2).status == 200
-    except (Unready, urllib3.exceptions.HTTPError):
-        return False
-
-
 def test_after_a_restart_of_the_server_the_copy_goes_on(
     api: Cluster, machine: Local, namespace: str, maps: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(api.kubeconfig))
     make(api.api, namespace, "earlier")
     with copying(Connection(), maps) as copy:
-        machine.daemons["kube-apiserver"].stop()
-        machine.daemons["kube-apiserver"] = again(machine.daemons["kube-apiserver"])
-        machine.daemons["kube-apiserver"].wait(lambda: ready(api.api))
+        with machine.without_api():
+            pass
         api.api.delete("configmaps", "earlier", namespace)
         make(api.api, namespace, "later")
         copy.wait_for(("earlier", "gone"), ("later", "new"))
