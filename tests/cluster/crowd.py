@@ -23,7 +23,7 @@ from fastgen_k8s.artifacts import store_at
 from fastgen_k8s.artifacts.manifest import MANIFEST, Manifest
 from fastgen_k8s.controller.children import PIPELINE, STAGE
 from fastgen_k8s.pipeline.work import KINDS
-from tests.cluster.api import Api, Object, path_of
+from tests.cluster.api import Api, Object, Refused, path_of
 from tests.cluster.failures import ClusterFailed
 from tests.cluster.pipelines import Place
 from tests.cluster.simulated import JOBSETS, work_of
@@ -142,6 +142,10 @@ class Players:
             time.sleep(max(0.0, when - time.monotonic()))
             try:
                 self._end(item)
+            except Refused as refusal:
+                if refusal.status != 404:  # not one that was removed meanwhile
+                    traceback.print_exc()
+                    os._exit(1)
             except Exception:  # noqa: BLE001  # of any kind: who waits for the end of all is told of it
                 traceback.print_exc()
                 os._exit(1)
