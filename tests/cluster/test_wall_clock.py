@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 MINUTES, HOUR = 600, 3600.0  # seconds: within what an S3 store takes of a request's time, and beyond it
 BACKOFF = 5  # seconds after a first failure
+RENEWS, LOOKS = ("--lease-seconds", "60/50/2"), ("--lease-seconds", "60/50/0.2")  # often between two renewals
 OFF_BY = "FASTGEN_CLOCK_IS_OFF_BY"
 OF_ITS_OWN = f"""
 import datetime as dates, os, sys, time
@@ -112,9 +113,9 @@ def test_while_the_clock_is_set_nothing_ends_early_or_is_done_twice_and_the_lead
 ) -> None:
     began, clock = time.time(), Clock(tmp_path)
     place.environment |= clock.environment
-    with played(place, one_crash) as simulated, place.controller(program=OF_ITS_OWN) as leader:
+    with played(place, one_crash) as simulated, place.controller(*RENEWS, program=OF_ITS_OWN) as leader:
         place.cluster.watch_until(LEASES, lambda found: "fastgen-controller" in found, place.namespace)
-        with place.controller(program=OF_ITS_OWN) as standby:
+        with place.controller(*LOOKS, program=OF_ITS_OWN) as standby:
             standby.ready()
             place.apply(change=within_minutes)
             failed = stage(place.wait(lambda status: stage(status, "pairs").get("failures") == 1), "pairs")
@@ -151,6 +152,8 @@ def test_a_store_that_refuses_another_time_keeps_a_pipeline_waiting_which_says_s
         waits = place.wait(lambda status: succeeded(status)["reason"] == "StoreUnreadable")
         assert "wanted a clock that goes with the store's" in succeeded(waits)["message"]
         assert ends(waits)[1] == ("pairs", "Waiting", 1, 1)
+        renewed(place)  # the leader stays, and by now the pipeline waits for nothing but its next look
+        renewed(place)
         clock.set(0.0)
         job = stage(place.wait(lambda status: stage(status, "kd")["state"] == "Running"), "kd")["job"]
         simulated.end(job)
