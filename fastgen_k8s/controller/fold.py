@@ -13,7 +13,7 @@ from torchx.specs import AppState
 
 from fastgen_k8s.controller.children import Child, rfc3339, seconds
 from fastgen_k8s.controller.outcomes import Outcome
-from fastgen_k8s.controller.status import LIVE, Progress, StageStatus
+from fastgen_k8s.controller.status import LIVE, SETTLED, Progress, StageStatus
 from fastgen_k8s.errors import Stopped
 from fastgen_k8s.pipeline.plan import DONE, Failure, Rest, Running, Seen
 from fastgen_k8s.pipeline.spec import Stage
@@ -149,9 +149,14 @@ def _running(status: StageStatus, look: Look, digest: str) -> tuple[Running, ...
 
 
 def _adopted(was: StageStatus, child: Child | None) -> StageStatus:
-    """A job that was made before its maker could write so is the stage's own."""
+    """A job that was made before its maker could write so is the stage's own.
+
+    A stage may have come to its end before anybody has heard of the job: then it is one more attempt to clean up after.
+    """
     if child is None or child.attempt <= was.attempt:
         return was
+    if was.state in SETTLED:
+        return was.model_copy(update={"attempt": child.attempt, "job": child.name})
     return begun(was, child.name, child.attempt, was.nodes)
 
 

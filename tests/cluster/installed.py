@@ -81,17 +81,17 @@ def installed(cluster: Cluster, storage: Storage, root: str) -> Generator[Instal
     """
     made = render("base")
     establish(cluster.api, [one for one in made if one["kind"] == "CustomResourceDefinition"])
-    for one in sorted(made, key=lambda one: one["kind"] != "Namespace"):
-        if one["kind"] == "Deployment":
-            one = copy.deepcopy(one)
-            for container in one["spec"]["template"]["spec"]["containers"]:
-                container["image"] = CONTROLLER_IMAGE
-        if one["kind"] != "CustomResourceDefinition":
-            cluster.api.apply(one)
+    others = [one for one in made if one["kind"] not in ("CustomResourceDefinition", "Deployment")]
+    for one in sorted(others, key=lambda one: one["kind"] != "Namespace"):
+        cluster.api.apply(one)
     storage.offer(cluster.api, NAMESPACE)
     place = {"name": "fastgen-s3", "namespace": NAMESPACE}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": place}
     cluster.api.apply(secret | {"stringData": storage.environment(in_pods=True)})
+    for one in copy.deepcopy([one for one in made if one["kind"] == "Deployment"]):  # a pod has the Secret of its start
+        for container in one["spec"]["template"]["spec"]["containers"]:
+            container["image"] = CONTROLLER_IMAGE
+        cluster.api.apply(one)
     cluster.wait_for(_DEPLOYMENTS, "fastgen-controller", lambda one: holds(one, "Available"), NAMESPACE, timeout=120)
     made_here = Installed(cluster, root)
     try:

@@ -2,6 +2,7 @@
 # pyright: reportMissingTypeStubs=false
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 from torchx.specs import AppState
@@ -81,6 +82,15 @@ def test_a_stage_becomes_what_was_found_of_it(was: StageStatus, look: Look, foun
 def test_a_job_whose_maker_died_before_it_could_write_so_is_adopted() -> None:
     found = fold(NEW, Look(JOB), NOW)
     assert (found.state, found.attempt, found.job) == ("Queued", 1, "p-kd-1")
+
+
+@pytest.mark.parametrize("end", ["Succeeded", "Failed"])
+def test_a_job_that_is_heard_of_after_its_stage_has_ended_changes_nothing_but_is_known(
+    end: Literal["Succeeded", "Failed"],
+) -> None:
+    ended = NEW.model_copy(update={"state": end})
+    found = fold(ended, Look(replace(JOB, state=AppState.SUCCEEDED)), NOW)
+    assert (found.state, found.attempt, found.job) == (end, 1, "p-kd-1")
 
 
 def test_a_failure_is_counted_once() -> None:
