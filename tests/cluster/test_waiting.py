@@ -41,7 +41,7 @@ def nothing(_: Place) -> list[Object]:
 
 IN_POOL = {"placement": {"pool": "training"}}
 WHY: dict[str, tuple[Callable[[Place], list[Object]], Object, Object, tuple[str, ...]]] = {
-    "no node of its pool": (nothing, {}, IN_POOL, ("waits for a node of pool training: ", "nodes available")),
+    "no node of its pool": (nothing, {}, IN_POOL, ("waits for a node of pool training: ", "available")),
     "the namespace's quota": (quota, {}, {}, ("no pod can be made: ", "exceeded quota: small")),
     "a queue without room": (no_room, {"queue": "queue"}, {}, ("waits in queue queue: ", "insufficient")),
     "a queue that is not there": (nothing, {"queue": "nowhere"}, {}, ("waits in queue nowhere: ", "doesn't exist")),
