@@ -22,19 +22,23 @@ _HERE = Path(__file__).parent
 _CRD = Path("manifests/base/crd.yaml")
 _NAMED = os.environ.get("KUBECONFIG")
 _WITH_KUBELETS = {"node", "two_nodes", "training", "cluster", "storage"}
-_OF_NODES = {"test_elasticity", "test_faults", "test_network", "test_node", "test_training"}
+_SECOND = {
+    *("test_late_kinds", "test_outages", "test_scale", "test_wall_clock"),
+    *("test_exit_codes", "test_pairs", "test_people_logs", "test_pipelines", "test_queue", "test_stages", "test_store"),
+    *("test_volcano", "test_volcano_stages"),
+}
+"""What the second of two clusters has to do: about as much as is left to the first."""
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Two workers have a cluster each, with about as much to do. On a named one only those that it can run.
+    """Two workers have a cluster each. On a named one only those that it can run.
 
     Lower levels go first: where a test plays what controllers do, they must not have been started by another.
     """
     ours = [item for item in items if item.path.is_relative_to(_HERE)]
     for item in ours:
-        on_first = _level(item) < 2 or item.path.stem in _OF_NODES
-        item.add_marker(pytest.mark.xdist_group("lower levels, and nodes" if on_first else "stages and pipelines"))
+        item.add_marker(pytest.mark.xdist_group("second" if item.path.stem in _SECOND else "first"))
     items.sort(key=_level)
     if _NAMED:
         left_out = [item for item in ours if isinstance(item, pytest.Function) and "machine" in item.fixturenames]
