@@ -17,7 +17,7 @@ _UNAUTHORISED = (401, 403)
 def pull_model(repo: str, uri: str, revision: str | None = None) -> Manifest:
     """Download the parts that we read, at one commit, and commit them to `uri`; facts say which commit it was."""
     try:
-        from huggingface_hub import HfApi
+        from huggingface_hub import HfApi, close_session
         from huggingface_hub.errors import HFValidationError
     except ModuleNotFoundError as error:
         raise Misdescribed(f"models pull wants the extra `train` of fastgen-k8s, found no {error.name}") from error
@@ -38,6 +38,8 @@ def pull_model(repo: str, uri: str, revision: str | None = None) -> Manifest:
         raise explained(error, where) from error
     except OSError as error:
         raise failed_io(error, place) from error
+    finally:
+        close_session()  # its connections are the process's, and would be left open
 
 
 def explained(error: Exception, where: str) -> FastgenError:
