@@ -4,7 +4,6 @@
 import os
 import random
 import threading
-from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -23,6 +22,7 @@ _ATTEMPTS = 10  # with the pauses, about half a minute
 _CONNECTIONS = 32
 _READ = ("AWS_", ADDRESSING)  # variables that make a connection what it is
 _ONE_AT_A_TIME = threading.Lock()  # making a client is no work for two threads
+_CURRENT: dict[tuple[int, tuple[tuple[str, str], ...]], tuple[Any, Any]] = {}  # one, by process and environment
 _STYLES = ("auto", "path", "virtual")
 log = structlog.get_logger()
 _chance = random.Random()  # of pauses only
@@ -39,13 +39,21 @@ def transfers() -> Any:
 
 
 def _connected() -> tuple[Any, Any]:
-    chosen = tuple((name, value) for name, value in sorted(os.environ.items()) if name.startswith(_READ))
+    """What leads to the store that the environment names now; a fork must not share its parent's sockets."""
+    of = os.getpid(), tuple((name, value) for name, value in sorted(os.environ.items()) if name.startswith(_READ))
     with _ONE_AT_A_TIME:
-        return _connection(os.getpid(), chosen)  # a fork must not share its parent's sockets
+        if of not in _CURRENT:
+            made = _connection()
+            for (process, _), (its_client, its_transfers) in list(_CURRENT.items()):
+                if process == of[0]:  # else its sockets are another process's
+                    its_transfers.shutdown()
+                    its_client.close()
+            _CURRENT.clear()
+            _CURRENT[of] = made
+        return _CURRENT[of]
 
 
-@lru_cache(maxsize=1)
-def _connection(pid: int, environment: tuple[tuple[str, str], ...]) -> tuple[Any, Any]:
+def _connection() -> tuple[Any, Any]:
     attempts()  # botocore reads the variable, too, and says less of it
     session = Session()  # of both, or what it reads of S3's description is read and held twice
     made = _client(session, _style("auto"))
