@@ -21,7 +21,7 @@ from fastgen_k8s.artifacts.progress import Progress, read_progress
         ('{"step": -1, "steps": true, "checkpoint": 1e99}', Progress()),
         ("{}", Progress()),
         ("[]", Progress()),
-        ("[" * 100_000, Progress()),
+        pytest.param("[" * 100_000, Progress(), id="too deep"),
         ("{", Progress()),
         (None, Progress()),
     ],
