@@ -15,6 +15,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.custom import establish, establish_third_parties
 from tests.cluster.launched import Place
 from tests.cluster.local import Local
+from tests.cluster.proxy import Proxy, proxy
 from tests.cluster.requirements import Level, missing, require
 from tests.cluster.storage import Storage, from_environment
 
@@ -23,9 +24,19 @@ _CRD = Path("manifests/base/crd.yaml")
 _NAMED = os.environ.get("KUBECONFIG")
 _WITH_KUBELETS = {"node", "two_nodes", "training", "cluster", "storage"}
 _SECOND = {
-    *("test_late_kinds", "test_outages", "test_scale", "test_wall_clock"),
-    *("test_exit_codes", "test_pairs", "test_people_logs", "test_pipelines", "test_queue", "test_stages", "test_store"),
-    *("test_volcano", "test_volcano_stages"),
+    "test_exit_codes",
+    "test_late_kinds",
+    "test_outages",
+    "test_pairs",
+    "test_people_logs",
+    "test_pipelines",
+    "test_queue",
+    "test_scale",
+    "test_stages",
+    "test_store",
+    "test_volcano",
+    "test_volcano_stages",
+    "test_wall_clock",
 }
 """What the second of two clusters has to do: about as much as is left to the first."""
 
@@ -71,6 +82,13 @@ def served(api: Cluster) -> Cluster:
     """Level A with our kind."""
     establish(api.api, [yaml.safe_load(_CRD.read_text())])
     return api
+
+
+@pytest.fixture
+def front(api: Cluster) -> Iterator[Proxy]:
+    """A way to the API server that can be broken."""
+    with proxy(api.api) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

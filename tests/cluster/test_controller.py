@@ -24,7 +24,6 @@ from tests.cluster.simulated import JOBSETS, Act
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
-LEASES, LEASE = "leases.v1.coordination.k8s.io", "fastgen-controller"
 Record = Callable[[str, object], None]
 
 
@@ -232,9 +231,9 @@ def test_a_standby_leads_when_the_leader_is_killed(place: Place, record_property
         place.finished("before")
         with place.controller() as second:
             second.ready()
-            was, began = leader(place), time.monotonic()
+            was, began = place.lease()["holderIdentity"], time.monotonic()
             first.kill()
-            another_leads(place, was)
+            place.another_leads(was)
             record_property("seconds to the next leader", time.monotonic() - began)
             place.apply("after")
             assert succeeded(place.finished("after", timeout=60))["status"] == "True"
@@ -247,25 +246,12 @@ def test_a_replica_asked_to_end_gives_the_lease_away(place: Place, record_proper
         place.finished("before")
         with place.controller() as second:
             second.ready()
-            was, began = leader(place), time.monotonic()
+            was, began = place.lease()["holderIdentity"], time.monotonic()
             assert first.terminate() == 0
-            another_leads(place, was)
+            place.another_leads(was)
             record_property("seconds to the next leader", time.monotonic() - began)
             place.apply("after")
             assert succeeded(place.finished("after", timeout=15))["status"] == "True"
-
-
-def leader(place: Place) -> str:
-    return holder(place.cluster.api.get(LEASES, LEASE, place.namespace))
-
-
-def another_leads(place: Place, was: str) -> None:
-    """Wait until the Lease has another holder."""
-    place.cluster.wait_for(LEASES, LEASE, lambda lease: holder(lease) not in ("", was), place.namespace)
-
-
-def holder(lease: Object) -> str:
-    return lease["spec"].get("holderIdentity", "")
 
 
 NEWER = """

@@ -17,11 +17,11 @@ from fastgen_k8s.controller.lease import Durations, Elector
 from tests.cluster.api import Api, Object
 from tests.cluster.cluster import Cluster
 from tests.cluster.local import Local
+from tests.cluster.pipelines import LEASES
 from tests.cluster.proxy import Proxy
 
 pytestmark = pytest.mark.cluster
 
-LEASES = "leases.v1.coordination.k8s.io"
 SHORT = Durations(lease=3, deadline=2, retry=0.4)
 ENDLESS = Durations(lease=3600, deadline=3000, retry=0.2)  # nobody can wait for the end of such a lease
 

@@ -13,10 +13,9 @@ from tests.cluster import jobset
 from tests.cluster.asked import Since, of_an_absent_kind
 from tests.cluster.cluster import Cluster
 from tests.cluster.custom import establish
-from tests.cluster.pipelines import Place, ends, made, new_place, played, stage
-from tests.cluster.proxy import Proxy, proxy
+from tests.cluster.pipelines import ONCE, UNDISTURBED, Place, ends, made, new_place, played, stage
+from tests.cluster.proxy import Proxy
 from tests.cluster.simulated import Act
-from tests.cluster.test_outages import ONCE, UNDISTURBED
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -50,12 +49,6 @@ def without(cluster: Cluster, kind: str) -> Generator[None]:
 @pytest.fixture
 def place(served: Cluster, store: s3_server.Server) -> Iterator[Place]:
     with new_place(served, store) as made:
-        yield made
-
-
-@pytest.fixture
-def front(served: Cluster) -> Iterator[Proxy]:
-    with proxy(served.api) as made:
         yield made
 
 

@@ -13,26 +13,18 @@ from tests import s3_server
 from tests.cluster.asked import ABSENT, INSTALLED, Since, in_an_outage, of_a_copy, of_an_absent_kind
 from tests.cluster.cluster import Cluster
 from tests.cluster.local import Local
-from tests.cluster.pipelines import Place, ends, made, new_place, played, stage, succeeded
-from tests.cluster.proxy import Proxy, proxy
+from tests.cluster.pipelines import ONCE, UNDISTURBED, Place, ends, made, new_place, played, stage, succeeded
+from tests.cluster.proxy import Proxy
 from tests.cluster.simulated import JOBSETS, Act
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 DURATIONS, RETRY = "10/5/1", 1.0
-ONCE = [("conditions", 1), ("pairs", 1), ("kd", 1)]
-UNDISTURBED = [(name, "Succeeded", attempt, 0) for name, attempt in ONCE]
 
 
 @pytest.fixture
 def place(served: Cluster, store: s3_server.Server) -> Iterator[Place]:
     with new_place(served, store) as made:
-        yield made
-
-
-@pytest.fixture
-def front(served: Cluster) -> Iterator[Proxy]:
-    with proxy(served.api) as made:
         yield made
 
 

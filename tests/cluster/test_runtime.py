@@ -15,7 +15,7 @@ from tests.cluster.api import Api, Object, path_of
 from tests.cluster.cluster import Cluster
 from tests.cluster.custom import establish
 from tests.cluster.local import Local
-from tests.cluster.proxy import Proxy, proxy
+from tests.cluster.proxy import Proxy
 
 pytestmark = pytest.mark.cluster
 
@@ -70,12 +70,6 @@ def copying(connection: Connection, path: str) -> Generator[Copy]:
     finally:
         copy.reflector.stop()
         copy.reflector.join()
-
-
-@pytest.fixture
-def front(api: Cluster) -> Iterator[Proxy]:
-    with proxy(api.api) as made:
-        yield made
 
 
 @pytest.fixture

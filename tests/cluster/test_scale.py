@@ -21,17 +21,16 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.controllers import Controller
 from tests.cluster.crowd import Played, crowd
 from tests.cluster.local import Local
-from tests.cluster.pipelines import PIPELINES, Place, new_place
+from tests.cluster.pipelines import LEASES, PIPELINES, Place, new_place
 from tests.cluster.simulated import JOBSETS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
-LEASES = "leases.v1.coordination.k8s.io"
 FIRST, SECOND = "conditions", "pairs"
 RATES = (3, 10)  # pipelines a second that arrive steadily
 MINUTE = 60
 RENEWALS = 150  # of a Lease: five minutes
-FEW = 8  # writes of the API for a stage: six, and a few that come too late
+FEW = 6.9  # writes of the API for a stage: six, and here and there one that comes too late
 
 
 def two_stages(spec: Object) -> None:

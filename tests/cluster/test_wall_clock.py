@@ -11,7 +11,7 @@ from fastgen_k8s.controller.children import RETRY, seconds
 from tests import s3_server
 from tests.cluster.api import Object
 from tests.cluster.cluster import Cluster
-from tests.cluster.pipelines import LEASES, Place, ends, made, new_place, played, stage, succeeded
+from tests.cluster.pipelines import LEASE, LEASES, Place, ends, made, new_place, played, stage, succeeded
 from tests.cluster.simulated import JOBSETS, Act
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
@@ -97,9 +97,7 @@ def created(place: Place, job: str) -> float:
 def renewed(place: Place) -> None:
     """Wait for a renewal of the lease."""
     before = place.lease()["renewTime"]
-    place.cluster.wait_for(
-        LEASES, "fastgen-controller", lambda found: found["spec"]["renewTime"] != before, place.namespace
-    )
+    place.cluster.wait_for(LEASES, LEASE, lambda found: found["spec"]["renewTime"] != before, place.namespace)
 
 
 def looked_at(place: Place, mark: str) -> None:
@@ -114,7 +112,7 @@ def test_while_the_clock_is_set_nothing_ends_early_or_is_done_twice_and_the_lead
     began, clock = time.time(), Clock(tmp_path)
     place.environment |= clock.environment
     with played(place, one_crash) as simulated, place.controller(*RENEWS, program=OF_ITS_OWN) as leader:
-        place.cluster.watch_until(LEASES, lambda found: "fastgen-controller" in found, place.namespace)
+        place.cluster.watch_until(LEASES, lambda found: LEASE in found, place.namespace)
         with place.controller(*LOOKS, program=OF_ITS_OWN) as standby:
             standby.ready()
             place.apply(change=within_minutes)
