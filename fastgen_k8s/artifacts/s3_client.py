@@ -4,6 +4,7 @@
 import os
 import random
 import threading
+import weakref
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -60,6 +61,7 @@ def _connection() -> tuple[Any, Any]:
     if _custom(made.meta.endpoint_url) and _style("path") == "path":
         made = _client(session, "path")  # few servers besides AWS's have a name for each bucket
     made.meta.events.register("needs-retry.s3", _needs_retry)
+    made.meta.events.register("after-call.s3.GetObject", _give_back)
     config = TransferConfig(
         multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=8, preferred_transfer_client="classic"
     )
@@ -113,6 +115,12 @@ def _needs_retry(
         code = parsed.get("Error", {}).get("Code", "")
         wanted, why = may_pass(status, code), f"{status} {code}"
     return wait(attempts, code, f"{operation.name}: {why}") if wanted else None
+
+
+def _give_back(http_response: Any, parsed: dict[str, Any], **_: object) -> None:
+    """Close the connection of a body that is dropped before its end, as s3transfer does when a part fails elsewhere."""
+    if "Body" in parsed:
+        weakref.finalize(parsed["Body"], http_response.raw.close)
 
 
 def wait(attempt: int, code: str, why: str) -> float | None:
