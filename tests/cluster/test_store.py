@@ -81,6 +81,22 @@ def signed(verb: str, key: str) -> str:
     return client.generate_presigned_url(verb, Params={"Bucket": bucket, "Key": key})
 
 
+def asked(address: str, verb: str, body: bytes | None = None) -> str:
+    """A program that prints the answer: a store that has just started says 500 for some seconds, as clients expect."""
+    return f"""
+import time, urllib.error, urllib.request
+for last in [False] * 100 + [True]:
+    try:
+        request = urllib.request.Request({address!r}, {body!r}, method={verb!r})
+        print(urllib.request.urlopen(request).read().decode())
+        break
+    except urllib.error.HTTPError as error:
+        if last or error.code < 500:
+            raise
+        time.sleep(0.3)
+"""
+
+
 def ran(cluster: Cluster, name: str, program: str) -> str:
     """What a program prints in a trainer's pod of the launcher, with the small test image instead of its own."""
     template = templates(job(resource="cpu_tiny"))["trainer"]
@@ -106,18 +122,13 @@ def test_a_trainer_has_the_store_and_its_keys_in_its_environment(store: Cluster)
 
 
 def test_what_a_trainer_wrote_is_there_after_the_store_was_lost(store: Cluster) -> None:
-    put = f"""
-import urllib.request
-urllib.request.urlopen(urllib.request.Request({signed("put_object", "a/b")!r}, b"kept", method="PUT"))
-"""
-    get = f"import urllib.request; print(urllib.request.urlopen({signed('get_object', 'a/b')!r}).read().decode())"
-    ran(store, "writes", put)
+    ran(store, "writes", asked(signed("put_object", "a/b"), "PUT", b"kept"))
     before = store.api.get("pods", STORE, NAMESPACE)["metadata"]["uid"]
     store.api.delete("pods", STORE, NAMESPACE)
     store.wait_for(
         "pods", STORE, lambda one: one["metadata"]["uid"] != before and pods.is_ready(one), NAMESPACE, timeout=120
     )
-    assert ran(store, "reads", get) == "kept"
+    assert ran(store, "reads", asked(signed("get_object", "a/b"), "GET")) == "kept"
 
 
 def test_a_stranger_reads_nothing(store: Cluster) -> None:
