@@ -8,6 +8,7 @@ from typing import cast
 
 import hypothesis
 import pytest
+import structlog
 import torch
 
 from fastgen_k8s import cli
@@ -19,6 +20,13 @@ from tests.s3_server import Server, serve
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("ours", deadline=None)  # no assertion of a time: machines are shared
 hypothesis.settings.load_profile("ours")
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Generator[None]:
+    """What a command has set up for its log ends with its test: it may write to a file that is closed then."""
+    yield
+    structlog.reset_defaults()
 
 
 Say = Callable[..., tuple[int, str, str]]

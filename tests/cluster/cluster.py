@@ -62,8 +62,8 @@ class Cluster:
 
         Its name is new each time: one that is just being deleted takes nothing in.
         """
-        name = f"{prefix}-{uuid.uuid4().hex[:6]}"
-        self.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": _RESTRICTED}})
+        name = f"{prefix}-{uuid.uuid4().hex[:12]}"
+        self.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": _RESTRICTED}})
         place = {"name": "default", "namespace": name}
         self.api.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": place})
         try:

@@ -1,108 +1,13 @@
 # pyright: basic
-"""A causal student out of an unmodified transformer: who sees whom, exactly, and equality with plain diffusers."""
-
-import itertools
+"""What is Wan's own: equality with plain diffusers, and what is refused."""
 
 import pytest
 import torch
-from torch import Tensor
 
-from fastgen_k8s.diffusion.chunks import chunk_ends, chunk_sizes
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.networks.network import Cache, Condition, flow
-from fastgen_k8s.networks.wan import WanNetwork, frame_times
+from fastgen_k8s.networks.network import flow
+from fastgen_k8s.networks.video import VideoNetwork
 from tests.networks import tiny
-
-
-def leaks(network: WanNetwork, frames: int, changed: slice, watched: slice) -> float:
-    """How much the flow of the watched frames moves when the changed frames are replaced."""
-    x, t, other = tiny.clip(frames), tiny.times(frames), tiny.clip(frames, seed=9)
-    y = x.clone()
-    y[:, :, changed] = other[:, :, changed]
-    with torch.no_grad():
-        before, after = (flow(network, state, t, tiny.condition()) for state in (x, y))
-    return float((before - after)[:, :, watched].abs().max())
-
-
-def chunk_by_chunk(network: WanNetwork, x: Tensor, t: Tensor, condition: Condition, sizes: tuple[int, ...]) -> Tensor:
-    """The flow of a clip through the cache, every chunk written as it is."""
-    cache = Cache()
-    parts = zip(x.split(sizes, dim=2), t.split(sizes, dim=1), strict=True)
-    return torch.cat([flow(network, part, time, condition, cache=cache, write=True) for part, time in parts], dim=2)
-
-
-@pytest.mark.parametrize(("chunk_size", "window", "sink"), tiny.SETTINGS)
-@pytest.mark.parametrize("frames", range(1, 10))
-def test_no_chunk_sees_a_later_one(frames: int, chunk_size: int, window: int | None, sink: int) -> None:
-    network = WanNetwork(tiny.wan(), chunk_size, window, sink)
-    ends = chunk_ends(frames, chunk_size)[:-1]
-    assert [leaks(network, frames, slice(end, None), slice(0, end)) for end in ends] == [0.0] * len(ends)
-
-
-@pytest.mark.parametrize(("chunk_size", "window", "sink"), tiny.SETTINGS)
-def test_every_chunk_sees_the_chunk_before_it(chunk_size: int, window: int | None, sink: int) -> None:
-    network = WanNetwork(tiny.wan(), chunk_size, window, sink)
-    ends = chunk_ends(9, chunk_size)
-    moved = [leaks(network, 9, slice(a - 1, a), slice(a, b)) for a, b in itertools.pairwise(ends)]
-    assert min(moved) > 1e-5
-
-
-def test_a_bidirectional_network_sees_the_future() -> None:
-    assert leaks(WanNetwork(tiny.wan(), None), 6, slice(5, 6), slice(0, 1)) > 1e-5
-
-
-def test_frames_of_a_chunk_see_each_other() -> None:
-    assert leaks(WanNetwork(tiny.wan(), 3), 6, slice(5, 6), slice(3, 4)) > 1e-5
-
-
-@pytest.mark.parametrize(
-    ("changed", "sees"),
-    [(0, True), (1, False), (2, False), (3, False), (4, True), (5, True), (6, True)],
-)
-def test_a_chunk_sees_the_sink_its_window_and_itself(changed: int, sees: bool) -> None:
-    one_layer = WanNetwork(tiny.wan(num_layers=1), 1, window=2, sink=1)  # deeper layers reach further back
-    moved = leaks(one_layer, 7, slice(changed, changed + 1), slice(6, 7))
-    assert (moved > 1e-5) if sees else moved == 0
-
-
-@pytest.mark.parametrize(("chunk_size", "window", "sink"), tiny.SETTINGS)
-def test_chunk_by_chunk_equals_one_pass_in_float32(chunk_size: int, window: int | None, sink: int) -> None:
-    network, sizes = WanNetwork(tiny.wan(), chunk_size, window, sink), chunk_sizes(7, chunk_size)
-    x, t = tiny.clip(7), tiny.times(7)
-    with torch.no_grad():
-        at_once = flow(network, x, t, tiny.condition())
-        in_turn = chunk_by_chunk(network, x, t, tiny.condition(), sizes)
-    torch.testing.assert_close(in_turn, at_once, rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize(("chunk_size", "window", "sink"), tiny.SETTINGS)
-def test_chunk_by_chunk_equals_one_pass_in_float64(
-    chunk_size: int, window: int | None, sink: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # diffusers' blocks compute their residuals in float32 by calling `float()`: here they shall stay in float64.
-    monkeypatch.setattr(Tensor, "float", Tensor.double)
-    network, sizes = WanNetwork(tiny.wan(), chunk_size, window, sink).double(), chunk_sizes(7, chunk_size)
-    x, t = tiny.clip(7).double(), tiny.times(7)
-    with torch.no_grad():
-        at_once = flow(network, x, t, tiny.condition())
-        in_turn = chunk_by_chunk(network, x, t, tiny.condition(), sizes)
-    torch.testing.assert_close(in_turn, at_once, rtol=0, atol=1e-14)
-
-
-@pytest.mark.parametrize(("chunk_size", "window", "sink"), tiny.SETTINGS)
-def test_a_chunk_on_a_clean_past_equals_one_pass_with_clean_frames(
-    chunk_size: int, window: int | None, sink: int
-) -> None:
-    network, sizes = WanNetwork(tiny.wan(), chunk_size, window, sink), chunk_sizes(7, chunk_size)
-    x, t, past = tiny.clip(7), tiny.times(7), 7 - sizes[-1]
-    t[:, :past] = 0
-    with torch.no_grad():
-        cache = Cache()
-        for part in x[:, :, :past].split(sizes[:-1], dim=2):
-            flow(network, part, torch.zeros(2), tiny.condition(), cache=cache, write=True)
-        in_turn = flow(network, x[:, :, past:], t[:, past:], tiny.condition(), cache=cache)
-        at_once = flow(network, x, t, tiny.condition())[:, :, past:]
-    torch.testing.assert_close(in_turn, at_once, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("chunk_size", [None, 5, 8])
@@ -110,118 +15,8 @@ def test_one_chunk_that_covers_the_clip_equals_plain_diffusers(chunk_size: int |
     x, t, text = tiny.clip(5), torch.tensor([0.999, 0.3]), tiny.condition()
     with torch.no_grad():
         (plain,) = tiny.wan()(x, 1000 * t, text["text"], return_dict=False)
-        ours = flow(WanNetwork(tiny.wan(), chunk_size), x, t, text)
+        ours = flow(VideoNetwork(tiny.wan(), chunk_size), x, t, text)
     torch.testing.assert_close(ours, plain, rtol=0, atol=1e-6)
-
-
-def test_one_time_for_a_sample_equals_that_time_for_every_frame() -> None:
-    network, t = WanNetwork(tiny.wan(), 2), torch.tensor([0.9, 0.2])
-    ours = flow(network, tiny.clip(5), t, tiny.condition())
-    assert torch.equal(ours, flow(network, tiny.clip(5), t[:, None].expand(2, 5), tiny.condition()))
-
-
-@pytest.mark.parametrize(("window", "sink"), [(None, 0), (2, 1)])
-@pytest.mark.parametrize("way", ["one pass", "chunk by chunk", "through a clean past"])
-def test_gradients_do_not_depend_on_activation_checkpointing(way: str, window: int | None, sink: int) -> None:
-    kept, recomputed = (gradients(way, WanNetwork(tiny.wan(), 2, window, sink), again) for again in (False, True))
-    assert [name for name, value in kept.items() if not torch.equal(value, recomputed[name])] == []
-
-
-def gradients(way: str, network: WanNetwork, checkpointing: bool) -> dict[str, Tensor]:
-    """Of the weights and of the input, for a loss on the flow of every chunk."""
-    x, t = tiny.clip(6).requires_grad_(), tiny.times(6)
-    if checkpointing:
-        network.transformer.enable_gradient_checkpointing()
-    if way == "one pass":
-        out = flow(network, x, t, tiny.condition())
-    elif way == "chunk by chunk":
-        out = rollout_without_gradient_in_the_cache(network, x, t)
-    else:
-        out = chunk_by_chunk(network, x, t, tiny.condition(), (2, 2, 2))
-    (out * tiny.clip(6, seed=5)).sum().backward()
-    found = {name: parameter.grad for name, parameter in network.named_parameters()} | {"x": x.grad}
-    return {name: gradient for name, gradient in found.items() if gradient is not None}
-
-
-def rollout_without_gradient_in_the_cache(network: WanNetwork, x: Tensor, t: Tensor) -> Tensor:
-    """Each chunk with gradient, then its clean version into the cache without, as Self-Forcing does it."""
-    cache, parts = Cache(), list[Tensor]()
-    for part, time in zip(x.split(2, dim=2), t.split(2, dim=1), strict=True):
-        parts.append(flow(network, part, time, tiny.condition(), cache=cache))
-        with torch.no_grad():
-            flow(network, part, torch.zeros(2), tiny.condition(), cache=cache, write=True)
-    return torch.cat(parts, dim=2)
-
-
-def test_every_weight_gets_a_gradient() -> None:
-    network = WanNetwork(tiny.wan(), 2)
-    flow(network, tiny.clip(4), tiny.times(4), tiny.condition()).square().sum().backward()
-    assert [name for name, parameter in network.named_parameters() if parameter.grad is None] == []
-
-
-def test_the_gradient_of_a_chunk_does_not_reach_later_frames() -> None:
-    x = tiny.clip(6).requires_grad_()
-    flow(WanNetwork(tiny.wan(), 2), x, tiny.times(6), tiny.condition())[:, :, 2:4].square().sum().backward()
-    assert x.grad is not None
-    assert float(x.grad[:, :, 4:].abs().max()) == 0.0
-
-
-def test_a_call_that_does_not_write_leaves_the_cache_alone() -> None:
-    network, cache = WanNetwork(tiny.wan(), 2), Cache()
-    flow(network, tiny.clip(2), tiny.times(2), tiny.condition(), cache=cache, write=True)
-    held = {layer: keys.clone() for layer, (keys, _) in cache.layers.items()}
-    flow(network, tiny.clip(2, seed=4), tiny.times(2), tiny.condition(), cache=cache)
-    assert cache.frames == 2
-    assert all(torch.equal(cache.layers[layer][0], keys) for layer, keys in held.items())
-
-
-def test_weights_keep_the_keys_of_diffusers() -> None:
-    assert list(WanNetwork(tiny.wan(), 2).transformer.state_dict()) == list(tiny.wan().state_dict())
-
-
-def test_a_window_lets_a_rollout_go_on_past_the_table_of_positions() -> None:
-    x, t = tiny.clip(9), tiny.times(9)
-    with torch.no_grad():
-        short, long = (
-            chunk_by_chunk(WanNetwork(tiny.wan(rope_max_seq_len=size), 1, window=3), x, t, tiny.condition(), (1,) * 9)
-            for size in (4, 16)
-        )
-    torch.testing.assert_close(short, long, rtol=0, atol=1e-6)
-
-
-def test_more_frames_in_sight_than_positions_are_refused() -> None:
-    network = WanNetwork(tiny.wan(rope_max_seq_len=4), 1)
-    with pytest.raises(BadInput, match=r"wanted at most 4 frames in sight .* found 5"):
-        flow(network, tiny.clip(5), tiny.times(5), tiny.condition())
-
-
-def test_conditions_of_another_text_encoder_are_refused() -> None:
-    with pytest.raises(BadInput, match=r"wanted conditions of 8 numbers a token \(text_dim\), found 5"):
-        flow(WanNetwork(tiny.wan(), 1), tiny.clip(2), tiny.times(2), {"text": torch.zeros(2, 4, 5)})
-
-
-def in_bfloat16() -> WanNetwork:
-    """A network of one frame a chunk that computes in half precision."""
-    network = WanNetwork(tiny.wan(), 1)
-    torch.nn.Module.to(network, torch.bfloat16)
-    return network
-
-
-def test_times_stay_exact_when_the_network_computes_in_bfloat16() -> None:
-    network, fed = in_bfloat16(), list[Tensor]()
-    embedding = network.get_submodule("transformer.condition_embedder.timesteps_proj")
-    embedding.register_forward_pre_hook(lambda _, args: fed.append(args[0]))
-    flow(network, tiny.clip(2, 1).bfloat16(), torch.tensor([[0.999, 0.937]]), tiny.condition(1))
-    assert fed[0].tolist() == pytest.approx([999, 937], abs=1e-4)
-
-
-def test_the_flow_has_the_dtype_of_the_state() -> None:
-    assert flow(in_bfloat16(), tiny.clip(2), tiny.times(2), tiny.condition()).dtype == torch.float32
-
-
-@pytest.mark.parametrize("t", [torch.tensor([0.5, 0.25]), torch.tensor([[0.5] * 3, [0.25] * 3])])
-def test_the_network_is_fed_a_thousand_times_t_for_every_frame(t: Tensor) -> None:
-    assert frame_times(t, 2, 3).tolist() == [500, 500, 500, 250, 250, 250]
 
 
 @pytest.mark.parametrize(
@@ -233,4 +28,4 @@ def test_the_network_is_fed_a_thousand_times_t_for_every_frame(t: Tensor) -> Non
 )
 def test_a_transformer_that_mixes_frames_or_wants_an_image_is_refused(changes: dict[str, object], found: str) -> None:
     with pytest.raises(BadInput, match=found):
-        WanNetwork(tiny.wan(**changes), 1)
+        VideoNetwork(tiny.wan(**changes), 1)
