@@ -2,11 +2,13 @@
 
 from fastgen_k8s.config import nearest
 from fastgen_k8s.errors import Misdescribed
-from fastgen_k8s.experiments import closed_form, moving_shapes, wan_t2v
+from fastgen_k8s.experiments import closed_form, cosmos_predict2, moving_shapes, wan_t2v
 from fastgen_k8s.experiments.schema import Experiment
 
 EXPERIMENTS = {
-    experiment.name: experiment for module in (closed_form, moving_shapes, wan_t2v) for experiment in module.EXPERIMENTS
+    experiment.name: experiment
+    for module in (closed_form, moving_shapes, wan_t2v, cosmos_predict2)
+    for experiment in module.EXPERIMENTS
 }
 
 

@@ -34,6 +34,25 @@ class Wan(Config):
     rope_max_seq_len: PositiveInt = 1024
 
 
+class Cosmos(Config):
+    """The architecture of Cosmos-Predict2.5's `CosmosTransformer3DModel`; the defaults are those of 2B."""
+
+    kind: Literal["cosmos"]
+    num_layers: PositiveInt = 28
+    num_attention_heads: PositiveInt = 16
+    attention_head_dim: Annotated[PositiveInt, Field(ge=12, multiple_of=2)] = 128  # a third each for t, y, x
+    mlp_ratio: PositiveFloat = 4.0
+    adaln_lora_dim: PositiveInt = 256
+    text_embed_dim: PositiveInt = 1024  # of the blocks, and of stored conditions
+    crossattn_proj_in_channels: PositiveInt = 100352  # all layers of the text encoder, side by side
+    patch_size: tuple[Literal[1], PositiveInt, PositiveInt] = (1, 2, 2)
+    max_size: tuple[PositiveInt, PositiveInt, PositiveInt] = (128, 240, 240)  # latent frames, height, width
+    rope_scale: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (1.0, 3.0, 3.0)
+
+
+Architecture = Annotated[Wan | Cosmos, Field(discriminator="kind")]
+
+
 class GaussianRotation(Config):
     """Clips x_{k+1} = a R(angle) x_k + sqrt(1 - a^2) n with a plane rotation per prompt: all in closed form."""
 
@@ -68,7 +87,15 @@ class Umt5(Config):
     length: PositiveInt = 512  # tokens
 
 
-TextEncoder = Annotated[Labels | Umt5, Field(discriminator="kind")]
+class Qwen25Vl(Config):
+    """The teacher folder's Qwen2.5-VL, every layer, projected by the teacher as its blocks would read it."""
+
+    kind: Literal["qwen2_5_vl"]
+    length: PositiveInt = 512  # tokens
+    guardrail: bool = True  # refuse prompts that NVIDIA's `cosmos_guardrail` refuses, as the weights' licence asks
+
+
+TextEncoder = Annotated[Labels | Umt5 | Qwen25Vl, Field(discriminator="kind")]
 
 
 class AutoencoderWan(Config):
@@ -95,7 +122,7 @@ Codec = Annotated[AutoencoderWan | PatchPca | NoCodec, Field(discriminator="kind
 class Model(Config):
     """A family's facts in one value, so that its teacher, pairs and students cannot disagree about them."""
 
-    network: Wan  # the architecture of student, fake score, and of a teacher with weights
+    network: Architecture  # of student, fake score, and of a teacher with weights
     teacher: ClosedForm | None = None  # None: a network with the weights of the input `teacher`
     text: TextEncoder
     codec: Codec

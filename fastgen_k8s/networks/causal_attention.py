@@ -1,4 +1,4 @@
-"""Block-causal attention for unmodified diffusers blocks: who sees whom, and the processors that honour it.
+"""Block-causal attention for unmodified diffusers blocks: who sees whom.
 
 The transformer sees each latent frame as a sample of its own, [B * T, tokens of a frame, D]. Only attention mixes
 frames, so only the attention processors unfold them. What they need to know of one forward (rotary tables, who sees
@@ -8,7 +8,7 @@ stored on the model, and a block that is run again for activation checkpointing 
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,17 +22,8 @@ Span = tuple[int, int]
 Pair = tuple[Tensor, Tensor]
 """Keys and values [B, tokens, heads, D], un-rotated where they are kept."""
 
-
-class Attention(Protocol):
-    """What the processors use of a diffusers attention with normalised queries and keys."""
-
-    heads: int
-    to_q: nn.Module
-    to_k: nn.Module
-    to_v: nn.Module
-    norm_q: nn.Module
-    norm_k: nn.Module
-    to_out: Sequence[nn.Module]
+Pairing = Literal["neighbours", "halves"]
+"""Which two of a head's D numbers are turned by one angle: 2 i and 2 i + 1, or i and D / 2 + i."""
 
 
 def seen(first: int, end: int, window: int | None, sink: int) -> tuple[Span, ...]:
@@ -66,6 +57,7 @@ class Sight:
         self.new: dict[int, Pair] = {}  # by layer
         self.write = write
         self.turns: Tensor | None = None  # of `keys`: e^(i angle) [1, tokens, 1, D / 2]
+        self.pairing: Pairing = "neighbours"  # of what `turns` turns
 
     @property
     def positions(self) -> tuple[Span, ...]:
@@ -107,19 +99,18 @@ def take(x: Tensor, spans: Sequence[Span], tokens: int) -> Tensor:
 
 
 @contextmanager
-def sight_for_blocks(rope: nn.Module, sight: Sight, grid: tuple[int, int]) -> Generator[None]:
+def sight_for_blocks(rope: nn.Module, pairing: Pairing, sight: Sight, grid: tuple[int, int]) -> Generator[None]:
     """While open, the rotary module answers with `sight` filled with its own tables, instead of with its tables."""
     frames = sight.positions[-1][1]
 
     def ask_for_all_frames(module: nn.Module, args: tuple[Any, ...]) -> tuple[Tensor]:
-        # The module reads nothing but the shape.
-        return (torch.empty(1, 1, frames, *grid, device="meta"),)
+        return (args[0].new_empty(1).expand(1, 1, frames, *grid),)  # the module reads nothing but shape and device
 
     def answer(module: nn.Module, args: tuple[Any, ...], tables: tuple[Tensor, Tensor]) -> Sight:
-        tokens = tables[0].shape[1] // frames
-        # Neighbouring numbers share an angle, and the tables [1, tokens, 1, D] hold each twice.
-        cos, sin = (at_least_float32(take(table, sight.positions, tokens)[..., ::2]) for table in tables)
-        sight.turns = torch.complex(cos, sin)
+        whole = [table.reshape(1, -1, 1, table.shape[-1]) for table in tables]  # [1, tokens, 1, D], each angle twice
+        tokens = whole[0].shape[1] // frames
+        cos, sin = (at_least_float32(take(_once(table, pairing), sight.positions, tokens)) for table in whole)
+        sight.turns, sight.pairing = torch.complex(cos, sin), pairing
         return sight
 
     hooks = rope.register_forward_pre_hook(ask_for_all_frames), rope.register_forward_hook(answer)
@@ -130,17 +121,26 @@ def sight_for_blocks(rope: nn.Module, sight: Sight, grid: tuple[int, int]) -> Ge
             hook.remove()
 
 
+def _once(table: Tensor, pairing: Pairing) -> Tensor:
+    return table[..., ::2] if pairing == "neighbours" else table[..., : table.shape[-1] // 2]
+
+
 def at_least_float32(x: Tensor) -> Tensor:
     """Half precisions as float32, which complex numbers need; float32 and float64 as they are."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def rotate(x: Tensor, turns: Tensor) -> Tensor:
-    """Turn neighbouring pairs of x [B, tokens, heads, D] by their angles (Su et al. 2021, arXiv 2104.09864, eq. 13).
+def rotate(x: Tensor, turns: Tensor, pairing: Pairing) -> Tensor:
+    """Turn pairs of x [B, tokens, heads, D] by their angles (Su et al. 2021, arXiv 2104.09864, eq. 13).
 
     As complex numbers: five times faster on a CPU, forward and backward, than the same with cosines and sines.
     """
-    pairs = torch.view_as_complex(at_least_float32(x).view(*x.shape[:-1], -1, 2))  # [B, tokens, heads, D / 2]
+    wide = at_least_float32(x)
+    if pairing == "halves":
+        first, second = wide.chunk(2, dim=-1)
+        turned = torch.complex(first, second) * turns  # [B, tokens, heads, D / 2]
+        return torch.cat([turned.real, turned.imag], dim=-1).type_as(x)
+    pairs = torch.view_as_complex(wide.view(*x.shape[:-1], -1, 2))  # [B, tokens, heads, D / 2]
     return torch.view_as_real(pairs * turns).flatten(-2).type_as(x)
 
 
@@ -162,46 +162,13 @@ def attend_in_view(query: Tensor, key: Tensor, value: Tensor, sight: Sight) -> T
     return torch.cat(chunks, dim=1)
 
 
-def split_heads(x: Tensor, batch: int, heads: int) -> Tensor:
-    """Frames unfolded and heads split: [B * T, tokens, D] -> [B, T * tokens, heads, D / heads]."""
-    return x.view(batch, -1, heads, x.shape[-1] // heads)
-
-
-class SelfAttention:
-    """Processor of a block's self-attention: unfold frames, rotate, attend to what is in sight, fold."""
-
-    def __init__(self, layer: int) -> None:
-        self.layer = layer
-
-    def __call__(
-        self, attn: Attention, hidden: Tensor, text: Tensor | None, mask: Tensor | None, sight: Sight
-    ) -> Tensor:
-        tokens = hidden.shape[1]
-        query = attn.norm_q(attn.to_q(hidden))  # [B * T, tokens, D]
-        key = attn.norm_k(attn.to_k(hidden))
-        value = attn.to_v(hidden)
-        batch = hidden.shape[0] // sight.frames
-        query, key, value = (split_heads(x, batch, attn.heads) for x in (query, key, value))
-        if sight.write:
-            sight.new[self.layer] = key, value
-        past = sight.past.get(self.layer)
-        if past is not None:
-            key, value = torch.cat([past[0], key], dim=1), torch.cat([past[1], value], dim=1)
-        turns = cast(Tensor, sight.turns)
-        query, key = rotate(query, turns[:, -query.shape[1] :]), rotate(key, turns)
-        mixed = attend_in_view(query, key, value, sight).reshape(-1, tokens, hidden.shape[-1])
-        return attn.to_out[1](attn.to_out[0](mixed))
-
-
-class CrossAttention:
-    """Processor of a block's attention to the text: all frames of a sample share its text."""
-
-    def __call__(
-        self, attn: Attention, hidden: Tensor, text: Tensor, mask: Tensor | None = None, rotary: None = None
-    ) -> Tensor:
-        batch, tokens = text.shape[0], hidden.shape[1]
-        query = attn.norm_q(attn.to_q(hidden))  # [B * T, tokens, D]
-        key, value = attn.norm_k(attn.to_k(text)), attn.to_v(text)  # [B, L, D]
-        query, key, value = (split_heads(x, batch, attn.heads) for x in (query, key, value))
-        mixed = attend(query, key, value).reshape(-1, tokens, hidden.shape[-1])
-        return attn.to_out[1](attn.to_out[0](mixed))
+def look(sight: Sight, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention of this call's frames, each [B, T * tokens, heads, D] and un-rotated, to all that is in sight."""
+    if sight.write:
+        sight.new[layer] = key, value
+    past = sight.past.get(layer)
+    if past is not None:
+        key, value = torch.cat([past[0], key], dim=1), torch.cat([past[1], value], dim=1)
+    turns = cast(Tensor, sight.turns)
+    query = rotate(query, turns[:, -query.shape[1] :], sight.pairing)
+    return attend_in_view(query, rotate(key, turns, sight.pairing), value, sight)

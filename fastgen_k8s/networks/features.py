@@ -10,9 +10,12 @@ from fastgen_k8s.errors import Misdescribed
 
 
 @contextmanager
-def only_blocks(owner: nn.Module, wanted: Sequence[int]) -> Generator[dict[int, Tensor]]:
-    """While open, `owner.blocks` ends with the last wanted block, and the outputs of the wanted ones are collected."""
-    every: Any = owner.blocks
+def only_blocks(owner: nn.Module, name: str, wanted: Sequence[int]) -> Generator[dict[int, Tensor]]:
+    """While open, that list of blocks ends with the last wanted one, and the outputs of the wanted ones are collected.
+
+    `name` is the list's in its owner.
+    """
+    every: Any = owner.get_submodule(name)
     if not wanted or min(wanted) < 0 or max(wanted) >= len(every):
         raise Misdescribed(f"wanted features of blocks {list(wanted)}, found a network of {len(every)} blocks")
     outputs: dict[int, Tensor] = {}
@@ -24,10 +27,10 @@ def only_blocks(owner: nn.Module, wanted: Sequence[int]) -> Generator[dict[int, 
         return hook
 
     hooks = [every[index].register_forward_hook(collect(index)) for index in set(wanted)]
-    owner.blocks = every[: max(wanted) + 1]
+    setattr(owner, name, every[: max(wanted) + 1])
     try:
         yield outputs
     finally:
-        owner.blocks = every
+        setattr(owner, name, every)
         for hook in hooks:
             hook.remove()

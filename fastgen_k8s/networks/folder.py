@@ -5,12 +5,13 @@ diffusers' own loader only logs when weights are missing or left over, and wants
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -56,16 +57,41 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def read_component(path: Path) -> dict[str, Tensor]:
     """All weights of a component, from one file or from the files that its index names."""
+    state: dict[str, Tensor] = {}
+    for file in sorted(set(_index(path).values())) or [WEIGHTS]:
+        state |= read_safetensors(path / file)
+    return state
+
+
+def read_tensors(path: Path, names: Sequence[str]) -> dict[str, Tensor]:
+    """Those weights of a component that it has, without reading the others."""
+    index, state = _index(path), dict[str, Tensor]()
+    for file in sorted({index[name] for name in names if name in index}) if index else [WEIGHTS]:
+        with _opened(path / file) as content:
+            state |= {name: content.get_tensor(name) for name in names if name in set(content.keys())}
+    return state
+
+
+def _index(path: Path) -> dict[str, str]:
+    """Which file of a component holds which weight; empty where there is one file."""
     index = path / f"{WEIGHTS}.index.json"
     if not index.is_file():
-        return read_safetensors(path / WEIGHTS)
+        return {}
     names = read_json(index).get("weight_map")
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
         raise BadInput(f"{index}: wanted a weight_map of file names, found none")
-    state: dict[str, Tensor] = {}
-    for name in sorted(set(cast("dict[str, str]", names).values())):
-        state |= read_safetensors(path / Path(name).name)
-    return state
+    return {weight: Path(name).name for weight, name in cast("dict[str, str]", names).items()}
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[safe_open]:
+    if not path.is_file():
+        raise BadInput(f"{path}: wanted a file, found none")
+    try:
+        with safe_open(path, "pt") as content:
+            yield content
+    except SafetensorError as error:
+        raise BadInput(f"{path}: wanted a whole safetensors file, found {str(error).splitlines()[0]}") from error
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:

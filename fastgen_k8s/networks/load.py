@@ -5,10 +5,9 @@ import json
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 from torch import Tensor, nn
 
 from fastgen_k8s.diffusion.draws import generator
@@ -19,30 +18,30 @@ from fastgen_k8s.networks.closed_form_ring import RingTeacher
 from fastgen_k8s.networks.discriminator import Discriminator
 from fastgen_k8s.networks.folder import UNBUILT, component, fill, first_line, read_component, read_config
 from fastgen_k8s.networks.network import Network
-from fastgen_k8s.networks.wan import WanNetwork
+from fastgen_k8s.networks.video import FAMILIES, VideoNetwork, family_of
 
 
 def build_student(model: Model, teacher: Path | None) -> Network:
     """The student before training: causal where the model has a chunk size, with the teacher's weights if any."""
     transformer = _transformer(model, teacher, "student")
-    return WanNetwork(transformer, model.chunk_size, model.window, model.sink)
+    return VideoNetwork(transformer, model.chunk_size, model.window, model.sink)
 
 
 def build_teacher(model: Model, teacher: Path | None) -> Network:
     """The frozen teacher: a closed form, or the bidirectional network in the teacher's folder."""
     if model.teacher is not None:
         return _frozen(closed_form_teacher(model))
-    return _frozen(WanNetwork(_from_folder(model, component(teacher, "transformer")), None))
+    return _frozen(VideoNetwork(_from_folder(model, component(teacher, "transformer")), None))
 
 
 def build_fake_score(model: Model, teacher: Path | None, init: Literal["teacher", "random"]) -> Network:
     """The network that follows the student's distribution: it starts as the teacher, or at random to show why not."""
     if init == "random":
-        return WanNetwork(_at_random(model, "fake_score"), None)
+        return VideoNetwork(_at_random(model, "fake_score"), None)
     if model.teacher is None:
-        return WanNetwork(_from_folder(model, component(teacher, "transformer")), None)
+        return VideoNetwork(_from_folder(model, component(teacher, "transformer")), None)
     # A closed form has no weights to copy: it is corrected by a network that starts at zero.
-    correction = WanNetwork(_at_random(model, "fake_score", sees=2), None)
+    correction = VideoNetwork(_at_random(model, "fake_score", sees=2), None)
     return ResidualScore(_frozen(closed_form_teacher(model)), correction)
 
 
@@ -60,8 +59,8 @@ def build_discriminator(teacher: Network, blocks: Sequence[int]) -> Discriminato
 def recompute_activations(network: nn.Module) -> None:
     """Keep the inputs of blocks only and run each again in the backward pass (Chen et al. 2016, arXiv 1604.06174)."""
     for module in network.modules():
-        if isinstance(module, WanTransformer3DModel):
-            module.enable_gradient_checkpointing()
+        if isinstance(module, VideoNetwork):
+            module.transformer.enable_gradient_checkpointing()
 
 
 def load_weights(network: Network, state: Mapping[str, Tensor], where: str) -> None:
@@ -76,8 +75,7 @@ def weights(network: Network) -> dict[str, Tensor]:
 
 def save_transformer(network: Network, folder: Path) -> None:
     """Write a network as the `transformer/` of a diffusers folder."""
-    transformer = _weighted(network)
-    assert isinstance(transformer, WanTransformer3DModel)
+    transformer: Any = _weighted(network)
     transformer.save_pretrained(folder)
 
 
@@ -91,14 +89,14 @@ def seeded(*key: int | str) -> Generator[None]:
 
 
 def _weighted(network: Network) -> nn.Module:
-    if isinstance(network, WanNetwork):
+    if isinstance(network, VideoNetwork):
         return network.transformer
     raise Misdescribed(f"wanted a network with weights, found {type(network).__name__}")
 
 
 def _features(teacher: Network) -> tuple[int, int]:
     """How many blocks of a teacher can be read, and their width."""
-    if isinstance(teacher, WanNetwork):
+    if isinstance(teacher, VideoNetwork):
         config = teacher.transformer.config
         return len(teacher.blocks), config["num_attention_heads"] * config["attention_head_dim"]
     if isinstance(teacher, RingTeacher):
@@ -110,35 +108,34 @@ def _frozen(network: Network) -> Network:
     return network.requires_grad_(False).eval()
 
 
-def _transformer(model: Model, teacher: Path | None, role: str) -> WanTransformer3DModel:
+def _transformer(model: Model, teacher: Path | None, role: str) -> Any:
     if model.teacher is None and teacher is not None:
         return _from_folder(model, component(teacher, "transformer"))
     return _at_random(model, role)
 
 
-def _at_random(model: Model, role: str, sees: int = 1) -> WanTransformer3DModel:
+def _at_random(model: Model, role: str, sees: int = 1) -> Any:
     """A network for the model's clips that is given `sees` of them at once, one after the other in the channels."""
-    settings = model.network.model_dump(exclude={"kind"})
-    channels = model.latent[0]
     with seeded(role):
-        transformer = WanTransformer3DModel(**settings, in_channels=sees * channels, out_channels=channels)
+        transformer = FAMILIES[model.network.kind].build(model.network, sees, model.latent[0])
     _check_fits(transformer, model)
     return transformer
 
 
-def _from_folder(model: Model, path: Path) -> WanTransformer3DModel:
-    settings = read_config(path, "WanTransformer3DModel")
+def _from_folder(model: Model, path: Path) -> Any:
+    wanted = FAMILIES[model.network.kind].transformer
+    settings = read_config(path, wanted.__name__)
     try:
-        transformer = WanTransformer3DModel(**settings)
+        transformer = wanted(**settings)
     except UNBUILT as error:
         reason = first_line(error)
-        raise BadInput(f"{path / 'config.json'}: wanted a WanTransformer3DModel's settings, found {reason}") from error
+        raise BadInput(f"{path / 'config.json'}: wanted a {wanted.__name__}'s settings, found {reason}") from error
     _check_architecture(transformer, model, path)
     fill(transformer, read_component(path), str(path))
     return transformer
 
 
-def _check_architecture(transformer: WanTransformer3DModel, model: Model, path: Path) -> None:
+def _check_architecture(transformer: Any, model: Model, path: Path) -> None:
     """Refuse a folder of another architecture than the experiment's: a later stage could not take its weights."""
     with torch.device("meta"):
         wanted = _at_random(model, "student").config  # also of what model.network leaves to diffusers' defaults
@@ -148,17 +145,18 @@ def _check_architecture(transformer: WanTransformer3DModel, model: Model, path: 
             raise BadInput(f"{path / 'config.json'}: wanted {name} {value} as in the experiment's model, found {found}")
 
 
-def _check_fits(transformer: WanTransformer3DModel, model: Model) -> None:
+def _check_fits(transformer: Any, model: Model) -> None:
     """Refuse an experiment whose network does not fit its clips and its text (Misdescribed)."""
-    config = transformer.config
+    config, family = transformer.config, family_of(transformer)
     _, frames, height, width = model.latent
     _, patch_height, patch_width = config["patch_size"]
     if height % patch_height or width % patch_width:
         patch = f"{patch_height} x {patch_width}"
         raise Misdescribed(f"model.network: wanted patches that divide a latent of {height} x {width}, found {patch}")
-    if max(frames, height // patch_height, width // patch_width) > (table := config["rope_max_seq_len"]):
-        raise Misdescribed(f"model.network: wanted positions for model.latent {model.latent}, found a table of {table}")
-    if model.text.kind == "labels" and config["text_dim"] != len(model.text.labels):
-        raise Misdescribed(
-            f"model.network: wanted text_dim {len(model.text.labels)}, one a label, found {config['text_dim']}"
-        )
+    needed, positions = (frames, height // patch_height, width // patch_width), family.positions(transformer)
+    if any(a > b for a, b in zip(needed, positions, strict=True)):
+        found = f"{family.table} {config[family.table]}"
+        raise Misdescribed(f"model.network: wanted positions for model.latent {model.latent}, found {found}")
+    if model.text.kind == "labels" and config[family.text] != len(model.text.labels):
+        wanted = f"{family.text} {len(model.text.labels)}"
+        raise Misdescribed(f"model.network: wanted {wanted}, one a label, found {config[family.text]}")

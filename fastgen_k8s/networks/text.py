@@ -5,22 +5,19 @@ import difflib
 import html
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
-from torch import nn
 from torch.nn.functional import one_hot
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, UMT5EncoderModel
-from transformers.utils import logging
+from transformers import PreTrainedTokenizerBase, UMT5EncoderModel
 
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments import schema
-from fastgen_k8s.networks.device import local_device
-from fastgen_k8s.networks.folder import UNBUILT, component, finite, first_line, read_json
+from fastgen_k8s.networks.folder import component
 from fastgen_k8s.networks.network import Condition
+from fastgen_k8s.networks.pretrained import check_vocabulary, read_encoder, read_tokenizer
+from fastgen_k8s.networks.qwen import QwenEncoder
 
 log = structlog.get_logger()
 
@@ -37,13 +34,11 @@ def load_text_encoder(settings: schema.TextEncoder, teacher: Path | None) -> Tex
     """The encoder that the settings describe, from the teacher's folder where it has weights."""
     if settings.kind == "labels":
         return LabelEncoder(settings.labels)
+    if settings.kind == "qwen2_5_vl":
+        return QwenEncoder.read(settings, teacher)
     encoder_path, tokenizer_path = component(teacher, "text_encoder"), component(teacher, "tokenizer")
-    tokenizer, encoder = _tokenizer(tokenizer_path), _umt5(encoder_path)
-    if len(tokenizer) > encoder.config.vocab_size:
-        found = f"one of {len(tokenizer)}"
-        raise BadInput(
-            f"{tokenizer_path}: wanted at most the encoder's {encoder.config.vocab_size} tokens, found {found}"
-        )
+    tokenizer, encoder = read_tokenizer(tokenizer_path), read_encoder(UMT5EncoderModel, "umt5", encoder_path)
+    check_vocabulary(tokenizer, encoder.config.vocab_size, tokenizer_path)
     return Umt5Encoder(tokenizer, encoder, settings.length)
 
 
@@ -92,48 +87,3 @@ class Umt5Encoder:
 def _clean(prompt: str) -> str:
     """A prompt as Wan's pipeline cleans it: entities resolved (twice: they come doubly escaped), white space joined."""
     return " ".join(html.unescape(html.unescape(prompt)).split())
-
-
-def _tokenizer(path: Path) -> PreTrainedTokenizerBase:
-    read_json(path / "tokenizer_config.json")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-    except (OSError, *UNBUILT) as error:
-        raise BadInput(f"{path}: wanted a tokenizer, found {first_line(error)}") from error
-    files = list(tokenizer.vocab_files_names.values())  # without any of them transformers makes an empty one
-    if not any((path / name).is_file() for name in files):
-        raise BadInput(f"{path}: wanted a tokenizer's {' or '.join(files)}, found none")
-    if tokenizer.pad_token is None:
-        raise BadInput(f"{path}: wanted a tokenizer with a token for padding, found none")
-    return tokenizer
-
-
-def _umt5(path: Path) -> UMT5EncoderModel:
-    config = read_json(path / "config.json")
-    if config.get("model_type") != "umt5":
-        raise BadInput(f"{path / 'config.json'}: wanted a umt5 encoder, found {config.get('model_type')}")
-    logging.disable_progress_bar()  # it would draw into logs, whether or not they are a terminal
-    logging.set_verbosity_error()  # its tables of keys are said below in one line
-    try:
-        loaded: Any = UMT5EncoderModel.from_pretrained(
-            path,
-            local_files_only=True,
-            use_safetensors=True,
-            ignore_mismatched_sizes=True,  # told below, by name
-            output_loading_info=True,
-        )
-    except (OSError, *UNBUILT, SafetensorError, StrictDataclassError) as error:
-        raise BadInput(f"{path}: wanted a whole umt5 encoder, found {first_line(error)}") from error
-    encoder, info = loaded
-    if info["missing_keys"]:
-        raise BadInput(f"{path}: wanted a whole umt5 encoder, found no {', '.join(sorted(info['missing_keys'])[:4])}")
-    if info["mismatched_keys"]:
-        found = f"another shape of {min(map(str, info['mismatched_keys']))}"
-        raise BadInput(f"{path}: wanted weights of the shapes that config.json gives, found {found}")
-    if info["unexpected_keys"]:
-        log.warning("weights left over", folder=str(path), found=sorted(info["unexpected_keys"])[:4])
-    odd = next((name for name, value in encoder.named_parameters() if not finite(value)), None)
-    if odd is not None:
-        raise BadInput(f"{path}: wanted finite weights, found a non-finite value in {odd}")
-    nn.Module.to(encoder, local_device())
-    return encoder.requires_grad_(False).eval()

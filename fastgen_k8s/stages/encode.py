@@ -7,6 +7,7 @@ from fastgen_k8s.artifacts.single import find_file, is_folder
 from fastgen_k8s.data.conditions import write_conditions
 from fastgen_k8s.data.prompts import read_prompts
 from fastgen_k8s.errors import BadInput
+from fastgen_k8s.networks.guardrail import refuse_unsafe
 from fastgen_k8s.networks.text import load_text_encoder
 from fastgen_k8s.stages.stage import Job, teacher_folder
 
@@ -24,6 +25,8 @@ def run(job: Job) -> Manifest:
     """Encode every prompt; the only user of a text encoder."""
     prompts = _prompts(job)
     model, negative = job.experiment.model, job.experiment.conditions.negative_prompt
+    if model.text.kind == "qwen2_5_vl" and model.text.guardrail:
+        refuse_unsafe(prompts)
     encode = load_text_encoder(model.text, teacher_folder(job))
     with torch.inference_mode():
         negative_encoded, empty_encoded = encode([negative]), encode([""])

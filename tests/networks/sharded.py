@@ -14,19 +14,19 @@ from torch.distributed.tensor import DTensor
 from fastgen_k8s.experiments.schema import Precision
 from fastgen_k8s.methods.teacher_forcing import flow_on_clean_past
 from fastgen_k8s.networks.network import Cache, features, flow
-from fastgen_k8s.networks.wan import WanNetwork
+from fastgen_k8s.networks.video import VideoNetwork
 from fastgen_k8s.training.parallel import World, shard
 from tests.networks import tiny
 
-Work = Callable[[WanNetwork, Tensor], Tensor]
+Work = Callable[[VideoNetwork, Tensor], Tensor]
 
 
-def one_pass(network: WanNetwork, x: Tensor) -> Tensor:
+def one_pass(network: VideoNetwork, x: Tensor) -> Tensor:
     """The flow of the whole clip, block-causal."""
     return flow(network, x, tiny.times(6, len(x)), tiny.condition(len(x)))
 
 
-def rollout(network: WanNetwork, x: Tensor) -> Tensor:
+def rollout(network: VideoNetwork, x: Tensor) -> Tensor:
     """Chunk by chunk, each chunk with gradient and its write to the cache without."""
     cache, text, parts = Cache(), tiny.condition(len(x)), list[Tensor]()
     for part in x.split(2, dim=2):
@@ -36,12 +36,12 @@ def rollout(network: WanNetwork, x: Tensor) -> Tensor:
     return torch.cat(parts, dim=2)
 
 
-def teacher_forcing(network: WanNetwork, x: Tensor) -> Tensor:
+def teacher_forcing(network: VideoNetwork, x: Tensor) -> Tensor:
     """Chunk by chunk on another clip's past, with gradient also through what is written to the cache."""
     return flow_on_clean_past(network, x, tiny.times(6, len(x)), x.flip(2), tiny.condition(len(x)), (2, 2, 2))
 
 
-def two_features(network: WanNetwork, x: Tensor) -> Tensor:
+def two_features(network: VideoNetwork, x: Tensor) -> Tensor:
     """The outputs of two blocks, as a discriminator reads them."""
     return torch.cat(features(network, x, tiny.times(6, len(x)), tiny.condition(len(x)), (0, 1)), dim=1)
 
@@ -55,7 +55,7 @@ WORKS: dict[str, Work] = {
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 
 
-def gradients(network: WanNetwork, work: Work, x: Tensor) -> dict[str, Tensor]:
+def gradients(network: VideoNetwork, work: Work, x: Tensor) -> dict[str, Tensor]:
     """Of the mean square of what the work gives, for the weights that it has to do with, whole."""
     work(network, x).square().mean().backward()
     found = {name: parameter.grad for name, parameter in network.named_parameters()}
@@ -67,9 +67,9 @@ def whole(x: Tensor) -> Tensor:
     return x.full_tensor() if isinstance(x, DTensor) else x
 
 
-def compare(world: World, work: Work, precision: Precision, checkpointing: bool) -> float:
+def compare(world: World, make: tiny.Make, work: Work, precision: Precision, checkpointing: bool) -> float:
     """The greatest difference between gradients of one process and of several, relative to the greatest gradient."""
-    alone, sharded = (WanNetwork(tiny.wan(), 2, window=2, sink=1) for _ in range(2))
+    alone, sharded = (VideoNetwork(make(), 2, window=2, sink=1) for _ in range(2))
     if checkpointing:
         sharded.transformer.enable_gradient_checkpointing()
     shard(sharded, world, precision)
@@ -86,7 +86,10 @@ def main(rank: int, size: int, folder: Path) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=size)
     world = World(rank, size, mesh=init_device_mesh("cpu", (size,)))
     differences = {
-        f"{name}, {precision}, {'recomputed' if again else 'kept'}": compare(world, work, precision, again)
+        f"{make.__name__}, {name}, {precision}, {'recomputed' if again else 'kept'}": compare(
+            world, make, work, precision, again
+        )
+        for make in tiny.FAMILIES
         for name, work in WORKS.items()
         for precision in PRECISIONS
         for again in (False, True)

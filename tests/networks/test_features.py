@@ -7,13 +7,14 @@ from torch import Tensor
 
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.networks.network import Cache, features
-from fastgen_k8s.networks.wan import WanNetwork
+from fastgen_k8s.networks.video import VideoNetwork
 from tests.networks import tiny
+from tests.networks.tiny import Make
 
 BLOCKS = (1, 0)  # of three, in an order of their own
 
 
-def in_full(network: WanNetwork, x: Tensor) -> tuple[Tensor, ...]:
+def in_full(network: VideoNetwork, x: Tensor) -> tuple[Tensor, ...]:
     """The same features, out of a forward that runs to its end."""
     outputs: dict[int, Tensor] = {}
     hooks = [
@@ -26,15 +27,15 @@ def in_full(network: WanNetwork, x: Tensor) -> tuple[Tensor, ...]:
     return tuple(outputs[i].view(2, -1, outputs[i].shape[-1]) for i in BLOCKS)
 
 
-def test_features_are_those_of_the_full_network() -> None:
-    network, x = WanNetwork(tiny.wan(), 2), tiny.clip(4)
+def test_features_are_those_of_the_full_network(make: Make) -> None:
+    network, x = VideoNetwork(make(), 2), tiny.clip(4)
     found = features(network, x, tiny.times(4), tiny.condition(), BLOCKS)
     assert [torch.equal(a, b) for a, b in zip(found, in_full(network, x), strict=True)] == [True, True]
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
-def test_gradients_through_features_are_those_of_the_full_network(checkpointing: bool) -> None:
-    network, x = WanNetwork(tiny.wan(), None), tiny.clip(4).requires_grad_()
+def test_gradients_through_features_are_those_of_the_full_network(make: Make, checkpointing: bool) -> None:
+    network, x = VideoNetwork(make(), None), tiny.clip(4).requires_grad_()
     wanted = gradient(in_full(network, x), x)
     if checkpointing:
         network.transformer.enable_gradient_checkpointing()
@@ -46,29 +47,27 @@ def gradient(found: tuple[Tensor, ...], x: Tensor) -> Tensor:
     return torch.autograd.grad(torch.stack([f.square().sum() for f in found]).sum(), x)[0]
 
 
-def test_later_blocks_never_run() -> None:
-    network, ran = WanNetwork(tiny.wan(), None), list[int]()
+def test_later_blocks_never_run(make: Make) -> None:
+    network, ran = VideoNetwork(make(), None), list[int]()
     for i, block in enumerate(network.blocks):
         block.register_forward_hook(lambda *_, i=i: ran.append(i))
     features(network, tiny.clip(4), tiny.times(4), tiny.condition(), BLOCKS)
     assert ran == [0, 1]
 
 
-def test_afterwards_the_network_has_all_of_its_blocks() -> None:
-    network = WanNetwork(tiny.wan(), None)
+def test_afterwards_the_network_has_all_of_its_blocks(make: Make) -> None:
+    network = VideoNetwork(make(), None)
     with pytest.raises(RuntimeError):
         features(network, tiny.clip(4)[:, :1], tiny.times(4), tiny.condition(), BLOCKS)  # too few channels
     assert len(network.blocks) == 3
 
 
 @pytest.mark.parametrize("blocks", [(3,), (0, -1)])
-def test_blocks_that_do_not_exist_are_refused(blocks: tuple[int, ...]) -> None:
+def test_blocks_that_do_not_exist_are_refused(make: Make, blocks: tuple[int, ...]) -> None:
     with pytest.raises(Misdescribed, match=r"found a network of 3 blocks"):
-        features(WanNetwork(tiny.wan(), None), tiny.clip(4), tiny.times(4), tiny.condition(), blocks)
+        features(VideoNetwork(make(), None), tiny.clip(4), tiny.times(4), tiny.condition(), blocks)
 
 
-def test_a_features_only_call_that_would_write_the_cache_is_refused() -> None:
+def test_a_features_only_call_that_would_write_the_cache_is_refused(make: Make) -> None:
     with pytest.raises(ValueError, match="write no cache"):
-        WanNetwork(tiny.wan(), 2)(
-            tiny.clip(2), tiny.times(2), tiny.condition(), cache=Cache(), write=True, blocks=BLOCKS
-        )
+        VideoNetwork(make(), 2)(tiny.clip(2), tiny.times(2), tiny.condition(), cache=Cache(), write=True, blocks=BLOCKS)

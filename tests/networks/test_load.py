@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.experiments.closed_form import GAUSSIAN
-from fastgen_k8s.experiments.schema import Model
+from fastgen_k8s.experiments.schema import Cosmos, Model
 from fastgen_k8s.networks.device import local_device
 from fastgen_k8s.networks.load import (
     build_discriminator,
@@ -49,6 +49,23 @@ WAN = Model.model_validate(
         "sink": 1,
     }
 )
+COSMOS = WAN.model_copy(
+    update={
+        "network": Cosmos(
+            kind="cosmos",
+            num_layers=3,
+            num_attention_heads=2,
+            attention_head_dim=12,
+            mlp_ratio=2.0,
+            adaln_lora_dim=4,
+            text_embed_dim=8,
+            crossattn_proj_in_channels=20,
+            patch_size=(1, 1, 2),
+            max_size=(16, 8, 8),
+        )
+    }
+)
+each_family = pytest.mark.parametrize(("model", "make"), [(WAN, tiny.wan), (COSMOS, tiny.cosmos)])
 WEIGHTS = "transformer/diffusion_pytorch_model.safetensors"
 
 
@@ -62,8 +79,10 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-def test_a_teacher_is_what_its_folder_says(teacher: Path) -> None:
-    assert same(weights(build_teacher(WAN, teacher)), dict(tiny.wan().state_dict()))
+@each_family
+def test_a_teacher_is_what_its_folder_says(tmp_path: Path, model: Model, make: tiny.Make) -> None:
+    make().save_pretrained(tmp_path / "transformer")
+    assert same(weights(build_teacher(model, tmp_path)), dict(make().state_dict()))
 
 
 def test_a_teacher_in_several_files_is_read_whole(tmp_path: Path) -> None:
@@ -75,10 +94,21 @@ def test_half_precision_weights_become_float32_masters(tmp_path: Path) -> None:
     assert {value.dtype for value in weights(build_teacher(WAN, tmp_path)).values()} == {torch.float32}
 
 
-def test_a_student_saved_as_a_folder_is_read_back_bit_for_bit(tmp_path: Path) -> None:
-    student = build_student(WAN, None)
+@pytest.mark.parametrize("model", [WAN, COSMOS])
+def test_a_student_saved_as_a_folder_is_read_back_bit_for_bit(tmp_path: Path, model: Model) -> None:
+    student = build_student(model, None)
     save_transformer(student, tmp_path / "transformer")
-    assert same(weights(build_student(WAN, tmp_path)), weights(student))
+    assert same(weights(build_student(model, tmp_path)), weights(student))
+
+
+@each_family
+def test_a_student_saved_as_a_folder_is_one_of_diffusers(tmp_path: Path, model: Model, make: tiny.Make) -> None:
+    student = build_student(model, None)
+    save_transformer(student, tmp_path)
+    stock = type(make())
+    read = stock.from_config(stock.load_config(tmp_path))
+    read.load_state_dict(load_file(tmp_path / Path(WEIGHTS).name))
+    assert same(dict(read.state_dict()), weights(student))
 
 
 def test_a_teacher_is_frozen(teacher: Path) -> None:
@@ -95,8 +125,10 @@ def test_a_fake_score_sees_the_whole_clip(teacher: Path, init: Literal["teacher"
     assert build_fake_score(WAN, teacher, init).chunk_size is None
 
 
-def test_a_fake_score_starts_as_the_teacher(teacher: Path) -> None:
-    assert same(weights(build_fake_score(WAN, teacher, "teacher")), weights(build_teacher(WAN, teacher)))
+@each_family
+def test_a_fake_score_starts_as_the_teacher(tmp_path: Path, model: Model, make: tiny.Make) -> None:
+    make().save_pretrained(tmp_path / "transformer")
+    assert same(weights(build_fake_score(model, tmp_path, "teacher")), weights(build_teacher(model, tmp_path)))
 
 
 def test_a_fake_score_of_a_closed_form_starts_as_the_teacher() -> None:
@@ -134,8 +166,10 @@ def test_roles_start_from_different_weights() -> None:
     assert not same(weights(build_student(GAUSSIAN, None)), weights(build_fake_score(GAUSSIAN, None, "random")))
 
 
-def test_a_discriminator_has_a_head_for_each_block(teacher: Path) -> None:
-    network = build_teacher(WAN, teacher)
+@each_family
+def test_a_discriminator_has_a_head_for_each_block(tmp_path: Path, model: Model, make: tiny.Make) -> None:
+    make().save_pretrained(tmp_path / "transformer")
+    network = build_teacher(model, tmp_path)
     found = network(tiny.clip(6), tiny.times(6), tiny.condition(), blocks=(0, 2)).features
     assert build_discriminator(network, (0, 2))(found).shape == (2,)
 
@@ -246,6 +280,24 @@ def test_a_folder_with_a_fault_is_refused_in_one_line(teacher: Path, case: str) 
     assert "\n" not in str(error.value)
 
 
+def test_a_folder_of_another_family_is_refused(teacher: Path) -> None:
+    with pytest.raises(BadInput, match="wanted a CosmosTransformer3DModel, found WanTransformer3DModel"):
+        build_teacher(COSMOS, teacher)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("network.max_size=[5, 8, 8]", r"found max_size \(5, 8, 8\)"),
+        ("network.max_size=[16, 1, 8]", r"found max_size \(16, 1, 8\)"),
+        ("network.patch_size=[1, 3, 1]", "wanted patches that divide a latent of 2 x 4, found 3 x 1"),
+    ],
+)
+def test_a_cosmos_that_does_not_fit_the_model_is_described_wrongly(setting: str, message: str) -> None:
+    with pytest.raises(Misdescribed, match=message):
+        build_student(COSMOS.override(setting), None)
+
+
 @pytest.mark.parametrize(("folder", "found"), [(None, "found none given"), (Path("no/such"), "found no such folder")])
 def test_a_missing_folder_is_refused(folder: Path | None, found: str) -> None:
     with pytest.raises(BadInput, match=found):
@@ -257,7 +309,7 @@ def test_a_missing_folder_is_refused(folder: Path | None, found: str) -> None:
     [
         ("network.text_dim=3", "wanted text_dim 2, one a label, found 3"),
         ("network.patch_size=[1, 2, 2]", "wanted patches that divide a latent of 1 x 1, found 2 x 2"),
-        ("network.rope_max_seq_len=3", "found a table of 3"),
+        ("network.rope_max_seq_len=3", "found rope_max_seq_len 3"),
         ("network.attention_head_dim=7", "multiple of 2"),
     ],
 )

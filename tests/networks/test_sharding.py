@@ -10,9 +10,14 @@ import torch
 from torch.multiprocessing.spawn import spawn
 
 from fastgen_k8s.training.parallel import IO_TIMEOUT, join
-from tests.networks import sharded
+from tests.networks import sharded, tiny
 
-CASES = [(name, again) for name in sharded.WORKS for again in ("kept", "recomputed")]
+CASES = [
+    f"{make.__name__}, {name}, {{}}, {again}"
+    for make in tiny.FAMILIES
+    for name in sharded.WORKS
+    for again in ("kept", "recomputed")
+]
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +35,12 @@ def test_files_may_take_longer_than_a_peer_may_be_silent() -> None:
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize(("name", "again"), CASES)
-def test_two_processes_have_the_gradients_of_one(differences: dict[str, float], name: str, again: str) -> None:
-    assert differences[f"{name}, float32, {again}"] <= 1e-6
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_have_the_gradients_of_one(differences: dict[str, float], case: str) -> None:
+    assert differences[case.format("float32")] <= 1e-6
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize(("name", "again"), CASES)
-def test_bfloat16_computes_the_same_gradients_roughly(differences: dict[str, float], name: str, again: str) -> None:
-    assert 0 < differences[f"{name}, bfloat16, {again}"] <= 0.05
+@pytest.mark.parametrize("case", CASES)
+def test_bfloat16_computes_the_same_gradients_roughly(differences: dict[str, float], case: str) -> None:
+    assert 0 < differences[case.format("bfloat16")] <= 0.05

@@ -1,7 +1,11 @@
 # pyright: basic
 """Real networks at tiny sizes, and their inputs."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
+from diffusers.models.transformers.transformer_cosmos import CosmosTransformer3DModel
 from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 from torch import Tensor
 
@@ -37,6 +41,35 @@ def wan(**changes: object) -> WanTransformer3DModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return WanTransformer3DModel(**{**settings, **changes})
+
+
+def cosmos(**changes: object) -> CosmosTransformer3DModel:
+    """The same of the other family."""
+    settings: dict = {
+        "patch_size": (1, 1, 2),
+        "num_attention_heads": 2,
+        "attention_head_dim": 12,
+        "in_channels": CHANNELS + 1,
+        "out_channels": CHANNELS,
+        "text_embed_dim": TEXT,
+        "encoder_hidden_states_channels": TEXT,
+        "crossattn_proj_in_channels": 20,
+        "use_crossattn_projection": True,
+        "extra_pos_embed_type": None,
+        "adaln_lora_dim": 4,
+        "mlp_ratio": 2.0,
+        "num_layers": 3,
+        "max_size": (16, 8, 8),
+        "rope_scale": (1.0, 3.0, 3.0),
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return CosmosTransformer3DModel(**{**settings, **changes})
+
+
+Make = Callable[..., Any]
+"""What makes a tiny transformer of one family; settings may be changed."""
+FAMILIES: tuple[Make, ...] = (wan, cosmos)
 
 
 def clip(frames: int, batch: int = 2, seed: int = 1) -> Tensor:

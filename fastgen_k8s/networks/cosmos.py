@@ -1,0 +1,94 @@
+# pyright: basic
+"""The family Cosmos-Predict2.5: diffusers' `CosmosTransformer3DModel`, as text to world."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from diffusers.models.transformers import transformer_cosmos
+from diffusers.models.transformers.transformer_cosmos import CosmosTransformer3DModel
+from torch import Tensor, nn
+
+from fastgen_k8s.errors import BadInput
+from fastgen_k8s.experiments import schema
+from fastgen_k8s.networks.attention_processors import CrossAttention, SelfAttention
+from fastgen_k8s.networks.causal_attention import Pairing
+
+_CONDITION_MASK = 1  # channels: which frames are given; none are
+
+
+def _as_it_is(mask: Tensor, size: list[int], interpolation: object) -> Tensor:
+    assert list(mask.shape[-2:]) == size, "the padding mask is made at the latent's size"
+    return mask
+
+
+if not hasattr(transformer_cosmos, "transforms"):
+    # Without torchvision the forward finds no name for the one function that it takes from there.
+    resize, nearest = SimpleNamespace(resize=_as_it_is), SimpleNamespace(NEAREST="nearest")
+    setattr(transformer_cosmos, "transforms", SimpleNamespace(functional=resize, InterpolationMode=nearest))  # noqa: B010
+
+
+class Projected(nn.Sequential):
+    """The text projection of a transformer whose conditions are stored as it would make them: it passes them on.
+
+    The encode stage has applied it, for its input is a hundred times as large. The weights stay, so that a folder
+    of the transformer is whole, and are not trained.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # the name that it has in torch
+        """The text [B, L, D] as it is."""
+        return input
+
+
+class Cosmos:
+    """`Family` of text to world: no frame is given, nothing is padding, and the frame rate has no part in positions."""
+
+    transformer = CosmosTransformer3DModel
+    times = 1
+    pairing: Pairing = "halves"
+    blocks, text, table = "transformer_blocks", "text_embed_dim", "max_size"
+
+    def build(self, settings: schema.Cosmos, sees: int, channels: int) -> CosmosTransformer3DModel:
+        """As `Family` says."""
+        return CosmosTransformer3DModel(
+            **settings.model_dump(exclude={"kind"}),
+            in_channels=sees * channels + _CONDITION_MASK,
+            out_channels=channels,
+            concat_padding_mask=True,
+            extra_pos_embed_type=None,
+            use_crossattn_projection=True,
+            encoder_hidden_states_channels=settings.text_embed_dim,
+        )
+
+    def install(self, transformer: CosmosTransformer3DModel) -> None:
+        """As `Family` says."""
+        config = transformer.config
+        if config["patch_size"][0] != 1:
+            raise BadInput(f"wanted patches of one frame, found patch_size {tuple(config['patch_size'])}")
+        if config["img_context_dim_in"]:
+            raise BadInput("wanted a text-to-world transformer, found one with image conditions")
+        if config["extra_pos_embed_type"] is not None:
+            raise BadInput(
+                f"wanted rotary positions alone, found extra_pos_embed_type {config['extra_pos_embed_type']}"
+            )
+        if not config["concat_padding_mask"] or not config["use_crossattn_projection"]:
+            raise BadInput("wanted a transformer with padding mask and text projection, as Predict2.5's, found another")
+        for layer, block in enumerate(transformer.transformer_blocks):
+            attentions: Any = block
+            attentions.attn1.set_processor(SelfAttention(layer, by_head=True))
+            attentions.attn2.set_processor(CrossAttention(by_head=True))
+        transformer.crossattn_proj = Projected(*transformer.crossattn_proj).requires_grad_(False)
+
+    def positions(self, transformer: CosmosTransformer3DModel) -> tuple[int, int, int]:
+        """As `Family` says."""
+        (frames, height, width), (_, down, across) = transformer.config["max_size"], transformer.config["patch_size"]
+        return frames, height // down, width // across
+
+    def weight(self, transformer: CosmosTransformer3DModel) -> Tensor:
+        """As `Family` says."""
+        return transformer.patch_embed.proj.weight
+
+    def evaluate(self, transformer: CosmosTransformer3DModel, frames: Tensor, times: Tensor, text: Tensor) -> Tensor:
+        """As `Family` says."""
+        mask = frames.new_zeros(1, 1, *frames.shape[-2:])  # [1, 1, H, W]
+        given = mask.unsqueeze(2).expand(frames.shape[0], -1, -1, -1, -1)  # [B * T, 1, 1, H, W]
+        return transformer(frames, times, text, condition_mask=given, padding_mask=mask, return_dict=False)[0]

@@ -1,0 +1,39 @@
+# pyright: basic
+"""What one family of video transformers has of its own; everything else is `VideoNetwork`."""
+
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from fastgen_k8s.networks.causal_attention import Pairing
+
+
+class Family(Protocol):
+    """The facts of a family, and the few things that it does in its own way, with transformers of its own class."""
+
+    transformer: Any  # that class, diffusers' own
+    times: int  # the network is fed this times t
+    pairing: Pairing  # of its rotary positions
+    blocks: str  # the name of its list of blocks
+    text: str  # the setting that says how many numbers a token of a condition has
+    table: str  # the setting that says how many positions there are
+
+    def build(self, settings: Any, sees: int, channels: int) -> Any:
+        """A transformer at random for clips of some channels, that is given `sees` of them, one after the other."""
+        ...
+
+    def install(self, transformer: Any) -> None:
+        """Put our attention into a transformer; BadInput for one that mixes frames elsewhere or wants more inputs."""
+        ...
+
+    def positions(self, transformer: Any) -> tuple[int, int, int]:
+        """How many latent frames, and how many patches of height and width, have a position."""
+        ...
+
+    def weight(self, transformer: Any) -> Tensor:
+        """One of its weights: under FSDP2 its dtype is that of computation."""
+        ...
+
+    def evaluate(self, transformer: Any, frames: Tensor, times: Tensor, text: Tensor) -> Tensor:
+        """The flow of frames [B * T, C, 1, H, W] at times [B * T] given text [B, L, D]."""
+        ...
