@@ -156,7 +156,7 @@ def _assign(data: dict[str, Any], key: str, value: object) -> None:
 def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
     problem = error.errors()[0]
     path = [str(part) for part in problem["loc"]]
-    where = ".".join(path) or model.__name__
+    where = ".".join(_without_kinds(model, path)) or model.__name__
     if problem["type"] == "extra_forbidden":
         return f"unknown setting {where!r}: {nearest(path[-1], _siblings(model, path[:-1]))}"
     found = problem.get("input")
@@ -168,6 +168,20 @@ def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
 def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
+
+
+def _without_kinds(model: type[BaseModel], path: list[str]) -> list[str]:
+    """A setting as a person writes it: pydantic also names the variant that it chose by its kind."""
+    kept, here = list[str](), [model]
+    for part in path:
+        kinds = [each.model_fields["kind"].annotation for each in here if "kind" in each.model_fields]
+        if any(part in get_args(kind) for kind in kinds):
+            continue
+        kept.append(part)
+        if not part.isdigit():
+            fields = [each.model_fields[part] for each in here if part in each.model_fields]
+            here = [found for field in fields for found in _models(field.annotation)]
+    return kept
 
 
 def _siblings(model: type[BaseModel], path: list[str]) -> list[str]:

@@ -1,11 +1,11 @@
 """Configuration: closed, typed, overridden by words, and written in one canonical way."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from fastgen_k8s.config import Config, digest, nearest, read_yaml
 from fastgen_k8s.errors import Misdescribed
@@ -19,14 +19,29 @@ class Inner(Config):
     name: str = "a"
 
 
+class Round(Config):
+    """One variant."""
+
+    kind: Literal["round"]
+    radius: PositiveInt = 1
+
+
+class Square(Config):
+    """Another."""
+
+    kind: Literal["square"]
+    side: PositiveInt = 1
+
+
 class Outer(Config):
-    """Settings with a section, a choice and a section that may be absent."""
+    """Settings with a section, a choice, a section that may be absent, and variants."""
 
     inner: Inner = Inner()
     maybe: Inner | None = None
     choice: Literal["left", "right"] = "left"
     times: tuple[float, ...] = (1.0, 0.0)
     several: tuple[Inner, ...] = ()
+    shape: Annotated[Round | Square, Field(discriminator="kind")] = Round(kind="round")
 
 
 @pytest.mark.parametrize(
@@ -74,6 +89,10 @@ def test_an_override_sets_what_it_names(settings: tuple[str, ...], wanted: Outer
         ("inner={steps: 1, steps: 2}", "the key 'steps' is given twice"),
         ("maybe={stepz: 4}", "unknown setting 'maybe.stepz': did you mean 'steps'?"),
         ("inner.rate=[" + "1, " * 2000 + "1]", r"inner\.rate: .* \.\.\.$"),
+        ("several=[{steps: 0}]", r"several\.0\.steps: input should be greater than 0"),
+        ("shape.radius=0", r": shape\.radius: input should be greater than 0"),
+        ("shape={kind: square, side: 0}", r": shape\.side: input should be greater than 0"),
+        ("shape={kind: square, sid: 1}", "unknown setting 'shape.sid': did you mean 'side'?"),
         ("several=[{stepz: 4}]", "unknown setting 'several.0.stepz': did you mean 'steps'?"),
     ],
 )
@@ -123,6 +142,9 @@ def test_every_setting_has_a_dotted_name() -> None:
         "choice",
         "times",
         "several",
+        "shape",
+        "shape.kind",
+        "shape.radius",
     }
 
 
