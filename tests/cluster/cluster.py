@@ -103,6 +103,11 @@ class Cluster:
         """Wait until an object is not there."""
         self.watch_until(resource, lambda found: name not in found, namespace, name=name, timeout=timeout)
 
+    def delete_wholly(self, resource: str, name: str, namespace: str) -> None:
+        """Delete an object after all that it owns, and wait until it is gone."""
+        self.api.delete(resource, name, namespace, propagationPolicy="Foreground")
+        self.wait_gone(resource, name, namespace)
+
     def logs(self, pod: str, namespace: str, container: str | None = None) -> str:
         """What a container has said so far."""
         path = path_of("pods", namespace, pod) + "/log"

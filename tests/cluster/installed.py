@@ -98,7 +98,6 @@ def installed(cluster: Cluster, storage: Storage, root: str) -> Generator[Instal
         yield made_here
     finally:
         for name in made_here.applied & cluster.api.list(PIPELINES, NAMESPACE).keys():
-            cluster.api.delete(PIPELINES, name, NAMESPACE, propagationPolicy="Foreground")
-            cluster.wait_gone(PIPELINES, name, NAMESPACE)
+            cluster.delete_wholly(PIPELINES, name, NAMESPACE)
         cluster.api.delete(_DEPLOYMENTS, "fastgen-controller", NAMESPACE)
         cluster.api.delete("secrets", place["name"], NAMESPACE)

@@ -37,8 +37,8 @@ def place(standing: Cluster) -> Iterator[Cluster]:
     """The same, with no job in it before and after."""
     yield standing
     for name in standing.api.list(jobsets.RESOURCE, NAMESPACE):
-        standing.api.delete(jobsets.RESOURCE, name, NAMESPACE)
-        standing.watch_until(WORKLOADS, lambda found: not found, NAMESPACE)
+        standing.delete_wholly(jobsets.RESOURCE, name, NAMESPACE)  # the next test counts pods
+    standing.watch_until(WORKLOADS, lambda found: not found, NAMESPACE)
 
 
 def flavors(found: State) -> set[str]:

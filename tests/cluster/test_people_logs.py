@@ -55,8 +55,7 @@ def test_when_pods_are_gone_the_stored_steps_of_the_training_are_read(
     _, out, err = desk.say("logs", "shapes", "kd")
     assert out.splitlines()[-1].startswith("step=6 loss=")
     assert err == f"stage kd: some of its pods are gone, these are its metrics in {output}\n"
-    place.cluster.api.delete(jobsets.RESOURCE, job, place.namespace, propagationPolicy="Foreground")
-    place.cluster.wait_gone(jobsets.RESOURCE, job, place.namespace)
+    place.cluster.delete_wholly(jobsets.RESOURCE, job, place.namespace)
     code, out, err = desk.say("logs", "shapes", "kd")
     assert err == f"stage kd: its pods are gone, these are its metrics in {output}\n"
     assert (code, [line.split(" loss=")[0] for line in out.splitlines()]) == (0, ["step=2", "step=4", "step=6"])
