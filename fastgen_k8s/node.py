@@ -13,7 +13,7 @@ import structlog
 
 from fastgen_k8s.errors import PERMANENT, FastgenError, Misdescribed, Stopped, StoreFailed, failed_io
 from fastgen_k8s.pipeline.work import KINDS, Placement, check_world
-from fastgen_k8s.stages.crew import Crew
+from fastgen_k8s.stages.crew import Crew, may_preload
 from fastgen_k8s.stages.meeting import Alone, Elastic, Meeting
 from fastgen_k8s.stages.stage import Job, resolve
 from fastgen_k8s.stages.worker import LOST, End, finished, threads
@@ -64,7 +64,7 @@ def _run(argv: Sequence[str]) -> End:
     check_world(job.work, placement)
     if finished(job):
         return End(0)
-    agent = _Agent(job, placement, Crew(job.work.kind, argv))
+    agent = _Agent(job, placement, Crew(job.work.kind, argv, may_preload()))
     checked = agent.crew.check()
     return checked if checked.code else agent.work()
 

@@ -1,4 +1,4 @@
-"""The worker processes of one node: forked from a server that has imported the stage once, watched to their end."""
+"""The worker processes of one node: forked from a server, watched to their end."""
 
 import multiprocessing
 import multiprocessing.forkserver
@@ -18,6 +18,7 @@ _LOOK_EVERY = 0.5  # seconds
 _PATIENCE = 5.0  # seconds for the peers of a failed worker to fail on their own
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _CGROUPS, _OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+_ACCELERATORS = tuple(map(Path, ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")))  # NVIDIA's, AMD's, either's under WSL
 
 
 class Worker(NamedTuple):
@@ -35,14 +36,24 @@ class Words(Protocol):
         ...
 
 
-class Crew:
-    """The workers of a stage on this node."""
+def may_preload(devices: Iterable[Path] = _ACCELERATORS) -> bool:
+    """Whether workers may be forked from a server that has imported the stage: on nodes without an accelerator.
 
-    def __init__(self, kind: str, argv: Sequence[str]) -> None:
+    It saves the time of the import. But diffusers looks for a GPU while it is imported, and CUDA refuses to work in
+    processes that are forked after that.
+    """
+    return not any(device.exists() for device in devices)
+
+
+class Crew:
+    """The workers of a stage on this node, forked from a server that imports the stage first if `preload`."""
+
+    def __init__(self, kind: str, argv: Sequence[str], preload: bool) -> None:
         self.argv = tuple(argv)
         self.workers: list[Worker] = []
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([f"fastgen_k8s.stages.{kind}", "fastgen_k8s.stages.worker"])
+        modules = [f"fastgen_k8s.stages.{kind}", "fastgen_k8s.stages.worker"]
+        self._context.set_forkserver_preload(modules if preload else [])
         # The server is born with these signals blocked: one that is sent to the whole process group leaves it alone.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         multiprocessing.forkserver.ensure_running()

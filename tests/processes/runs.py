@@ -57,7 +57,7 @@ class Run:
 
     def start(self) -> Crew:
         """Its workers, started."""
-        crew = Crew("train", self.argv())
+        crew = Crew("train", self.argv(), preload=True)
         group = Alone(self.processes).next()
         # The fork server may be older than what this process says of stores.
         stores = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "FASTGEN_"))}

@@ -1,11 +1,13 @@
 """How a crew of workers ended, as its root worker did."""
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from fastgen_k8s.stages.crew import oom_kills, root
+from fastgen_k8s.stages.crew import may_preload, oom_kills, root
 from fastgen_k8s.stages.worker import LOST, End
 
 KILLED = -signal.SIGKILL
@@ -57,3 +59,28 @@ def test_kills_for_memory_are_counted_by_the_cgroup(
     (tmp_path / name).write_text(text)
     (tmp_path / "own").write_text(own)
     assert oom_kills(tmp_path, tmp_path / "own") == wanted
+
+
+def test_a_stage_is_imported_once_for_all_workers_where_there_is_no_accelerator(tmp_path: Path) -> None:
+    device = tmp_path / "nvidiactl"
+    assert may_preload([device])
+    device.touch()
+    assert not may_preload([tmp_path / "kfd", device])
+
+
+FORK = """
+from multiprocessing import get_context
+from fastgen_k8s.stages.crew import Crew
+Crew("sample", [], preload={})
+forked = get_context("forkserver").Process(target=exec, args=("import sys; sys.exit('diffusers' in sys.modules)",))
+forked.start()
+forked.join()
+print(forked.exitcode)
+"""
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("preload", [True, False])
+def test_what_a_worker_finds_imported_is_nothing_unless_it_was_asked_for(preload: bool) -> None:
+    said = subprocess.run([sys.executable, "-c", FORK.format(preload)], capture_output=True, text=True, check=True)
+    assert said.stdout == f"{int(preload)}\n"
