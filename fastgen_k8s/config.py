@@ -156,9 +156,12 @@ def _assign(data: dict[str, Any], key: str, value: object) -> None:
 def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
     problem = error.errors()[0]
     path = [str(part) for part in problem["loc"]]
-    where = ".".join(_without_kinds(model, path)) or model.__name__
+    where = ".".join(_walked(model, path)[0]) or model.__name__
     if problem["type"] == "extra_forbidden":
-        return f"unknown setting {where!r}: {nearest(path[-1], _siblings(model, path[:-1]))}"
+        _, beside = _walked(model, path[:-1])
+        return (
+            f"unknown setting {where!r}: {nearest(path[-1], [name for each in beside for name in each.model_fields])}"
+        )
     found = problem.get("input")
     shown = "" if isinstance(found, Mapping) or problem["type"] == "missing" else f", found {_short(found)}"
     message = problem["msg"].removeprefix("Value error, ")
@@ -170,29 +173,25 @@ def _short(value: object) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 
-def _without_kinds(model: type[BaseModel], path: list[str]) -> list[str]:
-    """A setting as a person writes it: pydantic also names the variant that it chose by its kind."""
+def _walked(model: type[BaseModel], path: list[str]) -> tuple[list[str], list[type[BaseModel]]]:
+    """A path as a person writes it, without the kinds by which pydantic chose variants, and the models that it ends in.
+
+    An index, or a name of the writer's own, leads no deeper.
+    """
     kept, here = list[str](), [model]
     for part in path:
-        kinds = [each.model_fields["kind"].annotation for each in here if "kind" in each.model_fields]
-        if any(part in get_args(kind) for kind in kinds):
+        chosen = [each for each in here if "kind" in each.model_fields and part in _kinds(each)]
+        if len(here) > 1 and chosen:
+            here = chosen
             continue
         kept.append(part)
-        if not part.isdigit():
-            fields = [each.model_fields[part] for each in here if part in each.model_fields]
-            here = [found for field in fields for found in _models(field.annotation)]
-    return kept
+        fields = [each.model_fields[part] for each in here if part in each.model_fields]
+        here = [found for field in fields for found in _models(field.annotation)] if fields else here
+    return kept, here
 
 
-def _siblings(model: type[BaseModel], path: list[str]) -> list[str]:
-    """The settings that stand beside one; an index, a name of the writer's own or a kind leads no deeper."""
-    here = [model]
-    for part in path:
-        inner = [
-            found for each in here if part in each.model_fields for found in _models(each.model_fields[part].annotation)
-        ]
-        here = inner or here
-    return [name for each in here for name in each.model_fields]
+def _kinds(variant: type[BaseModel]) -> tuple[object, ...]:
+    return get_args(variant.model_fields["kind"].annotation)
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

@@ -31,6 +31,7 @@ class Square(Config):
 
     kind: Literal["square"]
     side: PositiveInt = 1
+    square: PositiveInt = 1  # named as its kind
 
 
 class Outer(Config):
@@ -92,6 +93,8 @@ def test_an_override_sets_what_it_names(settings: tuple[str, ...], wanted: Outer
         ("several=[{steps: 0}]", r"several\.0\.steps: input should be greater than 0"),
         ("shape.radius=0", r": shape\.radius: input should be greater than 0"),
         ("shape={kind: square, side: 0}", r": shape\.side: input should be greater than 0"),
+        ("shape={kind: square, square: 0}", r": shape\.square: input should be greater than 0"),
+        ("shape={kind: round, zzz: 1}", "unknown setting 'shape.zzz': known are kind, radius"),
         ("shape={kind: square, sid: 1}", "unknown setting 'shape.sid': did you mean 'side'?"),
         ("several=[{stepz: 4}]", "unknown setting 'several.0.stepz': did you mean 'steps'?"),
     ],

@@ -2,6 +2,7 @@
 
 from fastgen_k8s.experiments.schema import (
     AutoencoderWan,
+    Conditions,
     Cosmos,
     DistributionMatching,
     Experiment,
@@ -27,13 +28,14 @@ COSMOS_2B = Model(
 kd_causal = Experiment(
     name="cosmos_predict2/kd_causal",
     model=COSMOS_2B,
+    conditions=Conditions(guardrail=True),
     pairs=Pairs(guidance=3.0, block_size=1, dtype="float16"),
     method=Regression(kind="regression", pick="chunks", clean_chunks="count"),
     optimisation=Optimisation(student=Optimiser(lr=1e-5)),
     train=Train(steps=10000, global_batch=16, precision="bfloat16", checkpointing=True),
 )
 
-_ALIKE = Optimisation(student=Optimiser(lr=1e-5), fake_score=Optimiser(lr=1e-5), discriminator=Optimiser(lr=1e-5))
+_SF = Optimiser(lr=1e-5)
 _MATCHING = DistributionMatching(kind="distribution_matching", guidance=3.0, renoise="ode")
 _BLOCKS = (13, 20, 27)
 
@@ -41,7 +43,7 @@ sf = kd_causal.model_copy(
     update={
         "name": "cosmos_predict2/sf",
         "method": _MATCHING.model_copy(update={"gan": Gan(weight=0.003, blocks=_BLOCKS)}),
-        "optimisation": _ALIKE,
+        "optimisation": Optimisation(student=_SF, fake_score=_SF, discriminator=_SF),
         "train": kd_causal.train.override("global_batch=8"),
         "sample": Sample(renoise="ode"),
     }

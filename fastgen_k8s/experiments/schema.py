@@ -92,7 +92,6 @@ class Qwen25Vl(Config):
 
     kind: Literal["qwen2_5_vl"]
     length: PositiveInt = 512  # tokens
-    guardrail: bool = True  # refuse prompts that NVIDIA's `cosmos_guardrail` refuses, as the weights' licence asks
 
 
 TextEncoder = Annotated[Labels | Umt5 | Qwen25Vl, Field(discriminator="kind")]
@@ -153,9 +152,10 @@ class Model(Config):
 
 
 class Conditions(Config):
-    """What the encode stage makes besides the prompts' own encodings."""
+    """What the encode stage makes besides the prompts' own encodings, and which prompts it takes."""
 
     negative_prompt: str = ""
+    guardrail: bool = False  # refuse prompts that NVIDIA's `cosmos_guardrail` refuses, as a licence may ask
 
 
 class Pairs(Config):

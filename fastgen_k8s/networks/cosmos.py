@@ -2,7 +2,6 @@
 """The family Cosmos-Predict2.5: diffusers' `CosmosTransformer3DModel`, as text to world."""
 
 from types import SimpleNamespace
-from typing import Any
 
 from diffusers.models.transformers import transformer_cosmos
 from diffusers.models.transformers.transformer_cosmos import CosmosTransformer3DModel
@@ -10,7 +9,6 @@ from torch import Tensor, nn
 
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments import schema
-from fastgen_k8s.networks.attention_processors import CrossAttention, SelfAttention
 from fastgen_k8s.networks.causal_attention import Pairing
 
 _CONDITION_MASK = 1  # channels: which frames are given; none are
@@ -45,6 +43,7 @@ class Cosmos:
     transformer = CosmosTransformer3DModel
     times = 1
     pairing: Pairing = "halves"
+    by_head = True
     blocks, text, table = "transformer_blocks", "text_embed_dim", "max_size"
 
     def build(self, settings: schema.Cosmos, sees: int, channels: int) -> CosmosTransformer3DModel:
@@ -59,11 +58,9 @@ class Cosmos:
             encoder_hidden_states_channels=settings.text_embed_dim,
         )
 
-    def install(self, transformer: CosmosTransformer3DModel) -> None:
+    def prepare(self, transformer: CosmosTransformer3DModel) -> None:
         """As `Family` says."""
         config = transformer.config
-        if config["patch_size"][0] != 1:
-            raise BadInput(f"wanted patches of one frame, found patch_size {tuple(config['patch_size'])}")
         if config["img_context_dim_in"]:
             raise BadInput("wanted a text-to-world transformer, found one with image conditions")
         if config["extra_pos_embed_type"] is not None:
@@ -72,20 +69,12 @@ class Cosmos:
             )
         if not config["concat_padding_mask"] or not config["use_crossattn_projection"]:
             raise BadInput("wanted a transformer with padding mask and text projection, as Predict2.5's, found another")
-        for layer, block in enumerate(transformer.transformer_blocks):
-            attentions: Any = block
-            attentions.attn1.set_processor(SelfAttention(layer, by_head=True))
-            attentions.attn2.set_processor(CrossAttention(by_head=True))
         transformer.crossattn_proj = Projected(*transformer.crossattn_proj).requires_grad_(False)
 
     def positions(self, transformer: CosmosTransformer3DModel) -> tuple[int, int, int]:
         """As `Family` says."""
         (frames, height, width), (_, down, across) = transformer.config["max_size"], transformer.config["patch_size"]
         return frames, height // down, width // across
-
-    def weight(self, transformer: CosmosTransformer3DModel) -> Tensor:
-        """As `Family` says."""
-        return transformer.patch_embed.proj.weight
 
     def evaluate(self, transformer: CosmosTransformer3DModel, frames: Tensor, times: Tensor, text: Tensor) -> Tensor:
         """As `Family` says."""

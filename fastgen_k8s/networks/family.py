@@ -14,6 +14,7 @@ class Family(Protocol):
     transformer: Any  # that class, diffusers' own
     times: int  # the network is fed this times t
     pairing: Pairing  # of its rotary positions
+    by_head: bool  # queries and keys are normalised over a head's numbers, not over all of a token's
     blocks: str  # the name of its list of blocks
     text: str  # the setting that says how many numbers a token of a condition has
     table: str  # the setting that says how many positions there are
@@ -22,16 +23,12 @@ class Family(Protocol):
         """A transformer at random for clips of some channels, that is given `sees` of them, one after the other."""
         ...
 
-    def install(self, transformer: Any) -> None:
-        """Put our attention into a transformer; BadInput for one that mixes frames elsewhere or wants more inputs."""
+    def prepare(self, transformer: Any) -> None:
+        """Make a transformer ready for `evaluate`; BadInput for one that wants more than a clip, its time and text."""
         ...
 
     def positions(self, transformer: Any) -> tuple[int, int, int]:
         """How many latent frames, and how many patches of height and width, have a position."""
-        ...
-
-    def weight(self, transformer: Any) -> Tensor:
-        """One of its weights: under FSDP2 its dtype is that of computation."""
         ...
 
     def evaluate(self, transformer: Any, frames: Tensor, times: Tensor, text: Tensor) -> Tensor:

@@ -12,8 +12,8 @@ def refuse_unsafe(prompts: Sequence[str]) -> None:
         package = import_module("cosmos_guardrail")
     except ModuleNotFoundError as error:
         raise Misdescribed(
-            "model.text.guardrail: wanted the package cosmos_guardrail, found none; "
-            "model.text.guardrail=false where the licence of the weights is met in another way"
+            "conditions.guardrail: wanted the package cosmos_guardrail, found none; "
+            "conditions.guardrail=false where the licence of the weights is met in another way"
         ) from error
     checker = package.CosmosSafetyChecker()
     for number, prompt in enumerate(prompts, 1):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from fastgen_k8s.diffusion.chunks import chunk_sizes
 from fastgen_k8s.errors import BadInput
+from fastgen_k8s.networks.attention_processors import CrossAttention, SelfAttention
 from fastgen_k8s.networks.causal_attention import Sight, look_at_clip, look_back, sight_for_blocks
 from fastgen_k8s.networks.cosmos import Cosmos
 from fastgen_k8s.networks.family import Family
@@ -33,10 +34,15 @@ class VideoNetwork(Network):
 
     def __init__(self, transformer: Any, chunk_size: int | None, window: int | None = None, sink: int = 0) -> None:
         super().__init__()
-        self.family = family_of(transformer)
-        self.family.install(transformer)
-        self.transformer = transformer
+        if transformer.config["patch_size"][0] != 1:
+            raise BadInput(f"wanted patches of one frame, found patch_size {tuple(transformer.config['patch_size'])}")
+        self.family, self.transformer = family_of(transformer), transformer
         self.chunk_size, self.window, self.sink = chunk_size, window, sink
+        self.family.prepare(transformer)
+        for layer, block in enumerate(self.blocks):
+            attentions: Any = block
+            attentions.attn1.set_processor(SelfAttention(layer, self.family.by_head))
+            attentions.attn2.set_processor(CrossAttention(self.family.by_head))
 
     @property
     def blocks(self) -> nn.ModuleList:
@@ -58,7 +64,7 @@ class VideoNetwork(Network):
             raise ValueError("features-only calls write no cache: their later blocks never run")
         batch, _, frames, height, width = x_t.shape
         family, transformer, sight = self.family, self.transformer, self._sight(frames, cache, write)
-        dtype = family.weight(transformer).dtype  # under FSDP2 this is the dtype of computation
+        dtype = transformer.proj_out.weight.dtype  # under FSDP2 this is the dtype of computation
         folded = x_t.transpose(1, 2).flatten(0, 1).unsqueeze(2).to(dtype)  # [B * T, C, 1, H, W]
         times = frame_times(family.times, t, batch, frames)  # [B * T]
         text = self._text(condition).to(dtype)

@@ -25,7 +25,7 @@ def run(job: Job) -> Manifest:
     """Encode every prompt; the only user of a text encoder."""
     prompts = _prompts(job)
     model, negative = job.experiment.model, job.experiment.conditions.negative_prompt
-    if model.text.kind == "qwen2_5_vl" and model.text.guardrail:
+    if job.experiment.conditions.guardrail:
         refuse_unsafe(prompts)
     encode = load_text_encoder(model.text, teacher_folder(job))
     with torch.inference_mode():

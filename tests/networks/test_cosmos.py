@@ -42,7 +42,6 @@ def test_the_projection_of_the_text_is_kept_and_not_trained() -> None:
 @pytest.mark.parametrize(
     ("changes", "found"),
     [
-        ({"patch_size": (2, 1, 1)}, r"patch_size \(2, 1, 1\)"),
         ({"img_context_dim_in": 8}, "image conditions"),
         ({"extra_pos_embed_type": "learnable"}, "extra_pos_embed_type learnable"),
         ({"concat_padding_mask": False}, "found another"),

@@ -35,5 +35,5 @@ def test_a_prompt_that_it_refuses_is_named() -> None:
 
 
 def test_without_the_package_one_line_says_what_is_missing_and_how_to_turn_it_off() -> None:
-    with pytest.raises(Misdescribed, match=r"wanted the package cosmos_guardrail, .*model\.text\.guardrail=false"):
+    with pytest.raises(Misdescribed, match=r"wanted the package cosmos_guardrail, .*conditions\.guardrail=false"):
         refuse_unsafe(["a red disc"])

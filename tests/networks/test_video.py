@@ -233,3 +233,8 @@ def test_the_flow_has_the_dtype_of_the_state(make: Make) -> None:
 @pytest.mark.parametrize("t", [torch.tensor([0.5, 0.25]), torch.tensor([[0.5] * 3, [0.25] * 3])])
 def test_the_network_is_fed_its_own_multiple_of_t_for_every_frame(t: Tensor) -> None:
     assert frame_times(1000, t, 2, 3).tolist() == [500, 500, 500, 250, 250, 250]
+
+
+def test_a_transformer_whose_patches_mix_frames_is_refused(make: Make) -> None:
+    with pytest.raises(BadInput, match=r"wanted patches of one frame, found patch_size \(2, 1, 1\)"):
+        VideoNetwork(make(patch_size=(2, 1, 1)), 1)
