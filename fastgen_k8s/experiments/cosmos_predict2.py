@@ -33,6 +33,7 @@ kd_causal = Experiment(
     method=Regression(kind="regression", pick="chunks", clean_chunks="count"),
     optimisation=Optimisation(student=Optimiser(lr=1e-5)),
     train=Train(steps=10000, global_batch=16, precision="bfloat16", checkpointing=True),
+    sample=Sample(batch=1),  # the keys and values of a whole clip take 17 GB
 )
 
 _SF = Optimiser(lr=1e-5)
@@ -45,7 +46,7 @@ sf = kd_causal.model_copy(
         "method": _MATCHING.model_copy(update={"gan": Gan(weight=0.003, blocks=_BLOCKS)}),
         "optimisation": Optimisation(student=_SF, fake_score=_SF, discriminator=_SF),
         "train": kd_causal.train.override("global_batch=8"),
-        "sample": Sample(renoise="ode"),
+        "sample": kd_causal.sample.override("renoise=ode"),
     }
 )
 

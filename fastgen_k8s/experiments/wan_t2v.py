@@ -11,6 +11,7 @@ from fastgen_k8s.experiments.schema import (
     Optimiser,
     Pairs,
     Regression,
+    Sample,
     Train,
     Umt5,
     Wan,
@@ -34,6 +35,7 @@ kd = Experiment(
     method=Regression(kind="regression", pick="start"),
     optimisation=Optimisation(student=Optimiser(lr=7e-5)),
     train=Train(steps=6000, global_batch=16, precision="bfloat16", checkpointing=True),
+    sample=Sample(batch=1),  # the keys and values of a whole clip take 12 GB
 )
 
 kd_path = kd.model_copy(
