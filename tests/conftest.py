@@ -18,6 +18,7 @@ from fastgen_k8s.stages.stage import Job, Stage, resolve
 from tests.s3_server import Server, serve
 
 torch.set_num_threads(1)
+torch.backends.cudnn.allow_tf32 = False  # where there is a GPU: what is equal on a CPU is compared with it
 hypothesis.settings.register_profile("ours", deadline=None)  # no assertion of a time: machines are shared
 hypothesis.settings.load_profile("ours")
 

@@ -95,20 +95,19 @@ class WanCodec:
 
     def __init__(self, vae: AutoencoderKLWan) -> None:
         self.vae = vae
-        self.mean = torch.tensor(vae.config["latents_mean"]).view(1, -1, 1, 1, 1)
-        self.std = torch.tensor(vae.config["latents_std"]).view(1, -1, 1, 1, 1)
+        self.mean = torch.tensor(vae.config["latents_mean"], device=vae.device).view(1, -1, 1, 1, 1)
+        self.std = torch.tensor(vae.config["latents_std"], device=vae.device).view(1, -1, 1, 1, 1)
 
     @torch.no_grad()
     def encode(self, video: Tensor) -> Tensor:
         """The posterior's mode, (mode - mean) / std; 1 + 4 k frames make 1 + k latent frames."""
-        (posterior,) = self.vae.encode(video.to(self.vae.dtype), return_dict=False)
-        latent = posterior.mode().float()
-        return (latent - self.mean.to(latent)) / self.std.to(latent)
+        (posterior,) = self.vae.encode(video.to(self.vae.device, self.vae.dtype), return_dict=False)
+        return (posterior.mode().float() - self.mean) / self.std
 
     @torch.no_grad()
     def decode(self, latent: Tensor) -> Tensor:
         """Decode latent * std + mean."""
-        raw = latent.float() * self.std.to(latent.device) + self.mean.to(latent.device)
+        raw = latent.to(self.vae.device).float() * self.std + self.mean
         return self.vae.decode(raw.to(self.vae.dtype), return_dict=False)[0].float().clamp(-1, 1)
 
 

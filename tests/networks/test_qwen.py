@@ -33,10 +33,12 @@ def encoder(teacher: Path) -> QwenEncoder:
 
 
 def test_a_condition_is_what_diffusers_makes_of_the_prompt(encoder: QwenEncoder) -> None:
-    parts: Any = SimpleNamespace(tokenizer=encoder.tokenizer, text_encoder=encoder.encoder, _execution_device="cpu")
+    model = encoder.encoder
+    parts: Any = SimpleNamespace(tokenizer=encoder.tokenizer, text_encoder=model, _execution_device=model.device)
     with torch.no_grad():
         layers = Cosmos2_5_PredictBasePipeline._get_prompt_embeds(parts, PROMPTS, max_sequence_length=128)
-        wanted = tiny.cosmos(crossattn_proj_in_channels=qwen_folder.NUMBERS).crossattn_proj(layers)
+        projection = tiny.cosmos(crossattn_proj_in_channels=qwen_folder.NUMBERS).crossattn_proj
+        wanted = projection.to(layers.device)(layers)
     torch.testing.assert_close(encoder(PROMPTS)["text"], wanted, rtol=0, atol=1e-5)
 
 
