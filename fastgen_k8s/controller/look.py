@@ -12,7 +12,7 @@ from fastgen_k8s.artifacts import progress
 from fastgen_k8s.controller.accept import Accepted
 from fastgen_k8s.controller.children import JOB, Child, child, keep_job, keep_pod, seconds
 from fastgen_k8s.controller.fold import Look
-from fastgen_k8s.controller.job import BACKENDS
+from fastgen_k8s.controller.job import BACKENDS, job_name
 from fastgen_k8s.controller.outcomes import outcome
 from fastgen_k8s.controller.readings import Readings
 from fastgen_k8s.controller.refusals import Refusals
@@ -57,12 +57,24 @@ class Looking:
             elif status.state in LIVE or (job is not None and job.attempt > status.attempt):
                 look = self._live(found, accepted, status, job, now)
             elif ready:
-                look = Look(job, facts=self._artifacts.facts(accepted.stages[stage.name].output))
+                look = self._startable(found, accepted, status, job, now)
             else:
                 look = Look(job)
             looks[stage.name] = look
             done |= {stage.name} if status.state == "Succeeded" or look.facts is not None else set()
         return looks
+
+    def _startable(self, found: Found, accepted: Accepted, status: StageStatus, job: Child | None, now: float) -> Look:
+        """A stage that may start, unless its artifact is there.
+
+        That may be the work of a job whose maker could not write so: it ended while a cache was behind.
+        """
+        facts = self._artifacts.facts(accepted.stages[status.name].output)
+        if facts is None:
+            return Look(job)
+        backend, name = BACKENDS[accepted.pipeline.backend], job_name(found, status.name, status.attempt + 1)
+        made = self._find(backend, found["metadata"]["namespace"], name)
+        return Look(job, facts=facts) if made is None else self._live(found, accepted, status, made, now)
 
     def _live(self, found: Found, accepted: Accepted, status: StageStatus, job: Child | None, now: float) -> Look:
         """A stage with an attempt whose outcome is not known yet."""

@@ -12,6 +12,7 @@ import pytest
 from tests import s3_server
 from tests.cluster.asked import ABSENT, INSTALLED, Since, in_an_outage, of_a_copy, of_an_absent_kind
 from tests.cluster.cluster import Cluster
+from tests.cluster.conditions import holds
 from tests.cluster.local import Local
 from tests.cluster.pipelines import ONCE, UNDISTURBED, Place, ends, made, new_place, played, stage, succeeded
 from tests.cluster.proxy import Proxy
@@ -75,6 +76,34 @@ def test_after_an_outage_that_begins_when_a_job_is_made_the_pipeline_goes_on_and
         assert made(simulated, place) == ONCE
         assert (place.lease()["leaseTransitions"], controller.events.count("leads")) == (0, 2)
         assert controller.faults() == []
+
+
+def test_a_job_that_nobody_could_be_told_of_is_an_attempt_although_it_ends_before_it_is_listed(
+    place: Place, front: Proxy, tmp_path: Path
+) -> None:
+    made_pairs, listed = Held(front, "/jobsets/tiny-pairs-"), threading.Event()
+
+    def list_once(_: int, verb: str, path: str) -> None:
+        if path.endswith("/jobsets") and front.requests.count(("GET", path)) + (verb == "WATCH") > 1:
+            listed.wait(100)
+
+    front.on_request = list_once
+    with (
+        played(place) as simulated,
+        place.fork("--lease-seconds", DURATIONS, through=front.kubeconfig(tmp_path)) as controller,
+    ):
+        place.apply()
+        assert made_pairs.reached.wait(60)
+        with front.refusing():
+            made_pairs.passed.set()
+            [pairs] = [name for name in place.jobs() if name.startswith("tiny-pairs-")]
+            place.cluster.wait_for(JOBSETS, pairs, lambda job: holds(job, "Completed"), place.namespace)
+        try:
+            assert ends(place.finished()) == UNDISTURBED, controller.said
+        finally:
+            listed.set()
+        place.cluster.watch_until(JOBSETS, lambda found: not found, place.namespace)  # each is removed as its stage's
+        assert made(simulated, place) == ONCE
 
 
 def test_a_controller_that_finds_no_server_lives_is_not_ready_and_begins_when_there_is_one(
