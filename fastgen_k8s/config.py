@@ -3,17 +3,15 @@
 import difflib
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, cast, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 
-from fastgen_k8s.errors import Misdescribed
+from fastgen_k8s.errors import Misdescribed, shown
+from fastgen_k8s.plain import read_yaml
 
-_INT, _FLOAT, _TIME = (f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp"))
-_LONGEST = 160  # characters of a found value
 _NAMES = 16  # known names that are listed
 
 
@@ -40,7 +38,7 @@ class Config(BaseModel):
         for setting in settings:
             key, separator, text = setting.partition("=")
             if not separator:
-                raise Misdescribed(f"an override is key=value, found {setting!r}")
+                raise Misdescribed(f"an override is key=value, found {shown(setting)}")
             _assign(data, key.strip(), _value(setting, text))
             data = self._completed(data)
         return self.parse(data, "overrides " + " ".join(settings))
@@ -70,42 +68,6 @@ class Config(BaseModel):
         return self.model_dump(mode="json", exclude_defaults=True)
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML with the scalars of version 1.2: `1:2` is a range of nodes and not 62, `1e-4` is a number, a date is text.
-
-    A key that is given twice is refused: one of the two would be lost.
-    """
-
-    yaml_implicit_resolvers = {  # pyright: ignore[reportIncompatibleVariableOverride]  # noqa: RUF012
-        letter: [(tag, pattern) for tag, pattern in resolvers if tag not in (_INT, _FLOAT, _TIME)]
-        for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]  # as written, before merges
-        twice = next((key for index, key in enumerate(keys) if isinstance(key, str) and key in keys[:index]), None)
-        if twice is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {twice!r} is given twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-for _tag, _number in {
-    _INT: r"[-+]?(?:0|[1-9][0-9]*)",
-    _FLOAT: r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan",
-}.items():
-    _Loader.add_implicit_resolver(  # pyright: ignore[reportUnknownMemberType]
-        _tag, re.compile(f"^(?:{_number})$"), list("-+.0123456789")
-    )
-
-
-def read_yaml(text: str) -> object:
-    """Plain data from YAML; raises yaml.YAMLError."""
-    try:
-        return yaml.load(text, _Loader)
-    except (ValueError, AttributeError, RecursionError) as error:  # of a scalar that is not what its tag says
-        raise yaml.YAMLError(str(error)) from error
-
-
 def digest(value: object) -> str:
     """sha256 of plain data in canonical JSON."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
@@ -126,9 +88,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def _value(setting: str, text: str) -> object:
     try:
-        return read_yaml(text)
+        return read_yaml(text, aliases=False)
     except yaml.YAMLError as error:
-        raise Misdescribed(f"the value of {setting!r} is not YAML: {' '.join(str(error).split())}") from error
+        raise Misdescribed(
+            f"the value of {shown(setting)}: wanted YAML, found {' '.join(str(error).split())}"
+        ) from error
 
 
 def _keys(data: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -154,7 +118,7 @@ def _assign(data: dict[str, Any], key: str, value: object) -> None:
 
 
 def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
-    problem = error.errors()[0]
+    problem = error.errors(include_url=False)[0]
     path = [str(part) for part in problem["loc"]]
     where = ".".join(_walked(model, path)[0]) or model.__name__
     if problem["type"] == "extra_forbidden":
@@ -163,14 +127,9 @@ def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
             f"unknown setting {where!r}: {nearest(path[-1], [name for each in beside for name in each.model_fields])}"
         )
     found = problem.get("input")
-    shown = "" if isinstance(found, Mapping) or problem["type"] == "missing" else f", found {_short(found)}"
+    ending = "" if isinstance(found, Mapping) or problem["type"] == "missing" else f", found {shown(found)}"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{where}: {message[0].lower()}{message[1:]}{shown}"
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
+    return f"{where}: {message[0].lower()}{message[1:]}{ending}"
 
 
 def _walked(model: type[BaseModel], path: list[str]) -> tuple[list[str], list[type[BaseModel]]]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, PositiveInt
 
-from fastgen_k8s.config import Config, digest, nearest, read_yaml
+from fastgen_k8s.config import Config, digest, nearest
 from fastgen_k8s.errors import Misdescribed
 
 
@@ -79,17 +79,17 @@ def test_an_override_sets_what_it_names(settings: tuple[str, ...], wanted: Outer
         ("inner=4", "inner: .*found 4"),
         ("inner={stepz: 4}", "unknown setting 'inner.stepz': did you mean 'steps'?"),
         ("inner.steps", "key=value"),
-        ("inner.steps=[", "not YAML"),
+        ("inner.steps=[", "wanted YAML"),
         ("inner.steps=true", "inner: steps: wanted a number, found true"),
         ("inner.steps=null", "inner.steps: .*found None"),
         ("inner.steps=a\nb", "found 'a b'"),
         ("inner.steps=2020-13-45", "found '2020-13-45'"),
-        ("inner.steps=!!int a", "not YAML: invalid literal"),
-        ("inner.steps=" + "9" * 5000, "not YAML: Exceeds the limit"),
-        ("inner.steps=" + "[" * 5000, "not YAML: maximum recursion depth"),
+        ("inner.steps=!!int a", "wanted YAML, found invalid literal"),
+        ("inner.steps=" + "9" * 5000, "wanted YAML, found Exceeds the limit"),
+        ("inner.steps=" + "[" * 5000, "wanted YAML, found values more than 32 deep"),
         ("inner={steps: 1, steps: 2}", "the key 'steps' is given twice"),
         ("maybe={stepz: 4}", "unknown setting 'maybe.stepz': did you mean 'steps'?"),
-        ("inner.rate=[" + "1, " * 2000 + "1]", r"inner\.rate: .* \.\.\.$"),
+        ("inner.rate=[" + "1, " * 2000 + "1]", r"inner\.rate: .* found \[1, 1, .*\.\.\.\]$"),
         ("several=[{steps: 0}]", r"several\.0\.steps: input should be greater than 0"),
         ("shape.radius=0", r": shape\.radius: input should be greater than 0"),
         ("shape={kind: square, side: 0}", r": shape\.side: input should be greater than 0"),
@@ -161,26 +161,3 @@ def test_a_hint_is_the_nearest_name_or_all_of_them(name: str, hint: str) -> None
 
 def test_a_hint_does_not_list_too_many_names() -> None:
     assert nearest("zzz", [f"name{number:02}" for number in range(99)]).endswith("name15, ... (99 in all)")
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("1:2", "1:2"),
-        ("2:30", "2:30"),
-        ("1e-4", 1e-4),
-        ("5E3", 5e3),
-        ("-.5", -0.5),
-        ("1.", 1.0),
-        ("12", 12),
-        ("-3", -3),
-        ("0", 0),
-        ("012", "012"),
-        ("1_000", "1_000"),
-        ("[0.999, 0]", [0.999, 0]),
-        ("2020-01-01", "2020-01-01"),
-    ],
-)
-def test_numbers_are_those_of_yaml_1_2(text: str, value: object) -> None:
-    assert read_yaml(text) == value
-    assert type(read_yaml(text)) is type(value)

@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from fastgen_k8s.artifacts.manifest import CLAIM, MANIFEST, Claim, FileEntry, Manifest, from_json, to_json
 from fastgen_k8s.artifacts.store import Store, store_at
-from fastgen_k8s.errors import BadInput
+from fastgen_k8s.errors import BadInput, shown
 
 
 class Writer:
@@ -74,7 +74,9 @@ class Artifact:
     def fact(self, name: str) -> JsonValue:
         """A recorded fact (BadInput when it was not recorded)."""
         if name not in self.manifest.facts:
-            raise BadInput(f"{self.uri}/{MANIFEST}: wanted the fact {name!r}, found {sorted(self.manifest.facts)}")
+            raise BadInput(
+                f"{self.uri}/{MANIFEST}: wanted the fact {name!r}, found {shown(sorted(self.manifest.facts))}"
+            )
         return self.manifest.facts[name]
 
     def _entry(self, name: str) -> FileEntry:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from fastgen_k8s.artifacts.store import Store
-from fastgen_k8s.errors import BadInput
+from fastgen_k8s.errors import BadInput, shown
 
 _FOLDER, _MERGED = "log", "metrics-"
 
@@ -64,5 +64,5 @@ def _steps(data: bytes, where: str) -> list[dict[str, Any]]:
     for line in lines:
         step = cast("dict[str, object]", line).get("step", 0) if isinstance(line, dict) else None
         if not isinstance(step, int):
-            raise BadInput(f"{where}: wanted JSON objects with a whole 'step', found {str(cast(object, line))[:40]!r}")
+            raise BadInput(f"{where}: wanted JSON objects with a whole 'step', found {shown(cast(object, line))}")
     return [line for line in cast("list[dict[str, Any]]", lines) if "step" in line]

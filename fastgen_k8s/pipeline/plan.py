@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from fastgen_k8s.errors import PERMANENT, Stopped, Unhealthy
+from fastgen_k8s.errors import PERMANENT, Stopped, Unhealthy, shown
 from fastgen_k8s.pipeline.advice import advice
 from fastgen_k8s.pipeline.spec import Pipeline, Stage
 
@@ -163,7 +163,7 @@ def _broken_gate(stage: Stage, facts: Mapping[str, object]) -> Record | None:
         value = facts.get(name)
         if not isinstance(value, int | float) or not bound.holds(value):
             return Record(
-                stage.name, f"gate {name}: wanted {bound}, found {value}; try: {advice(name)}", Unhealthy.code
+                stage.name, f"gate {name}: wanted {bound}, found {shown(value)}; try: {advice(name)}", Unhealthy.code
             )
     return None
 

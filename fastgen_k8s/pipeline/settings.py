@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from fastgen_k8s.config import nearest
-from fastgen_k8s.errors import Misdescribed
+from fastgen_k8s.errors import Misdescribed, shown
 from fastgen_k8s.experiments.keymap import became
 from fastgen_k8s.pipeline.spec import Pipeline, Stage
 from fastgen_k8s.pipeline.work import Execution, Placement, reads
@@ -24,7 +24,7 @@ def apply(pipeline: Pipeline, settings: Iterable[str]) -> Pipeline:
     for setting in given:
         key, separator, _ = setting.partition("=")
         if not separator:
-            raise Misdescribed(f"a setting is key=value or STAGE.key=value, found {setting!r}")
+            raise Misdescribed(f"a setting is key=value or STAGE.key=value, found {shown(setting)}")
         pipeline = _apply_one(pipeline, key.strip(), setting)
     return Pipeline.parse(pipeline.model_dump(mode="json"), " ".join(given))  # once: some fit each other only
 

@@ -9,7 +9,7 @@ from pydantic.config import JsonDict
 
 from fastgen_k8s.artifacts.single import input_digest
 from fastgen_k8s.config import Config, digest
-from fastgen_k8s.errors import Misdescribed
+from fastgen_k8s.errors import Misdescribed, shown
 from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.experiments.keymap import refuse_seed_names
 from fastgen_k8s.experiments.schema import Experiment
@@ -145,7 +145,7 @@ def check_read(kinds: Sequence[Kind], overrides: Sequence[str]) -> None:
     for setting in overrides:
         if not any(reads(kind, setting.partition("=")[0].strip()) for kind in kinds):
             known = ", ".join(dict.fromkeys(section for kind in kinds for section in KINDS[kind].reads))
-            raise Misdescribed(f"override {setting!r}: a {kinds[0]} stage reads {known}, and nothing else")
+            raise Misdescribed(f"override {shown(setting)}: a {kinds[0]} stage reads {known}, and nothing else")
 
 
 def work_digest(kind: Kind, experiment: Experiment, inputs: Mapping[str, str]) -> str:
@@ -217,7 +217,7 @@ def parse_inputs(words: Sequence[str]) -> dict[str, str]:
     pairs = [word.partition("=") for word in words]
     for name, separator, uri in pairs:
         if not (name and separator and uri):
-            raise Misdescribed(f"an input is name=uri, found {name + separator + uri!r}")
+            raise Misdescribed(f"an input is name=uri, found {shown(name + separator + uri)}")
     names = [name for name, _, _ in pairs]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:

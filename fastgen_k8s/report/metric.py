@@ -10,7 +10,7 @@ from typing import cast
 
 from torch import Tensor
 
-from fastgen_k8s.errors import Misdescribed, Unhealthy
+from fastgen_k8s.errors import Misdescribed, Unhealthy, shown
 from fastgen_k8s.experiments.schema import Experiment
 from fastgen_k8s.report.clips import Clips
 
@@ -41,7 +41,7 @@ def load_metric(reference: str) -> Metric:
         raise Misdescribed(f"report.metric: wanted a module {module_name!r}, found none ({error})") from error
     found: object = vars(module).get(name)
     if not callable(found):
-        raise Misdescribed(f"report.metric: wanted a function {name!r} in {module_name}, found {found!r}")
+        raise Misdescribed(f"report.metric: wanted a function {name!r} in {module_name}, found {shown(found)}")
     return cast(Metric, found)
 
 

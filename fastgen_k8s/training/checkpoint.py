@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from fastgen_k8s.artifacts import Artifact, FileEntry, Store, find_artifact, store_at
 from fastgen_k8s.artifacts.manifest import from_json, to_json
 from fastgen_k8s.config import Config
-from fastgen_k8s.errors import BadInput
+from fastgen_k8s.errors import BadInput, shown
 from fastgen_k8s.networks.dcp import read_into, read_whole, write_parts
 from fastgen_k8s.training.parallel import World, agree, first
 from fastgen_k8s.training.state import AVERAGED, State
@@ -276,7 +276,7 @@ def verified_folder(artifact: Artifact) -> Path:
 def _as_step(artifact: Artifact) -> int:
     step = artifact.fact("step")
     if not isinstance(step, int):
-        raise BadInput(f"{artifact.uri}: wanted the fact 'step' as a whole number, found {step!r}")
+        raise BadInput(f"{artifact.uri}: wanted the fact 'step' as a whole number, found {shown(step)}")
     return step
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from fastgen_k8s.config import digest
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.pipeline.resolve import missing, resolve
 from fastgen_k8s.pipeline.settings import apply
@@ -54,6 +55,20 @@ def differ(changed: dict[str, str]) -> set[str]:
 )
 def test_a_setting_changes_the_digests_of_what_depends_on_it(setting: str, stages: set[str]) -> None:
     assert differ(digests(apply(PIPELINE, [setting]))) == stages
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("closed-form-gaussian", "43984e76db0becfb"),
+        ("closed-form-ring", "e582a3790f40ae5a"),
+        ("cosmos-predict2", "902a8c8fe9bc51c5"),
+        ("moving-shapes", "3b05fcdf45df39f1"),
+        ("wan-t2v", "1637ad7e7a9536e2"),
+    ],
+)
+def test_the_digests_of_the_shipped_pipelines_stay_what_they_are(name: str, said: str) -> None:
+    assert digest(digests(read_pipeline(Path(f"manifests/pipelines/{name}.yaml")).spec))[:16] == said
 
 
 def test_other_content_outside_changes_everything_made_from_it() -> None:

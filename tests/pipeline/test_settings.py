@@ -57,7 +57,7 @@ def test_a_setting_reaches_the_stages_that_read_it(setting: str, stages: set[str
         ("kd.method.guidance=3", "unknown setting 'kd.method.guidance'"),
         ("name=mine", "no stage of this pipeline reads it"),
         ("kd.train.steps=many", "stage kd: .*found 'many'"),
-        ("kd.train.steps=[", "not YAML"),
+        ("kd.train.steps=[", "wanted YAML"),
         ("kd.placement.nodes=3:2", "min 3 above max 2"),
         ("kd.placement.node=3", "did you mean 'placement.nodes'?"),
         ("kd.execution.keep=0", "greater than 0"),
