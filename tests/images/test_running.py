@@ -6,7 +6,6 @@ import tarfile
 from pathlib import Path
 
 import pytest
-import torch
 
 from fastgen_k8s.pipeline.work import Execution, Work
 from images.build import archive, for_tests
@@ -45,9 +44,6 @@ def test_a_program_runs_as_nobody_on_a_read_only_root(
 def test_pairs_of_a_container_are_byte_for_byte_those_of_this_process(
     running: Engine, gaussian_conditions: Path, tmp_path: Path
 ) -> None:
-    found = inside(running, "trainer", ["python", "-c", "import torch; print(torch.__version__)"]).stdout.strip()
-    if found != torch.__version__:
-        pytest.skip(f"wanted torch {torch.__version__} in the image too, found {found}")
     tmp_path.chmod(0o777)
     settings = ("pairs.solver_steps=8", "pairs.samples_per_prompt=4", "pairs.block_size=4")
     run_stage("pairs", "closed_form/gaussian_kd", tmp_path / "here", *settings, conditions=gaussian_conditions)

@@ -1,5 +1,6 @@
 """Agents as a scheduler starts them: a command line, an environment, an exit code, and what they wrote."""
 
+import importlib
 import os
 import re
 import resource
@@ -9,7 +10,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 MET = {"last_call_timeout": 2, "keep_alive_interval": 1, "keep_alive_max_attempt": 3, "join_timeout": 120}
@@ -125,6 +128,12 @@ def shared(port: int, **more: object) -> dict[str, str]:
     }
 
 
+def address_space(module: str) -> int:
+    """Bytes of address space of a process that has imported a module and done nothing else."""
+    with ProcessPoolExecutor(1, get_context("forkserver")) as processes:
+        return processes.submit(_size_with, module).result()
+
+
 def free_port() -> int:
     """A port that was free a moment ago."""
     with socket.socket() as probe:
@@ -140,6 +149,12 @@ def wait_until(happened: Callable[[], bool], *agents: Agent, timeout: float = 24
         assert not ended, f"an agent ended early: {ended[0].errors}\n{ended[0].said}"
         assert time.monotonic() < until, "\n".join(agent.said for agent in agents)
         time.sleep(0.02)
+
+
+def _size_with(module: str) -> int:
+    importlib.import_module(module)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    return pages * resource.getpagesize()
 
 
 def _listens(port: int) -> bool:

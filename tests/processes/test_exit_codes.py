@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes.agents import Agent, start, wait_until
+from tests.processes.agents import Agent, address_space, start, wait_until
 from tests.processes.runs import Run
 
 pytestmark = pytest.mark.processes
 
 LONG = "train.steps=100000"
-ENOUGH_TO_IMPORT = 3 << 30  # bytes of address space
+STAGE = "fastgen_k8s.stages.train"
+ROOM = 1 << 30  # bytes of address space above what the imports take, which differs by gigabytes between builds of torch
 
 
 def _kill_workers_until_it_gives_up(agent: Agent) -> None:
@@ -43,17 +44,30 @@ def _leave_alone(agent: Agent) -> None:
     """Nothing is done to it."""
 
 
-CASES: dict[str, tuple[tuple[str, ...], dict[str, str], dict[int, int], Callable[[Agent], None]]] = {
-    "described wrongly": (("train.stepz=3",), {}, {}, _leave_alone),
-    "more processes than samples": ((), {"PET_NPROC_PER_NODE": "6"}, {}, _leave_alone),
-    "pairs of other times": (("model.t_list=[0.999, 0.5, 0]",), {}, {}, _leave_alone),
-    "not finite": (("optimisation.student.lr=1e30",), {}, {}, _leave_alone),
-    "out of memory": (("train.global_batch=100000000",), {}, {resource.RLIMIT_AS: ENOUGH_TO_IMPORT}, _leave_alone),
-    "no room": ((), {}, {resource.RLIMIT_FSIZE: 50_000}, _leave_alone),
-    "asked to stop": ((LONG,), {}, {}, _ask_once_it_trains),
-    "asked with its group": ((LONG,), {}, {}, _ask_its_group_once_it_trains),
-    "killed again and again": ((LONG,), {}, {}, _kill_workers_until_it_gives_up),
-    "done": (("train.steps=2",), {}, {}, _leave_alone),
+def _unlimited() -> dict[int, int]:
+    return {}
+
+
+def _a_little_room() -> dict[int, int]:
+    return {resource.RLIMIT_AS: address_space(STAGE) + ROOM}
+
+
+def _small_files() -> dict[int, int]:
+    return {resource.RLIMIT_FSIZE: 50_000}
+
+
+Limits = Callable[[], dict[int, int]]
+CASES: dict[str, tuple[tuple[str, ...], dict[str, str], Limits, Callable[[Agent], None]]] = {
+    "described wrongly": (("train.stepz=3",), {}, _unlimited, _leave_alone),
+    "more processes than samples": ((), {"PET_NPROC_PER_NODE": "6"}, _unlimited, _leave_alone),
+    "pairs of other times": (("model.t_list=[0.999, 0.5, 0]",), {}, _unlimited, _leave_alone),
+    "not finite": (("optimisation.student.lr=1e30",), {}, _unlimited, _leave_alone),
+    "out of memory": (("train.global_batch=100000000",), {}, _a_little_room, _leave_alone),
+    "no room": ((), {}, _small_files, _leave_alone),
+    "asked to stop": ((LONG,), {}, _unlimited, _ask_once_it_trains),
+    "asked with its group": ((LONG,), {}, _unlimited, _ask_its_group_once_it_trains),
+    "killed again and again": ((LONG,), {}, _unlimited, _kill_workers_until_it_gives_up),
+    "done": (("train.steps=2",), {}, _unlimited, _leave_alone),
 }
 
 
@@ -64,7 +78,7 @@ def agents(stage_2: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
     running: dict[str, Agent] = {}
     for name, (settings, environment, limits, _) in CASES.items():
         run = stage_2.to(root / name / "run", settings=(*stage_2.settings, *settings))
-        running[name] = start(run.argv(), root / name / "agent", limits=limits, **environment)
+        running[name] = start(run.argv(), root / name / "agent", limits=limits(), **environment)
     for name, agent in running.items():
         CASES[name][3](agent)
         agent.wait()
