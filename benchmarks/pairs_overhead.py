@@ -41,7 +41,7 @@ def measure(pairs: int = 5) -> Ratio:
     prompts = PROMPTS[: settings.block_size]
     condition, negative = encode(prompts), for_batch(encode([""]), len(prompts))
     with tempfile.TemporaryDirectory() as folder:
-        writer = begin(f"{folder}/conditions", "conditions", "benchmark", {})
+        writer = begin(f"{folder}/conditions", "conditions", "a" * 64, {})
         write_conditions(writer, prompts, [condition], encode([""]), encode([""]))
         writer.commit({})
         conditions = Conditions(open_artifact(f"{folder}/conditions", "conditions"))
@@ -49,7 +49,9 @@ def measure(pairs: int = 5) -> Ratio:
 
         def stage() -> None:
             with tempfile.TemporaryDirectory(dir=folder) as place:
-                make_blocks(begin(str(Path(place) / "p"), "pairs", "b", {}), len(prompts), len(prompts), maker.make)
+                make_blocks(
+                    begin(str(Path(place) / "p"), "pairs", "b" * 64, {}), len(prompts), len(prompts), maker.make
+                )
 
         @torch.no_grad()
         def bare() -> None:

@@ -29,8 +29,15 @@ class Writer:
 
     def commit(self, facts: Mapping[str, JsonValue]) -> Manifest:
         """Put the manifest unless another writer's is there; either way, return the one that counts."""
-        manifest = Manifest(
-            kind=self.claim.kind, digest=self.claim.digest, inputs=self.inputs, facts=facts, files=self.files
+        manifest = Manifest.parse(
+            {
+                "kind": self.claim.kind,
+                "digest": self.claim.digest,
+                "inputs": self.inputs,
+                "facts": facts,
+                "files": self.files,
+            },
+            f"{self.store.uri}/{MANIFEST}",
         )
         if self.store.put_new(MANIFEST, manifest.to_json()):
             self.store.sweep()

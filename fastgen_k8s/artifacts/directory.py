@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fastgen_k8s.artifacts.manifest import FileEntry
+from fastgen_k8s.artifacts.names import below
 from fastgen_k8s.errors import BadInput, failed_io
 
 _TEMPORARY = ".tmp-"
@@ -31,36 +32,40 @@ class Directory:
 
     def find(self, key: str) -> bytes | None:
         """The content of a key, or None when it is absent."""
-        with _io(self.root / key):
+        path = self._path(key)
+        with _io(path):
             try:
-                return (self.root / key).read_bytes()
+                return path.read_bytes()
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
     def put(self, key: str, data: bytes) -> None:
         """Write a key whole, replacing what was there."""
-        with self._whole(key) as temporary:
+        target = self._place(key)
+        with self._whole(target) as temporary:
             _write(temporary, data)
-            temporary.replace(self.root / key)
+            temporary.replace(target)
 
     def put_new(self, key: str, data: bytes) -> bool:
         """Write a key whole unless it exists; whether this call wrote it."""
-        with self._whole(key) as temporary:
+        target = self._place(key)
+        with self._whole(target) as temporary:
             _write(temporary, data)
             try:
-                os.link(temporary, self.root / key)  # fails where a rename would replace
+                os.link(temporary, target)  # fails where a rename would replace
             except FileExistsError:
                 return False
             return True
 
     def upload(self, key: str, source: Path) -> None:
         """Write a key from a local file; one in a draft is there already."""
-        if (self.root / key).exists() and source.samefile(self.root / key):
+        target = self._place(key)
+        if target.exists() and source.samefile(target):
             return
-        with self._whole(key) as temporary:
+        with self._whole(target) as temporary:
             shutil.copyfile(source, temporary)
             _sync(temporary)
-            temporary.replace(self.root / key)
+            temporary.replace(target)
 
     def fetch(self, key: str, entry: FileEntry) -> bytes:
         """The content of a key, checked."""
@@ -70,7 +75,7 @@ class Directory:
 
     def local(self, key: str, entry: FileEntry) -> Path:
         """The file itself, checked."""
-        path = self.root / key
+        path = self._path(key)
         if not path.is_file():
             raise BadInput(f"{path}: wanted a file, found none")
         entry.check(FileEntry.of_file(path), str(path))
@@ -80,11 +85,11 @@ class Directory:
         """The folder itself, with these files checked."""
         for key, entry in files.items():
             self.local(key, entry)
-        return self.root / prefix
+        return self._path(prefix.rstrip("/")) if prefix else self.root
 
     def copy(self, key: str) -> Path | None:
         """The file itself."""
-        path = self.root / key
+        path = self._path(key)
         return path if path.is_file() else None
 
     def content(self, key: str) -> FileEntry | None:
@@ -94,20 +99,21 @@ class Directory:
 
     def holds(self, key: str, entry: FileEntry) -> bool:
         """Whether a file has a content."""
-        path = self.root / key
+        path = self._path(key)
         return path.is_file() and FileEntry.of_file(path) == entry
 
     def written(self, key: str) -> float | None:
         """When a file was last written."""
-        with _io(self.root / key):
+        path = self._path(key)
+        with _io(path):
             try:
-                return (self.root / key).stat().st_mtime
+                return path.stat().st_mtime
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
     def draft(self, prefix: str) -> Path:
         """The folder itself: what lies there before a manifest names it is nobody's."""
-        folder = self.root / prefix
+        folder = self._place(prefix) if prefix else self.root
         with _io(folder):
             folder.mkdir(parents=True, exist_ok=True)
         return folder
@@ -125,8 +131,9 @@ class Directory:
 
     def delete(self, key: str) -> None:
         """Remove a key; an absent one is fine."""
-        with _io(self.root / key):
-            (self.root / key).unlink(missing_ok=True)
+        path = self._place(key)
+        with _io(path):
+            path.unlink(missing_ok=True)
 
     def sweep(self) -> None:
         """Remove what killed writers left unfinished."""
@@ -136,9 +143,27 @@ class Directory:
                     if path.is_file() and time.time() - path.stat().st_mtime > _ABANDONED:
                         path.unlink()
 
+    def _path(self, key: str) -> Path:
+        """Where a key is read; BadInput for one that leads out of the folder, by its name or by a link.
+
+        The folder itself may be a link, and a link that stays inside is as good as a file.
+        """
+        path = below(self.root, key)
+        return self._inside(path, path)
+
+    def _place(self, key: str) -> Path:
+        """Where a key is written or removed: what is replaced then is a link itself, and not what it leads to."""
+        path = below(self.root, key)
+        return self._inside(path, path.parent)
+
+    def _inside(self, path: Path, followed: Path) -> Path:
+        top = os.path.realpath(self.root)
+        if os.path.commonpath([top, os.path.realpath(followed)]) != top:
+            raise BadInput(f"{path}: wanted a file below {self.root}, found a link that leads out of it")
+        return path
+
     @contextmanager
-    def _whole(self, key: str) -> Generator[Path]:
-        target = self.root / key
+    def _whole(self, target: Path) -> Generator[Path]:
         with _io(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=target.parent)

@@ -4,10 +4,11 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar, cast
 
-from pydantic import JsonValue, NonNegativeInt
+from pydantic import BeforeValidator, Field, JsonValue
 
+from fastgen_k8s.artifacts.names import MOST_FILES, FileName, Sha256, Size
 from fastgen_k8s.config import Config
 from fastgen_k8s.errors import BadInput, Misdescribed, failed_io
 
@@ -18,8 +19,8 @@ CLAIM = "work.json"  # put before the first data: whose place this is
 class FileEntry(Config):
     """Size and content of one file."""
 
-    size: NonNegativeInt  # bytes
-    sha256: str
+    size: Size
+    sha256: Sha256
 
     @classmethod
     def of(cls, data: bytes) -> "FileEntry":
@@ -52,21 +53,36 @@ class FileEntry(Config):
             raise BadInput(f"{where}: wanted sha256 {self.sha256[:16]}, found {found.sha256[:16]}")
 
 
+Kind = Annotated[str, Field(max_length=63)]
+Input = Annotated[str, Field(max_length=255)]
+
+
+def _not_too_many(files: object) -> object:
+    """Looked at before the files are: so many entries take their time."""
+    if isinstance(files, Mapping) and len(cast("Mapping[object, object]", files)) > MOST_FILES:
+        raise ValueError(f"wanted at most {MOST_FILES} files, found {len(cast('Mapping[object, object]', files))}")
+    return cast(object, files)
+
+
+Files = Annotated[Mapping[FileName, FileEntry], BeforeValidator(_not_too_many)]
+"""Files by their names below the artifact."""
+
+
 class Claim(Config):
     """Who writes, or wrote, an artifact here."""
 
-    kind: str
-    digest: str
+    kind: Kind
+    digest: Sha256
 
 
 class Manifest(Config):
     """The last file of an artifact; its presence makes the artifact whole."""
 
-    kind: str
-    digest: str  # of the work that made it, or of its content where no work did
-    inputs: Mapping[str, str] = {}  # name -> digest
+    kind: Kind
+    digest: Sha256  # of the work that made it, or of its content where no work did
+    inputs: Annotated[Mapping[Input, Sha256], Field(max_length=1024)] = {}  # name -> digest
     facts: Mapping[str, JsonValue] = {}  # what later stages rely on and compare
-    files: Mapping[str, FileEntry]
+    files: Files
 
     def to_json(self) -> bytes:
         """The manifest as written: sorted, so that equal manifests are equal bytes."""

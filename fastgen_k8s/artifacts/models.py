@@ -7,6 +7,7 @@ from pydantic import JsonValue
 
 from fastgen_k8s.artifacts.artifact import begin
 from fastgen_k8s.artifacts.manifest import CLAIM, MANIFEST, FileEntry, Manifest
+from fastgen_k8s.artifacts.names import is_name
 from fastgen_k8s.config import digest
 from fastgen_k8s.errors import BadInput
 
@@ -21,6 +22,9 @@ def add_model(folder: Path, uri: str, origin: Mapping[str, JsonValue] = {}) -> M
     if not parts:
         raise BadInput(f"{folder}: wanted a diffusers folder with {', '.join(PARTS)}, found none of them")
     files = _files(folder)
+    odd = next((name for name in files if not is_name(name)), None)
+    if odd is not None:
+        raise BadInput(f"{folder}: wanted names without backslash and control characters, found {odd!r}")
     entries = {name: FileEntry.of_file(path) for name, path in files.items()}
     content = digest({name: entry.sha256 for name, entry in entries.items()})
     writer = begin(uri, "model", content, {})

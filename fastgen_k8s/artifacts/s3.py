@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError, ResponseStreaming
 from fastgen_k8s.artifacts.address import Address
 from fastgen_k8s.artifacts.cache_views import owner
 from fastgen_k8s.artifacts.manifest import FileEntry
+from fastgen_k8s.artifacts.names import below, is_sha256
 from fastgen_k8s.artifacts.s3_client import client, transfers, wait
 from fastgen_k8s.artifacts.s3_errors import CUT_SHORT, FAILED, answer, explained
 from fastgen_k8s.errors import BadInput, failed_io
@@ -67,7 +68,7 @@ class S3:
         The node's cache may have the content, but the store has to hold it: a later stage reads it elsewhere.
         """
         mine = owner()
-        target = _inside(mine.view(self.uri), key)
+        target = below(mine.view(self.uri), key)
         self._confirm(key, entry)
         mine.cache.link(entry, target, lambda path: self._whole(key, lambda: self._download(key, entry, path)))
         return target
@@ -79,7 +80,7 @@ class S3:
 
     def copy(self, key: str) -> Path | None:
         """A local file with what a key holds, checked by the store's own checksum; None when it is absent."""
-        target = _inside(owner().view(self.uri), key)
+        target = below(owner().view(self.uri), key)
         with _disk(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             return target if self._whole(key, lambda: self._copy(key, target)) else None
@@ -235,7 +236,7 @@ class S3:
         found = self._head(key)
         if found is None:
             raise BadInput(f"{self._where(key)}: wanted a file, found none")
-        sha256 = found["Metadata"].get(_SHA256, entry.sha256)  # an object that is not ours has its size only
+        sha256 = _stated(found) or entry.sha256  # an object that is not ours has its size only
         entry.check(FileEntry(size=found["ContentLength"], sha256=sha256), self._where(key))
 
     def _head(self, key: str) -> Any:
@@ -268,13 +269,6 @@ class S3:
             raise explained(error, self._where(key)) from error
 
 
-def _inside(folder: Path, name: str) -> Path:
-    """A path below a folder, whatever a manifest says."""
-    if not all(part not in ("", ".", "..") for part in name.split("/")):
-        raise BadInput(f"{name!r}: wanted the name of a file below its artifact, found another path")
-    return folder / name
-
-
 def _names(names: dict[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in names.items()}
 
@@ -301,8 +295,14 @@ def _compare(wanted: FileEntry | None, found: FileEntry, where: str) -> None:
 
 def _recorded(found: dict[str, Any]) -> FileEntry | None:
     """What the writer of an object said that it is; None for an object that is not ours."""
-    sha256 = found["Metadata"].get(_SHA256)
+    sha256 = _stated(found)
     return None if sha256 is None else FileEntry(size=found["ContentLength"], sha256=sha256)
+
+
+def _stated(found: dict[str, Any]) -> str | None:
+    """The sha256 in an object's metadata, which anybody who may write there chooses: what is none was not said."""
+    sha256 = found["Metadata"].get(_SHA256, "")
+    return sha256 if is_sha256(sha256) else None
 
 
 def _each(work: Callable[[str], object], names: Mapping[str, FileEntry]) -> None:

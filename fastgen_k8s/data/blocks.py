@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 
 from fastgen_k8s.artifacts import FileEntry, Store, Writer
-from fastgen_k8s.artifacts.manifest import from_json, to_json
+from fastgen_k8s.artifacts.manifest import Files, from_json, to_json
 from fastgen_k8s.artifacts.progress import FILE
 from fastgen_k8s.config import Config
 
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 class Block(Config):
     """What a finished block holds."""
 
-    files: dict[str, FileEntry]
+    files: Files
 
 
 def make_blocks(writer: Writer, samples: int, size: int, make: Callable[[Sequence[int]], Mapping[str, bytes]]) -> None:

@@ -1,15 +1,17 @@
 """ODE pairs as an artifact: the teacher's clean clip and its states on the way there, with the exact time of each."""
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Literal
 
 import torch
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from fastgen_k8s.artifacts import Artifact
 from fastgen_k8s.artifacts.manifest import from_json
+from fastgen_k8s.artifacts.names import Sha256
 from fastgen_k8s.config import Config
 from fastgen_k8s.diffusion.draws import generator
 from fastgen_k8s.errors import BadInput
@@ -19,29 +21,32 @@ from fastgen_k8s.networks.pth import tensor_from_pth
 INDEX = "index.json"
 RESIDENT_BYTES = 2 << 30  # sets up to this size stay in memory once read
 _FILES_AT_ONCE = 8  # an object store answers late, but to many
+_MOST, _MOST_TIMES = 2**31 - 1, 1 << 17
+Count = Annotated[int, Field(gt=0, le=_MOST)]
+Word = Annotated[str, Field(max_length=63)]
 
 
 class PairIndex(Config):
     """What a set of pairs is: facts that training compares before its first step."""
 
-    samples: PositiveInt
-    samples_per_prompt: PositiveInt  # sample n belongs to prompt n // samples_per_prompt
-    block_size: PositiveInt
-    latent: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]  # C, T, H, W
-    times: Annotated[tuple[float, ...], Field(min_length=1)]  # of the states of `path`, exactly
-    grid: tuple[float, ...]  # of the solver, from max_t to 0
-    solver: str
-    solver_steps: PositiveInt
+    samples: PositiveInt  # compared with the files that there are
+    samples_per_prompt: Count  # sample n belongs to prompt n // samples_per_prompt
+    block_size: Count
+    latent: tuple[Count, Count, Count, Count]  # C, T, H, W
+    times: Annotated[tuple[float, ...], Field(min_length=1, max_length=_MOST_TIMES)]  # of `path`'s states, exactly
+    grid: Annotated[tuple[float, ...], Field(max_length=_MOST_TIMES)]  # of the solver, from max_t to 0
+    solver: Word
+    solver_steps: Count
     shift: float
     guidance: float
-    dtype: str  # of the stored states
-    compute_dtype: str = "float32"
+    dtype: Word  # of the stored states
+    compute_dtype: Word = "float32"
     seed: int
-    seed_rule: str = "noise of sample n: float32 stream of (seed, 'pair', n)"
+    seed_rule: Annotated[str, Field(max_length=255)] = "noise of sample n: float32 stream of (seed, 'pair', n)"
     teacher: Literal["bidirectional", "autoregressive"]
-    chunk_size: NonNegativeInt  # of an autoregressive teacher; 0 for a bidirectional one
-    teacher_digest: str
-    conditions_digest: str
+    chunk_size: Annotated[int, Field(ge=0, le=_MOST)]  # of an autoregressive teacher; 0 for a bidirectional one
+    teacher_digest: Sha256
+    conditions_digest: Sha256
 
 
 class PairSet:
@@ -52,7 +57,7 @@ class PairSet:
         self.index = from_json(PairIndex, artifact.read(INDEX), f"{artifact.uri}/{INDEX}")
         self._readers = ThreadPoolExecutor(_FILES_AT_ONCE, "pairs")
         states = len(self.index.times)
-        numel = self.index.samples * (states + 1) * torch.Size(self.index.latent).numel()
+        numel = self.index.samples * (states + 1) * math.prod(self.index.latent)
         self._resident = (
             _Resident(self.index.samples, states, self.index.latent) if numel * 4 <= RESIDENT_BYTES else None
         )

@@ -10,15 +10,16 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import structlog
 import torch
-from pydantic import JsonValue, NonNegativeInt
+from pydantic import Field, JsonValue
 from torch import Tensor, nn
 
 from fastgen_k8s.artifacts import Artifact, FileEntry, Store, find_artifact, store_at
-from fastgen_k8s.artifacts.manifest import from_json, to_json
+from fastgen_k8s.artifacts.manifest import Files, from_json, to_json
+from fastgen_k8s.artifacts.names import FilePart
 from fastgen_k8s.config import Config
 from fastgen_k8s.errors import BadInput, shown
 from fastgen_k8s.networks.dcp import read_into, read_whole, write_parts
@@ -27,6 +28,7 @@ from fastgen_k8s.training.state import AVERAGED, State
 
 log = structlog.get_logger()
 FOLDER = "checkpoints"
+MOST_STEPS = 2**53
 _LOOKS = 5  # for a checkpoint that is not pruned while it is read
 _MANIFEST = re.compile(rf"{FOLDER}/step-\d+\.json")
 
@@ -34,11 +36,11 @@ _MANIFEST = re.compile(rf"{FOLDER}/step-\d+\.json")
 class Checkpoint(Config):
     """The manifest of one checkpoint; its presence makes the checkpoint whole."""
 
-    prefix: str  # of the group of processes that wrote it
-    step: NonNegativeInt
+    prefix: FilePart  # of the group of processes that wrote it
+    step: Annotated[int, Field(ge=0, le=MOST_STEPS)]
     facts: Mapping[str, JsonValue] = {}  # as those of the final artifact
-    streaks: Mapping[str, int] = {}  # how often in a row each bound of the method was broken
-    files: Mapping[str, FileEntry]
+    streaks: Annotated[Mapping[str, int], Field(max_length=1024)] = {}  # how often in a row each bound was broken
+    files: Files
 
     @property
     def folder(self) -> str:

@@ -15,7 +15,7 @@ from fastgen_k8s.errors import BadInput, Misdescribed
 
 
 def write(place: Path, digest: str = "d" * 64, kind: str = "pairs") -> Artifact:
-    writer = begin(str(place), kind, digest, {"teacher": "t"})
+    writer = begin(str(place), kind, digest, {"teacher": "e" * 64})
     writer.put("a.txt", b"alpha")
     writer.put("sub/b.txt", b"beta")
     writer.commit({"samples": 2})
@@ -26,22 +26,22 @@ def test_a_committed_artifact_reads_back_with_its_facts(tmp_path: Path) -> None:
     artifact = write(tmp_path / "a")
     assert artifact.read("sub/b.txt") == b"beta"
     assert artifact.fact("samples") == 2
-    assert artifact.manifest.inputs == {"teacher": "t"}
+    assert artifact.manifest.inputs == {"teacher": "e" * 64}
 
 
 def test_without_a_manifest_there_is_no_artifact(tmp_path: Path) -> None:
-    begin(str(tmp_path / "a"), "pairs", "d", {}).put("a.txt", b"alpha")
+    begin(str(tmp_path / "a"), "pairs", "d" * 64, {}).put("a.txt", b"alpha")
     assert find_artifact(str(tmp_path / "a")) is None
 
 
 def test_the_second_writer_gets_the_first_ones_manifest(tmp_path: Path) -> None:
     place = str(tmp_path / "a")
-    first, second = begin(place, "pairs", "d", {}), begin(place, "pairs", "d", {})
+    first, second = begin(place, "pairs", "d" * 64, {}), begin(place, "pairs", "d" * 64, {})
     assert first.commit({"by": 1}) == second.commit({"by": 2})
 
 
 def test_a_commit_removes_what_killed_writers_left_and_nothing_that_may_still_be_written(tmp_path: Path) -> None:
-    writer = begin(str(tmp_path), "pairs", "d", {})
+    writer = begin(str(tmp_path), "pairs", "d" * 64, {})
     writer.put("sub/a.txt", b"alpha")
     (tmp_path / "sub/.tmp-dead").write_bytes(b"half")
     os.utime(tmp_path / "sub/.tmp-dead", (0, 0))
@@ -67,7 +67,7 @@ def test_a_place_of_another_digest_is_refused(tmp_path: Path) -> None:
 def test_a_place_with_foreign_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(BadInput, match=r"wanted an empty place or one of pairs .*, found thesis\.tex"):
-        begin(str(tmp_path), "pairs", "d", {})
+        begin(str(tmp_path), "pairs", "d" * 64, {})
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
@@ -153,7 +153,7 @@ HASHES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("case", HASHES)
 def test_a_file_is_hashed_without_being_held_whole(tmp_path: Path, case: str) -> None:
-    writer = begin(str(tmp_path), "model", "d", {})
+    writer = begin(str(tmp_path), "model", "d" * 64, {})
     writer.put("large", bytes(8 << 20))
     writer.commit({})
     tracemalloc.start()

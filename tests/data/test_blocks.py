@@ -23,7 +23,7 @@ class Maker:
 def made(place: Path) -> Maker:
     """Six samples in blocks of two, not yet committed."""
     maker = Maker()
-    make_blocks(begin(str(place), "pairs", "d", {}), 6, 2, maker)
+    make_blocks(begin(str(place), "pairs", "d" * 64, {}), 6, 2, maker)
     return maker
 
 
@@ -44,7 +44,7 @@ def test_a_block_whose_files_were_damaged_meanwhile_is_made_again(found: bytes |
 def test_a_commit_after_damage_verifies(tmp_path: Path) -> None:
     made(tmp_path / "a")
     (tmp_path / "a/3.txt").unlink()
-    writer = begin(str(tmp_path / "a"), "pairs", "d", {})
+    writer = begin(str(tmp_path / "a"), "pairs", "d" * 64, {})
     make_blocks(writer, 6, 2, Maker())
     writer.commit({})
     artifact = open_artifact(str(tmp_path / "a"), "pairs")

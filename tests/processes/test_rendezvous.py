@@ -27,7 +27,7 @@ def test_it_ends_well_when_the_work_is_published(stage_2: Run, tmp_path: Path) -
 
 
 def test_it_refuses_a_place_that_belongs_to_another_work(stage_2: Run, tmp_path: Path) -> None:
-    begin(str(tmp_path / "output"), "training", "another", {}).commit({})
+    begin(str(tmp_path / "output"), "training", "a" * 64, {}).commit({})
     argv = stage_2.to(tmp_path / "output").argv()
     store = rendezvous(free_port(), tmp_path / "store", "--until", *argv)
     assert store.wait() == 65

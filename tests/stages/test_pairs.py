@@ -208,6 +208,15 @@ def test_pairs_without_a_path_of_each_sample_are_refused(pairs: Path) -> None:
         given.check(MODEL, teacher=None, conditions=given.index.conditions_digest)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("latent", [2**62] * 4), ("times", [0.5] * (1 << 18)), ("teacher_digest", "../marker")]
+)
+def test_an_index_that_says_absurd_things_is_refused(pairs: Path, name: str, value: object) -> None:
+    indexed(pairs, **{name: value})
+    with pytest.raises(BadInput, match=rf"index\.json: {name}"):
+        PairSet(opened(pairs))
+
+
 CONDITIONS: dict[str, tuple[str, bytes, str]] = {
     "no prompts": ("prompts.json", b"[]", r"prompts\.json: wanted a list of prompts"),
     "prompts that are text": ("prompts.json", b"hello", r"prompts\.json: wanted JSON"),
