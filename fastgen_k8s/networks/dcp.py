@@ -1,11 +1,10 @@
 # pyright: basic
 """torch's distributed checkpoint format: parts of tensors written by many processes, read by any number of them."""
 
-import pickle
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import EnumType
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,25 @@ import torch
 from torch import Tensor
 from torch.distributed import ProcessGroup
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
 from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
-from torch.distributed.checkpoint.metadata import Metadata, TensorStorageMetadata
+from torch.distributed.checkpoint.metadata import (
+    BytesStorageMetadata,
+    ChunkStorageMetadata,
+    Metadata,
+    MetadataIndex,
+    TensorProperties,
+    TensorStorageMetadata,
+)
+from torch.distributed.checkpoint.planner import LoadPlan, LoadPlanner, ReadItem
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
+from torch.futures import Future
 
-from fastgen_k8s.errors import BadInput, StoreFailed
-from fastgen_k8s.networks.pth import UNREADABLE
+from fastgen_k8s.errors import BadInput, FastgenError, StoreFailed
+from fastgen_k8s.networks.dcp_description import Description, Part, Whole, describe
+from fastgen_k8s.networks.plain_pickle import Window
+from fastgen_k8s.networks.pth import dense, from_pth
 
 
 def write_parts(tensors: dict[str, Tensor], folder: Path, group: ProcessGroup | None) -> None:
@@ -33,75 +44,86 @@ def write_parts(tensors: dict[str, Tensor], folder: Path, group: ProcessGroup | 
 def read_into(tensors: dict[str, Tensor], folder: Path, group: ProcessGroup | None) -> None:
     """Fill tensors, sharded or not, with what the folder holds under their names (BadInput)."""
     with _one_line(folder):
-        load(tensors, storage_reader=_Reader(folder), process_group=group)
+        load(tensors, storage_reader=_Reader(folder), planner=_Planner(folder), process_group=group)
 
 
 def read_whole(folder: Path, prefix: str) -> dict[str, Tensor]:
     """The whole tensors whose names begin with a prefix, without it, read by one process alone (BadInput)."""
-    reader = _Reader(folder)
+    planner = _Planner(folder)
+    wholes = {name: whole for name, whole in planner.described.tensors.items() if name.startswith(prefix)}
+    into = {name: torch.zeros(whole.size, dtype=whole.dtype) for name, whole in wholes.items()}
     with _one_line(folder), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="torch.distributed is disabled")
-        into = {
-            name: torch.empty(entry.size, dtype=entry.properties.dtype)
-            for name, entry in reader.read_metadata().state_dict_metadata.items()
-            if name.startswith(prefix) and isinstance(entry, TensorStorageMetadata)
-        }
-        load(into, storage_reader=reader, no_dist=True)
+        load(into, storage_reader=_Reader(folder), planner=planner, no_dist=True)
     return {name.removeprefix(prefix): value for name, value in into.items()}
 
 
+class _Planner(DefaultLoadPlanner):
+    """Plans from what `describe` has checked, for tensors alone: torch's own would unpickle whatever is no tensor."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(flatten_state_dict=False, flatten_sharded_tensors=False)
+        self.folder = folder
+
+    @cached_property
+    def described(self) -> Description:
+        """What the folder holds (BadInput)."""
+        return describe(self.folder)
+
+    def set_up_planner(
+        self, state_dict: dict[str, Any], metadata: Metadata | None = None, is_coordinator: bool = False
+    ) -> None:
+        if pickled := sorted(self.described.other & state_dict.keys()):
+            raise BadInput(f"{self.folder}: wanted tensors, found a pickled object under {pickled[0]!r}")
+        wholes = self.described.tensors
+        known: dict[str, TensorStorageMetadata | BytesStorageMetadata] = {
+            name: _as_dcp(wholes[name]) for name in state_dict if name in wholes
+        }
+        super().set_up_planner(state_dict, Metadata(known), is_coordinator)
+
+    def load_bytes(self, read_item: ReadItem, value: object) -> None:
+        raise BadInput(f"{self.folder}: wanted tensors, found a pickled object under {read_item.dest_index.fqn!r}")
+
+    def stored(self, index: MetadataIndex) -> tuple[Whole, Part]:
+        """A tensor of the folder and the part of it at an offset."""
+        whole = self.described.tensors[index.fqn]
+        return whole, whole.parts[tuple(index.offset or ())]
+
+
 class _Reader(FileSystemReader):
-    """DCP's metadata are a pickle: this reader builds plain descriptions from it and nothing else."""
+    """Reads each part as any other `.pth` file; it is the planner that knows where they are."""
 
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
-        described = Path(self.path) / ".metadata"
-        if not described.is_file():
-            raise BadInput(f"{self.path}: wanted a DCP folder, found no .metadata in it")
-        try:
-            with described.open("rb") as file:
-                metadata = _Plain(file).load()
-        except (*UNREADABLE, MemoryError) as error:  # of a size that stands in a torn file
-            raise pickle.UnpicklingError(str(error) or type(error).__name__) from error
-        if not isinstance(metadata, Metadata):
-            raise pickle.UnpicklingError(f"wanted DCP metadata, found {type(metadata).__name__}")
-        return metadata
+        return Metadata({})  # an error in here would be logged with a traceback, and another file be tried
+
+    def set_up_storage_reader(self, metadata: Metadata, is_coordinator: bool, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def read_data(self, plan: LoadPlan, planner: LoadPlanner) -> Future[None]:
+        assert isinstance(planner, _Planner)
+        for item in plan.items:
+            whole, part = planner.stored(item.storage_index)
+            value = _read(whole, part, f"{part.file}, {item.storage_index.fqn}")
+            for dimension, (start, count) in enumerate(zip(item.storage_offsets, item.lengths, strict=True)):
+                value = value.narrow(dimension, start, count)
+            planner.resolve_tensor(item).detach().copy_(value)
+        done = Future[None]()
+        done.set_result(None)
+        return done
 
 
-class _Plain(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        described = module in {"torch.distributed.checkpoint.metadata", "torch.distributed.checkpoint.filesystem"}
-        if (described and name in _DESCRIPTIONS) or (module, name) in _VALUES:
-            return super().find_class(module, name)
-        if (module, name) == ("builtins", "getattr"):
-            return _member
-        raise pickle.UnpicklingError(f"a pickle that wants {module}.{name}")
+def _read(whole: Whole, part: Part, where: str) -> Tensor:
+    with part.file.open("rb") as file:
+        value = dense(from_pth(Window(file, part.start, part.length), where), where)
+    if (tuple(value.shape), value.dtype) != (part.sizes, whole.dtype):
+        wanted, found = f"{list(part.sizes)} {whole.dtype}", f"{list(value.shape)} {value.dtype}"
+        raise BadInput(f"{where}: wanted a part {wanted} as in .metadata, found {found}")
+    return value
 
 
-def _member(kind: object, name: object) -> object:
-    """A member of an enumeration: Python 3.11.0 to 3.11.3 wrote one as getattr(class, name), and no more is granted."""
-    if isinstance(kind, EnumType) and isinstance(name, str) and name in kind.__members__:
-        return kind[name]
-    raise pickle.UnpicklingError(f"a pickle that wants builtins.getattr of {kind!r}")
-
-
-_DESCRIPTIONS = {
-    "BytesStorageMetadata",
-    "ChunkStorageMetadata",
-    "Metadata",
-    "MetadataIndex",
-    "StorageMeta",
-    "TensorProperties",
-    "TensorStorageMetadata",
-    "_MEM_FORMAT_ENCODING",
-    "_StorageInfo",
-}
-_VALUES = {
-    ("collections", "OrderedDict"),
-    ("pathlib", "PosixPath"),
-    ("torch", "Size"),
-    ("torch.serialization", "_get_layout"),
-    *(("torch", name) for name, value in vars(torch).items() if isinstance(value, torch.dtype)),
-}
+def _as_dcp(whole: Whole) -> TensorStorageMetadata:
+    parts = [ChunkStorageMetadata(torch.Size(part.offsets), torch.Size(part.sizes)) for part in whole.parts.values()]
+    return TensorStorageMetadata(TensorProperties(dtype=whole.dtype), torch.Size(whole.size), parts)
 
 
 @contextmanager
@@ -109,11 +131,17 @@ def _one_line(folder: Path) -> Iterator[None]:
     try:
         yield
     except CheckpointException as error:
+        failure = _failure(error)
+        if isinstance(failure, FastgenError):
+            raise type(failure)(str(failure)) from error
         raise BadInput(f"{folder}: wanted the tensors of this run, found: {_reason(error)}") from error
-    except (pickle.UnpicklingError, EOFError, AttributeError, OSError) as error:
-        raise BadInput(f"{folder}: wanted a checkpoint, found: {error}") from error
+
+
+def _failure(error: CheckpointException) -> BaseException:
+    failure, _ = next(iter(error.failures.values()))
+    return failure
 
 
 def _reason(error: CheckpointException) -> str:
-    failure, _ = next(iter(error.failures.values()))
-    return f"{type(failure).__name__} {failure}".splitlines()[0]
+    failure = _failure(error)
+    return next(iter(f"{type(failure).__name__} {failure}".splitlines()))

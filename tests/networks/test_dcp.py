@@ -48,5 +48,5 @@ def test_metadata_of_an_early_python_3_11_are_read(folder: Path) -> None:
 
 def test_metadata_that_want_an_attribute_of_anything_else_are_refused(folder: Path) -> None:
     (folder / ".metadata").write_bytes(pickle.dumps(_Stranger()))
-    with pytest.raises(BadInput, match=r"a pickle that wants builtins.getattr of <class .torch.Size.>"):
+    with pytest.raises(BadInput, match=r"a pickle that wants builtins\.getattr of torch\.Size"):
         read_whole(folder, "student.")

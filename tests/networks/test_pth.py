@@ -35,7 +35,7 @@ def test_a_dictionary_is_not_one_tensor() -> None:
 @pytest.mark.parametrize("value", [torch.eye(2).to_sparse(), torch.zeros(2, device="meta")], ids=["sparse", "meta"])
 def test_a_tensor_without_all_of_its_numbers_is_refused(value: torch.Tensor, tmp_path: Path) -> None:
     torch.save(value, tmp_path / "x.pth")
-    with pytest.raises(BadInput, match="here: wanted a plain tensor, found"):
+    with pytest.raises(BadInput, match=r"here: wanted tensors, found a pickle that wants torch\._utils\._rebuild"):
         tensor_from_pth((tmp_path / "x.pth").read_bytes(), "here")
 
 
