@@ -1,6 +1,7 @@
 """How the agents of a stage find each other: not at all on one node, by torch's elastic rendezvous on several."""
 
 import os
+import re
 import socket
 import threading
 import time
@@ -10,10 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import structlog
 
-from fastgen_k8s.errors import Misdescribed, StoreFailed
+from fastgen_k8s.errors import Misdescribed, StoreFailed, shown
 
 if TYPE_CHECKING:
-    from torch.distributed.elastic.rendezvous import RendezvousHandler
+    from torch.distributed.elastic.rendezvous import RendezvousHandler, RendezvousInfo
 
 log = structlog.get_logger()
 _HABITS = {
@@ -24,6 +25,7 @@ _HABITS = {
     "read_timeout": "10",
 }
 _SILENCE = 10.0  # seconds after which an endpoint whose machine is gone counts as lost: its connection never says so
+_HOST = re.compile(r"[\w.:%-]{1,255}", re.ASCII)  # a name or an address, of IPv6 with its zone
 
 
 class Group(NamedTuple):
@@ -106,6 +108,7 @@ class Elastic:
         from torch.distributed.elastic.rendezvous.api import (
             RendezvousClosedError,
             RendezvousConnectionError,
+            RendezvousStateError,
             RendezvousTimeoutError,
         )
 
@@ -114,11 +117,13 @@ class Elastic:
         while True:
             try:
                 self._handler = self._handler or self._open()
-                info = self._handler.next_rendezvous()
+                info = _met(self._handler)
             except RendezvousClosedError:
                 return None
             except RendezvousTimeoutError as error:
                 raise StoreFailed(f"{self.endpoint}: wanted {self.nodes[0]} nodes to meet, found fewer") from error
+            except RendezvousStateError as error:
+                raise StoreFailed(f"{self.endpoint}: {error}") from error
             except RendezvousConnectionError as error:
                 self._handler = None
                 if time.monotonic() > until:
@@ -129,6 +134,7 @@ class Elastic:
                 where = info.bootstrap_store_info
                 assert where is not None  # the c10d rendezvous always says
                 self._lost = False
+                _check_address(where.master_addr, where.master_port)
                 return Group(
                     info.rank * self.processes, info.world_size * self.processes, where.master_addr, where.master_port
                 )
@@ -153,12 +159,27 @@ class Elastic:
 
     def _open(self) -> "RendezvousHandler":
         from torch.distributed.elastic.rendezvous.api import RendezvousParameters
-        from torch.distributed.elastic.rendezvous.registry import get_rendezvous_handler
+        from torch.distributed.elastic.rendezvous.c10d_rendezvous_backend import create_backend
+        from torch.distributed.elastic.rendezvous.dynamic_rendezvous import create_handler
+
+        from fastgen_k8s.stages.meeting_state import CheckedBackend
 
         low, high = self.nodes
-        return get_rendezvous_handler(
-            RendezvousParameters("c10d", self.endpoint, self.run, low, high, self.address, **self.habits)
-        )
+        parameters = RendezvousParameters("c10d", self.endpoint, self.run, low, high, self.address, **self.habits)
+        stored, store = create_backend(parameters)
+        return create_handler(store, CheckedBackend(stored), parameters)
+
+
+def _met(handler: "RendezvousHandler") -> "RendezvousInfo":
+    try:
+        return handler.next_rendezvous()
+    except ValueError as error:  # what the first node left is no text, or no number
+        raise StoreFailed(f"wanted the address of the first node in the rendezvous, found none ({error})") from error
+
+
+def _check_address(host: str, port: int) -> None:
+    if not _HOST.fullmatch(host) or not 0 < port < 65_536:
+        raise StoreFailed(f"wanted the address of the first node in the rendezvous, found {shown(f'{host}:{port}')}")
 
 
 def _within(seconds: float, ask: Callable[[], int]) -> int | None:

@@ -6,7 +6,7 @@ import pytest
 
 from fastgen_k8s.artifacts import begin
 from fastgen_k8s.stages.stage import resolve
-from tests.processes.agents import free_port, rendezvous, shared, start, wait_until
+from tests.processes.agents import Agent, free_port, rendezvous, shared, start, wait_until
 from tests.processes.runs import Run
 from tests.processes.test_stop import long, trains
 
@@ -43,6 +43,11 @@ def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
     store.wait()
 
 
+def steps_together(*agents: Agent) -> int:
+    """How many steps two processes have made."""
+    return sum(len(group.steps) for agent in agents for group in agent.groups() if group.processes == 2)
+
+
 def test_its_loss_stops_nobody_and_all_meet_anew_when_it_is_back(stage_2: Run, tmp_path: Path) -> None:
     run, port = long(stage_2, tmp_path / "run"), free_port()
     store = rendezvous(port, tmp_path / "store")
@@ -50,11 +55,11 @@ def test_its_loss_stops_nobody_and_all_meet_anew_when_it_is_back(stage_2: Run, t
     wait_until(lambda: trains(2, *agents), *agents)
     store.kill()
     wait_until(lambda: any("the rendezvous is lost" in agent.said for agent in agents), *agents)
-    [first] = [agent.groups()[0] for agent in agents if agent.groups()]
-    seen = len(first.steps)
-    wait_until(lambda: any(len(agent.groups()[0].steps) > seen + 3 for agent in agents if agent.groups()), *agents)
+    met = sum(len(agent.groups()) for agent in agents)  # where one came late, the other had begun alone
+    seen = steps_together(*agents)
+    wait_until(lambda: steps_together(*agents) > seen + 3, *agents)
     again = rendezvous(port, tmp_path / "again")
-    wait_until(lambda: sum(len(agent.groups()) for agent in agents) > 1 and trains(2, *agents), *agents)
+    wait_until(lambda: sum(len(agent.groups()) for agent in agents) > met and trains(2, *agents), *agents)
     groups = [group for agent in agents for group in agent.groups()]
     for agent in agents:
         agent.ask()
