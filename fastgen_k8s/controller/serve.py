@@ -132,9 +132,9 @@ class Controller:
 
 
 def _reflectors(connection: Connection, view: View, namespaces: Sequence[str]) -> list[Reflector]:
-    """A cache for each kind: of every namespace, or of each of the given ones."""
+    """A cache for each kind, of each namespace: an account that is bound in each sees no others."""
     found: list[Reflector] = []
-    for place in [f"namespaces/{name}/" for name in namespaces] or [""]:
+    for place in [f"namespaces/{name}/" for name in namespaces]:
         ours = {"labelSelector": PIPELINE}
         kinds: list[tuple[str, Any, Any, dict[str, str], bool]] = [
             (f"/apis/{API_VERSION}/{place}{PLURAL}", view.pipeline, keep_pipeline, {}, False),
@@ -156,10 +156,10 @@ def _state(found: dict[str, Any]) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m fastgen_k8s.controller", allow_abbrev=False)
-    parser.add_argument("--namespace", action="append", default=[], help="reconcile here only; may be repeated")
+    parser.add_argument("--namespace", action="append", required=True, help="of pipelines; may be repeated")
     parser.add_argument("--port", type=int, default=8080, help="of /healthz, /readyz and /metrics")
     parser.add_argument("--workers", type=int, default=16, help="pipelines looked at together")
-    parser.add_argument("--lease-namespace", default="fastgen")
+    parser.add_argument("--lease-namespace", default="fastgen-system", help="the controller's own, with no pipelines")
     parser.add_argument("--lease", default="fastgen-controller", help="name of the Lease that the leader holds")
     parser.add_argument(
         "--lease-seconds",

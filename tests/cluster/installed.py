@@ -2,7 +2,7 @@
 """The base of the manifests on a cluster with kubelets, its controller running there as a Deployment."""
 
 import copy
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@ from tests.cluster.images import CONTROLLER_IMAGE, TRAINER_IMAGE
 from tests.cluster.storage import Storage
 from tests.manifests.render import render
 
-NAMESPACE = "fastgen"
+NAMESPACE, OWN = "fastgen", "fastgen-system"  # of pipelines, and the controller's
 PIPELINES = "distillationpipelines.v1alpha1.fastgen-k8s.github.io"
 _DEPLOYMENTS = "deployments.v1.apps"
 
@@ -84,20 +84,26 @@ def installed(cluster: Cluster, storage: Storage, root: str) -> Generator[Instal
     others = [one for one in made if one["kind"] not in ("CustomResourceDefinition", "Deployment")]
     for one in sorted(others, key=lambda one: one["kind"] != "Namespace"):
         cluster.api.apply(one)
-    storage.offer(cluster.api, NAMESPACE)
-    place = {"name": "fastgen-s3", "namespace": NAMESPACE}
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": place}
-    cluster.api.apply(secret | {"stringData": storage.environment(in_pods=True)})
+    for place, said in keys(storage):
+        storage.offer(cluster.api, place["namespace"])
+        cluster.api.apply({"apiVersion": "v1", "kind": "Secret", "metadata": place, "stringData": said})
     for one in copy.deepcopy([one for one in made if one["kind"] == "Deployment"]):  # a pod has the Secret of its start
         for container in one["spec"]["template"]["spec"]["containers"]:
             container["image"] = CONTROLLER_IMAGE
         cluster.api.apply(one)
-    cluster.wait_for(_DEPLOYMENTS, "fastgen-controller", lambda one: holds(one, "Available"), NAMESPACE, timeout=120)
+    cluster.wait_for(_DEPLOYMENTS, "fastgen-controller", lambda one: holds(one, "Available"), OWN, timeout=120)
     made_here = Installed(cluster, root)
     try:
         yield made_here
     finally:
         for name in made_here.applied & cluster.api.list(PIPELINES, NAMESPACE).keys():
             cluster.delete_wholly(PIPELINES, name, NAMESPACE)
-        cluster.api.delete(_DEPLOYMENTS, "fastgen-controller", NAMESPACE)
-        cluster.api.delete("secrets", place["name"], NAMESPACE)
+        cluster.api.delete(_DEPLOYMENTS, "fastgen-controller", OWN)
+        for place, _ in keys(storage):
+            cluster.api.delete("secrets", place["name"], place["namespace"])
+
+
+def keys(storage: Storage) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
+    """The Secrets of jobs and of the controller, which only reads: where each is, and what it says."""
+    yield {"name": "fastgen-s3", "namespace": NAMESPACE}, storage.environment(in_pods=True)
+    yield {"name": "fastgen-s3-reader", "namespace": OWN}, storage.reading()

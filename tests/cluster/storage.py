@@ -23,6 +23,7 @@ class Storage:
 
     access_key: str = "tests"
     secret_key: str = "tests-secret"
+    reader: tuple[str, str] = ("tests-reader", "tests-reader-secret")  # a key that only reads
     region: str = "us-east-1"
     endpoint: str = f"http://{HOST}:{_PORT}"
     endpoint_in_pods: str = f"http://{NAME}:{_PORT}"
@@ -36,6 +37,11 @@ class Storage:
             "AWS_REGION": self.region,
             "AWS_ENDPOINT_URL": self.endpoint_in_pods if in_pods else self.endpoint,
         }
+
+    def reading(self) -> dict[str, str]:
+        """The same for pods that only read."""
+        access, secret = self.reader
+        return self.environment(in_pods=True) | {"AWS_ACCESS_KEY_ID": access, "AWS_SECRET_ACCESS_KEY": secret}
 
     def offer(self, api: Api, namespace: str) -> None:
         """Let the pods of a namespace use it: a Secret for their environment and, if it is ours, a Service: `s3`."""
@@ -53,7 +59,7 @@ def from_environment(said: Mapping[str, str]) -> Storage:
     if absent := [name for name in wanted if name not in said]:
         raise Unavailable(f"storage for the cluster that KUBECONFIG names: wanted {', '.join(absent)}, found nothing")
     access, secret, region, endpoint = (said[name] for name in wanted)
-    return Storage(access, secret, region, endpoint, endpoint, served_here=False)
+    return Storage(access, secret, (access, secret), region, endpoint, endpoint, served_here=False)
 
 
 def server() -> Path:
@@ -62,12 +68,16 @@ def server() -> Path:
 
 
 def run(folder: Path, logs: Path) -> tuple[Daemon, Storage]:
-    """A server with one identity, ready. Its ports are the usual ones: nobody else has this address."""
+    """A server with two identities, ready. Its ports are the usual ones: nobody else has this address."""
     made = Storage()
     (folder / "data").mkdir(parents=True)
-    keys = {"accessKey": made.access_key, "secretKey": made.secret_key}
-    identity = {"name": "tests", "credentials": [keys], "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
-    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    whole = {"name": "tests", "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
+    reader = {"name": "reader", "actions": ["Read", "List"]}
+    identities = [
+        identity | {"credentials": [{"accessKey": access, "secretKey": secret}]}
+        for identity, (access, secret) in ((whole, (made.access_key, made.secret_key)), (reader, made.reader))
+    ]
+    (folder / "s3.json").write_text(json.dumps({"identities": identities}))
     command = (
         server(),
         "mini",

@@ -3,14 +3,13 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
 import pytest
-from kubernetes import client  # pyright: ignore[reportMissingTypeStubs]
 
 from fastgen_k8s.controller.children import RETRY
 from fastgen_k8s.controller.crd import crd
 from fastgen_k8s.pipeline.spec import API_VERSION, OBJECT_KIND
+from tests.cluster.accounts import as_user
 from tests.cluster.api import Api, Object, Refused
 from tests.cluster.cluster import Cluster
 from tests.cluster.custom import establish
@@ -28,7 +27,7 @@ POLICY = "validatingadmissionpolicies.v1.admissionregistration.k8s.io"
 RBAC = "rbac.authorization.k8s.io"
 DRY = {"dryRun": "All"}
 STANDING = {"Namespace", "ServiceAccount", "Role", "RoleBinding", "ClusterRole"}
-CONTROLLER = "system:serviceaccount:fastgen:fastgen-controller"
+CONTROLLER = offline.CONTROLLER
 OPERATOR, ANALYST, STRANGER = "olga", "ana", "sam"  # edits pipelines and jobs; pipelines only; nothing
 
 
@@ -45,8 +44,8 @@ ON_VOLCANO = offline.pipeline({}, backend="volcano")
 def owned() -> Object:
     """A job that says that a pipeline owns it."""
     made = job()
-    owner = {"apiVersion": API_VERSION, "kind": OBJECT_KIND, "name": "sound", "uid": "2f9a1f0e"}
-    made["metadata"]["ownerReferences"] = [owner]
+    owner: Object = {"apiVersion": API_VERSION, "kind": OBJECT_KIND, "name": "sound", "uid": "2f9a1f0e"}
+    made["metadata"]["ownerReferences"] = [owner | {"controller": True}]
     return made
 
 
@@ -101,19 +100,13 @@ def _take_force(api: Api) -> None:
     """Return when the server knows each policy: nothing tells when, but that it refuses."""
     lost = pipeline(SOUND)
     lost["metadata"]["annotations"] = {RETRY: "nothing"}
-    broken = {OPERATOR: (pipeline(MOVING), lost, owned()), ANALYST: (pipeline(SOUND),)}
+    broken = {OPERATOR: (pipeline(MOVING), lost, owned()), ANALYST: (pipeline(SOUND),), CONTROLLER: (job(),)}
     until = time.monotonic() + 60
     for who, objects in broken.items():
         for made in objects:
             while refusal(as_user(api, who), made) is None:
                 assert time.monotonic() < until, f"{made['kind']} of {who}: wanted a refusal, found none"
                 time.sleep(0.1)
-
-
-def as_user(api: Api, name: str) -> Api:
-    """The same connection in the name of somebody else."""
-    settings = cast("client.Configuration", api.client.configuration)  # pyright: ignore[reportUnknownMemberType]
-    return Api(api.kubeconfig, client.ApiClient(settings, "Impersonate-User", name), api.kinds)
 
 
 def refusal(api: Api, made: Object) -> str | None:
@@ -212,6 +205,7 @@ JOBS: dict[str, tuple[str, Object, str | None]] = {
     "by hand": (OPERATOR, job(), None),
     "by hand, as a pipeline's": (OPERATOR, owned(), "take metadata.ownerReferences out of a copy"),
     "by the controller": (CONTROLLER, owned(), None),
+    "by the controller, as nobody's": (CONTROLLER, job(), "jobs that a DistillationPipeline controls"),
 }
 
 
@@ -220,6 +214,23 @@ def test_only_the_controller_makes_a_job_that_a_pipeline_owns(server: Cluster, c
     who, made, message = JOBS[case]
     said = refusal(as_user(server.api, who), made)
     assert message in said if message and said else said == message, said
+
+
+@pytest.mark.parametrize("shape", offline.SHAPES)
+def test_the_controllers_account_makes_no_job(server: Cluster, shape: str) -> None:
+    change, message = offline.SHAPES[shape]
+    made = offline.made_by_the_controller("jobset")
+    made["metadata"]["namespace"] = NAMESPACE
+    change(made)
+    assert message in (refusal(as_user(server.api, CONTROLLER), made) or "taken")
+
+
+def test_a_shape_that_the_controller_makes_is_not_changed_into_another(jobs: Cluster) -> None:
+    found = jobs.api.get(JOBSETS, "mine", NAMESPACE)["metadata"]
+    change: Object = {"metadata": {"ownerReferences": None, "resourceVersion": found["resourceVersion"]}}
+    said = changed(as_user(jobs.api, CONTROLLER), JOBSETS, "mine", change)
+    assert said is not None
+    assert "jobs that a DistillationPipeline controls" in said
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tests.manifests.render import render
 
 pytestmark = pytest.mark.cluster
 
-NAMESPACE = "fastgen"
+NAMESPACE, OWN = "fastgen", "fastgen-system"
 QUEUED = {"queue": "fastgen", "queue_priority": "fastgen-training", "priority_class": "fastgen-training"}
 
 
@@ -29,7 +29,7 @@ def standing(kueue: Cluster) -> Iterator[Cluster]:
         if one["kind"] != "CustomResourceDefinition":
             kueue.api.apply(one)
     yield kueue
-    kueue.api.delete("deployments.v1.apps", "fastgen-controller", NAMESPACE)
+    kueue.api.delete("deployments.v1.apps", "fastgen-controller", OWN)
 
 
 @pytest.fixture
@@ -78,9 +78,9 @@ def test_the_pods_of_a_job_pass_quota_limits_and_pod_security(place: Cluster) ->
     assert {one["spec"]["nodeSelector"]["fastgen-k8s.github.io/pool"] for one in pods.values()} == {"training"}
 
 
-def test_the_controllers_pods_pass_quota_limits_and_pod_security(standing: Cluster) -> None:
+def test_the_controllers_pods_pass_pod_security_in_a_namespace_of_their_own(standing: Cluster) -> None:
     selector = "app.kubernetes.io/component=controller"
-    found = standing.watch_until("pods", lambda found: len(found) == 2, NAMESPACE, selector=selector)
+    found = standing.watch_until("pods", lambda found: len(found) == 2, OWN, selector=selector)
     assert {one["spec"]["priority"] for one in found.values()} == {20000}
 
 

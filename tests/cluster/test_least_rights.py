@@ -1,16 +1,15 @@
 # pyright: basic
 """The controller in the name of its own service account, told what its Deployment tells it, under our policies."""
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from fastgen_k8s.artifacts import store_at
 from fastgen_k8s.controller.children import RETRY
 from tests import s3_server
+from tests.cluster.accounts import token, with_token
 from tests.cluster.api import Object
 from tests.cluster.cluster import Cluster
 from tests.cluster.controllers import Controller, running
@@ -18,60 +17,62 @@ from tests.cluster.custom import establish
 from tests.cluster.simulated import JOBSETS, Act
 from tests.cluster.test_controller import PIPELINES, Place, played, stage, succeeded
 from tests.manifests.admission import POLICIES
-from tests.manifests.render import render
+from tests.manifests.namespaces import FIRST, OURS, SECOND, both
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
-NAMESPACE, ACCOUNT = "fastgen", "fastgen-controller"
+NAMESPACE, ACCOUNT = FIRST, "fastgen-controller"
 LEFT_OUT = {"Deployment", "ResourceQuota"}  # the program runs here; without controllers a quota lets nothing in
 COMPLAINTS = {"refused", "event refused", "not reached", "fault"}
 
 
 @pytest.fixture(scope="module")
 def installed(api: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """The base, and a kubeconfig of the controller's account; who reads the API here is still an administrator."""
-    made = render("base")
+    """Two namespaces, and a kubeconfig of the controller's account; who reads the API is still an administrator."""
+    made = both()
     establish(api.api, [one for one in made if one["kind"] == "CustomResourceDefinition"])
     for one in sorted(made, key=lambda one: one["kind"] != "Namespace"):
         if one["kind"] not in {*LEFT_OUT, "CustomResourceDefinition"}:
             api.api.apply(one)
-    default = {"name": "default", "namespace": NAMESPACE}
-    api.api.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": default})
-    yield Cluster(as_account(api, tmp_path_factory.mktemp("account") / "kubeconfig"), api.api)
+    for namespace in (FIRST, SECOND):
+        default = {"name": "default", "namespace": namespace}
+        api.api.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": default})
+    said = token(api.api, OURS, ACCOUNT)
+    yield Cluster(with_token(api.kubeconfig, said, tmp_path_factory.mktemp("account") / "kubeconfig"), api.api)
     for name in POLICIES:
         for kind in ("validatingadmissionpolicybindings", "validatingadmissionpolicies"):
             api.api.delete(f"{kind}.v1.admissionregistration.k8s.io", name)
 
 
-def as_account(cluster: Cluster, target: Path) -> Path:
-    """The administrator's kubeconfig with a token of the account in the place of the certificate."""
-    path = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{ACCOUNT}/token"
-    asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
-    said = json.loads(cluster.kubeconfig.read_text())
-    said["users"][0]["user"] = {"token": cluster.api.call("POST", path, asked)["status"]["token"]}
-    target.write_text(json.dumps(said))
-    return target
-
-
 @pytest.fixture
 def place(installed: Cluster, store: s3_server.Server) -> Iterator[Place]:
     """The namespace of the base, with no pipeline in it before and after."""
+    yield from a_place(installed, store, FIRST)
+
+
+@pytest.fixture
+def other_place(installed: Cluster, store: s3_server.Server) -> Iterator[Place]:
+    """The other namespace."""
+    yield from a_place(installed, store, SECOND)
+
+
+def a_place(installed: Cluster, store: s3_server.Server, namespace: str) -> Iterator[Place]:
     root = store.place()
     store_at(root).put("prompts.txt", b"turning left\n")
-    yield Place(installed, NAMESPACE, root, store.environment())
-    for name in installed.api.list(PIPELINES, NAMESPACE):
-        installed.api.delete(PIPELINES, name, NAMESPACE)
-    for name in installed.api.list(JOBSETS, NAMESPACE):
-        installed.api.delete(JOBSETS, name, NAMESPACE)
-    for name in installed.api.list("pods", NAMESPACE):  # no JobSet owns them: they were played
-        installed.api.delete("pods", name, NAMESPACE, gracePeriodSeconds=0)
+    yield Place(installed, namespace, root, store.environment())
+    for name in installed.api.list(PIPELINES, namespace):
+        installed.api.delete(PIPELINES, name, namespace)
+    for name in installed.api.list(JOBSETS, namespace):
+        installed.api.delete(JOBSETS, name, namespace)
+    for name in installed.api.list("pods", namespace):  # no JobSet owns them: they were played
+        installed.api.delete("pods", name, namespace, gracePeriodSeconds=0)
 
 
 def told() -> list[str]:
     """The command line of the Deployment, but for the port."""
-    [made] = [one for one in render("base") if one["kind"] == "Deployment"]
+    [made] = [one for one in both() if one["kind"] == "Deployment"]
     words = made["spec"]["template"]["spec"]["containers"][0]["args"]
-    return [word.replace("$(POD_NAMESPACE)", NAMESPACE) for word in words if not word.startswith("--port")]
+    return [word.replace("$(POD_NAMESPACE)", OURS) for word in words if not word.startswith("--port")]
 
 
 @contextmanager
@@ -96,6 +97,14 @@ def test_a_pipeline_runs_itself_and_in_the_end_is_removed(place: Place) -> None:
         assert simulated.made["fastgen/tiny"] == [("conditions", 1), ("pairs", 1), ("kd", 1)]
         reasons = {one["reason"] for one in place.cluster.api.list("events", NAMESPACE).values()}
         assert {"StageStarted", "StageSucceeded", "PipelineSucceeded"} <= reasons
+
+
+def test_a_pipeline_of_another_namespace_runs_itself_beside_it(place: Place, other_place: Place) -> None:
+    with played(place), played(other_place) as simulated, content(place):
+        place.apply()
+        other_place.apply()
+        assert [succeeded(one.finished())["status"] for one in (place, other_place)] == ["True"] * 2
+        assert simulated.made[f"{SECOND}/tiny"] == [("conditions", 1), ("pairs", 1), ("kd", 1)]
 
 
 def test_a_failure_is_explained_and_the_stage_tried_again(place: Place) -> None:

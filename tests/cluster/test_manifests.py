@@ -46,8 +46,9 @@ def server(kinds: Cluster) -> Cluster:
     for made in sorted(render("base"), key=lambda made: made["kind"] != "Namespace"):
         if made["kind"] in STANDING:
             kinds.api.apply(made)
-    account = {"name": "default", "namespace": "fastgen"}  # a controller's work, and none runs at this level
-    kinds.api.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
+    for namespace in ("fastgen", "fastgen-system"):
+        account = {"name": "default", "namespace": namespace}  # a controller's work, and none runs at this level
+        kinds.api.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
     return kinds
 
 
@@ -186,7 +187,9 @@ def test_people_see_the_columns(existing: Cluster) -> None:
 
 
 def pod(name: str, spec: Object) -> Object:
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "fastgen"}, "spec": spec}
+    """A pod where its account is."""
+    namespace = "fastgen-system" if spec.get("serviceAccountName") == CONTROLLER else "fastgen"
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace}, "spec": spec}
 
 
 @pytest.mark.parametrize("name", PODS)
@@ -211,47 +214,42 @@ def mounted(given: Object) -> Object:
 
 
 CONTROLLER, TRAINER = "fastgen-controller", "fastgen-trainer"
+HOME = {CONTROLLER: "fastgen-system", TRAINER: "fastgen"}
+OURS = "fastgen-k8s.github.io"
 ASKED = {
-    "the controller watches pipelines": (
+    "the controller watches pipelines": (CONTROLLER, "watch", f"distillationpipelines.{OURS}", "fastgen", True),
+    "the controller writes status": (CONTROLLER, "patch", f"distillationpipelines/status.{OURS}", "fastgen", True),
+    "the controller changes no pipeline": (CONTROLLER, "patch", f"distillationpipelines.{OURS}", "fastgen", False),
+    "the controller makes jobs": (CONTROLLER, "create", "jobsets.jobset.x-k8s.io", "fastgen", True),
+    "the controller removes an old pipeline": (CONTROLLER, "delete", f"distillationpipelines.{OURS}", "fastgen", True),
+    "the controller says what happened": (CONTROLLER, "create", "events", "fastgen", True),
+    "the controller makes a lease": (CONTROLLER, "create", "leases.coordination.k8s.io", "fastgen-system", True),
+    "the controller takes no lease of others": (
         CONTROLLER,
-        "watch",
-        "distillationpipelines.fastgen-k8s.github.io",
-        "fastgen",
-        True,
-    ),
-    "the controller writes status": (
-        CONTROLLER,
-        "patch",
-        "distillationpipelines/status.fastgen-k8s.github.io",
-        "fastgen",
-        True,
-    ),
-    "the controller changes no pipeline": (
-        CONTROLLER,
-        "patch",
-        "distillationpipelines.fastgen-k8s.github.io",
-        "fastgen",
+        "update",
+        "leases.coordination.k8s.io",
+        "fastgen-system",
         False,
     ),
-    "the controller makes jobs": (CONTROLLER, "create", "jobsets.jobset.x-k8s.io", "fastgen", True),
-    "the controller removes an old pipeline": (
+    "the controller makes no lease elsewhere": (CONTROLLER, "create", "leases.coordination.k8s.io", "fastgen", False),
+    "the controller makes no job beside itself": (
         CONTROLLER,
-        "delete",
-        "distillationpipelines.fastgen-k8s.github.io",
-        "fastgen",
-        True,
+        "create",
+        "jobsets.jobset.x-k8s.io",
+        "fastgen-system",
+        False,
     ),
-    "the controller says what happened": (CONTROLLER, "create", "events", "fastgen", True),
-    "the controller makes a lease": (CONTROLLER, "create", "leases.coordination.k8s.io", "fastgen", True),
-    "the controller takes no lease of others": (CONTROLLER, "update", "leases.coordination.k8s.io", "fastgen", False),
+    "the controller makes no pod beside itself": (CONTROLLER, "create", "pods", "fastgen-system", False),
+    "the controller reads no secrets beside itself": (CONTROLLER, "get", "secrets", "fastgen-system", False),
     "the controller reads no logs": (CONTROLLER, "get", "pods/log", "fastgen", False),
     "the controller reads no secrets": (CONTROLLER, "get", "secrets", "fastgen", False),
     "the controller lists no secrets": (CONTROLLER, "list", "secrets", "fastgen", False),
     "the controller deletes no pods": (CONTROLLER, "delete", "pods", "fastgen", False),
     "the controller enters no pods": (CONTROLLER, "create", "pods/exec", "fastgen", False),
     "the controller sees no other namespace": (CONTROLLER, "list", "pods", "default", False),
+    "the controller sees no pipelines elsewhere": (CONTROLLER, "list", f"distillationpipelines.{OURS}", "", False),
     "a trainer reads nothing": (TRAINER, "get", "pods", "fastgen", False),
-    "a trainer makes nothing": (TRAINER, "create", "distillationpipelines.fastgen-k8s.github.io", "fastgen", False),
+    "a trainer makes nothing": (TRAINER, "create", f"distillationpipelines.{OURS}", "fastgen", False),
 }
 
 
@@ -261,7 +259,7 @@ def test_the_server_grants_what_is_meant(server: Cluster, case: str) -> None:
     whole, _, group = target.partition(".")
     resource, _, sub = whole.partition("/")
     asked = {"namespace": namespace, "verb": verb, "group": group, "resource": resource, "subresource": sub}
-    user = f"system:serviceaccount:fastgen:{account}"
+    user = f"system:serviceaccount:{HOME[account]}:{account}"
     review = {"spec": {"user": user, "resourceAttributes": asked}}
     path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
     assert server.api.call("POST", path, review)["status"]["allowed"] is allowed

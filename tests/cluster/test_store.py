@@ -21,8 +21,10 @@ from tests.manifests.render import Object, render
 
 pytestmark = pytest.mark.cluster
 
-NAMESPACE, STORE = "fastgen", "seaweedfs-0"
-MADE = {(made["kind"], made["metadata"]["name"]): made for made in render("overlays/kind")}
+NAMESPACE, OWN, STORE = "fastgen", "fastgen-system", "seaweedfs-0"
+ALL = render("overlays/kind")
+MADE = {(made["kind"], made["metadata"]["name"]): made for made in ALL if made["metadata"].get("namespace") != OWN}
+WGET = Path("/bin/busybox")
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +38,8 @@ def store(node: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
     os.chown(place / "data", 10001, 10001)  # on a folder the kubelet does not apply fsGroup
     volume = volume_at(place / "data")
     node.api.apply(volume)
-    establish(node.api, [made for made in MADE.values() if made["kind"] == "CustomResourceDefinition"])
-    for made in sorted(MADE.values(), key=lambda made: made["kind"] != "Namespace"):
+    establish(node.api, [made for made in ALL if made["kind"] == "CustomResourceDefinition"])
+    for made in sorted(ALL, key=lambda made: made["kind"] != "Namespace"):
         if made["kind"] not in ("CustomResourceDefinition", "Deployment"):  # the controller has no part in this
             node.api.apply(made)
     node.wait_for("pods", STORE, pods.is_ready, NAMESPACE, timeout=120)
@@ -49,11 +51,12 @@ def store(node: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 
 
 def packed_store(place: Path) -> Path:
-    """An image of the manifest's name with the one program that it is expected to hold."""
-    name = MADE["StatefulSet", "seaweedfs"]["spec"]["template"]["spec"]["containers"][0]["image"]
-    archive.single_file(Path(sys.executable).with_name("weed"), "usr/bin/weed", place / "layer.tar")
+    """An image of the manifest's name with the two programs that it is expected to hold: `wget` is Busybox' there."""
+    [name] = {one["image"] for one in MADE["StatefulSet", "seaweedfs"]["spec"]["template"]["spec"]["containers"]}
+    archive.single_file(Path(sys.executable).with_name("weed"), "usr/bin/weed", place / "weed.tar")
+    archive.single_file(WGET, "usr/bin/wget", place / "wget.tar")
     image = archive.Image(f"docker.io/{name}", user="0", environment={"PATH": "/usr/bin"})
-    archive.write(image, [place / "layer.tar"], place / "image.tar")
+    archive.write(image, [place / "weed.tar", place / "wget.tar"], place / "image.tar")
     return place / "image.tar"
 
 
@@ -68,17 +71,17 @@ def volume_at(folder: Path) -> Object:
     return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "store"}, "spec": spec}
 
 
-def signed(verb: str, key: str) -> str:
+def signed(verb: str, key: str, secret_of: str = "fastgen-s3") -> str:
     """An address with a signature, as a pod with the Secret would make it: the small image has no S3 client."""
     config: dict[str, str] = MADE["ConfigMap", "fastgen-storage"]["data"]
-    secret: dict[str, Any] = {
-        name: base64.b64decode(value).decode() for name, value in MADE["Secret", "fastgen-s3"]["data"].items()
-    }
+    [data] = [made["data"] for made in ALL if (made["kind"], made["metadata"]["name"]) == ("Secret", secret_of)]
+    secret: dict[str, Any] = {name: base64.b64decode(value).decode() for name, value in data.items()}
     session = Session(secret["AWS_ACCESS_KEY_ID"], secret["AWS_SECRET_ACCESS_KEY"], region_name=config["AWS_REGION"])
     path_style = Config(signature_version="s3v4", s3={"addressing_style": "path"})
     client = session.client("s3", endpoint_url=config["AWS_ENDPOINT_URL"], config=path_style)
     bucket = config["FASTGEN_ROOT"].removeprefix("s3://")
-    return client.generate_presigned_url(verb, Params={"Bucket": bucket, "Key": key})
+    named = {"Prefix": key} if verb == "list_objects_v2" else {"Key": key}
+    return client.generate_presigned_url(verb, Params={"Bucket": bucket, **named})
 
 
 def asked(address: str, verb: str, body: bytes | None = None) -> str:
@@ -131,13 +134,48 @@ def test_what_a_trainer_wrote_is_there_after_the_store_was_lost(store: Cluster) 
     assert ran(store, "reads", asked(signed("get_object", "a/b"), "GET")) == "kept"
 
 
-def test_a_stranger_reads_nothing(store: Cluster) -> None:
-    address = signed("get_object", "a/b").partition("?")[0]
-    program = f"""
+def status(address: str, verb: str = "GET", body: bytes | None = None) -> str:
+    """A program that prints how a request is answered."""
+    return f"""
 import urllib.error, urllib.request
 try:
-    print(urllib.request.urlopen({address!r}).status)
+    print(urllib.request.urlopen(urllib.request.Request({address!r}, {body!r}, method={verb!r})).status)
 except urllib.error.HTTPError as error:
     print(error.code)
 """
-    assert ran(store, "stranger", program) == "403"
+
+
+def test_a_stranger_reads_nothing(store: Cluster) -> None:
+    assert ran(store, "stranger", status(signed("get_object", "a/b").partition("?")[0])) == "403"
+
+
+READING: dict[str, tuple[str, str, str, str]] = {
+    "reads": ("get_object", "GET", "a/b", "200"),
+    "lists": ("list_objects_v2", "GET", "a/", "200"),
+    "is told what is not there": ("head_object", "HEAD", "a/nothing", "404"),
+    "writes nothing": ("put_object", "PUT", "a/c", "403"),
+    "replaces nothing": ("put_object", "PUT", "a/b", "403"),
+    "removes nothing": ("delete_object", "DELETE", "a/b", "403"),
+}
+
+
+@pytest.mark.parametrize("case", READING)
+def test_the_controllers_key_only_reads(store: Cluster, case: str) -> None:
+    verb, method, key, answer = READING[case]
+    program = status(signed(verb, key, "fastgen-s3-reader"), method, b"x" if method == "PUT" else None)
+    assert ran(store, f"reader-{key.rpartition('/')[2] or 'all'}-{method.lower()}", program) == answer
+
+
+INNER = {"master": 9333, "volumes": 9340, "filer": 8888, "filer's gRPC": 18888, "master's gRPC": 19333, "admin": 23646}
+
+
+def test_of_the_store_a_pod_reaches_s3_and_not_what_asks_for_no_key(store: Cluster) -> None:
+    address = store.api.get("pods", STORE, NAMESPACE)["status"]["podIP"]
+    program = f"""
+import socket
+for port in {[8333, *INNER.values()]!r}:
+    with socket.socket() as tried:
+        tried.settimeout(5)
+        print(tried.connect_ex(({address!r}, port)) == 0)
+"""
+    assert ran(store, "knocks", program).split() == ["True", *["False"] * len(INNER)]

@@ -18,21 +18,29 @@ _ENVIRONMENT = celpy.Environment()
 _ENVIRONMENT.compile("true")  # raises the recursion limit, which hypothesis does not like to see inside a test
 
 
-def refusals(policy: str, new: Object, old: Object | None = None) -> list[str]:
-    """What a policy says against a new object, or against a change of one."""
+def refusals(policy: str, new: Object, old: Object | None = None, user: str = "somebody") -> list[str]:
+    """What a policy says against a new object, or against a change of one, when somebody asks for it."""
     spec = POLICIES[policy]
+    request = {
+        "operation": "CREATE" if old is None else "UPDATE",
+        "kind": {"group": str(new.get("apiVersion", "")).partition("/")[0]},
+        "userInfo": {"username": user},
+    }
     given = {
         "object": json_to_cel(new),
         "oldObject": json_to_cel(old),
-        "request": json_to_cel({"operation": "CREATE" if old is None else "UPDATE"}),
+        "request": json_to_cel(request),
         "variables": celtypes.MapType(),
     }
     if not all(_evaluated(one["expression"], given) for one in spec["matchConditions"]):
         return []
-    for one in spec["variables"]:
+    for one in spec.get("variables", ()):
         given["variables"][celtypes.StringType(one["name"])] = _evaluated(one["expression"], given)
     broken = [one for one in spec["validations"] if not _evaluated(one["expression"], given)]
-    return [str(_evaluated(one["messageExpression"], given)) for one in broken]
+    return [
+        str(_evaluated(one["messageExpression"], given)) if "messageExpression" in one else one["message"]
+        for one in broken
+    ]
 
 
 def _evaluated(expression: str, given: dict[str, Any]) -> Any:

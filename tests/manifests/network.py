@@ -8,9 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.manifests.render import Object
+from tests.manifests.render import Object, render
 
 Part = Mapping[str, Any]
+
+SPACES: dict[str, dict[str, str]] = {
+    made["metadata"]["name"]: made["metadata"]["labels"] for made in render("base") if made["kind"] == "Namespace"
+}
 
 
 @dataclass(frozen=True)
@@ -24,8 +28,8 @@ class End:
 
     @property
     def space(self) -> dict[str, str]:
-        """The labels of its namespace that Kubernetes itself puts there."""
-        return {"kubernetes.io/metadata.name": self.namespace or ""}
+        """The labels of its namespace: Kubernetes' own, and what ours have."""
+        return SPACES.get(self.namespace or "", {}) | {"kubernetes.io/metadata.name": self.namespace or ""}
 
 
 def allowed(policies: Sequence[Object], source: End, target: End, port: int, protocol: str = "TCP") -> bool:

@@ -71,7 +71,16 @@ def text(folder: str) -> str:
 @functools.cache
 def render(folder: str) -> list[Object]:
     """The objects of a folder of the manifests; shared, so not to be changed."""
-    return [cast("Object", document) for document in yaml.safe_load_all(text(folder)) if document]
+    return _objects(text(folder))
+
+
+def kustomize(folder: Path) -> list[Object]:
+    """The objects of any folder with a kustomization."""
+    return _objects(_kustomize(folder))
+
+
+def _objects(rendered: str) -> list[Object]:
+    return [cast("Object", document) for document in yaml.safe_load_all(rendered) if document]
 
 
 def _kustomize(folder: Path) -> str:

@@ -1,5 +1,7 @@
 """What admission refuses of a pipeline is what the launcher would refuse later, said earlier."""
 
+import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from fastgen_k8s.controller.children import RETRY
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.launch.appdef import check_image
+from tests.launch.rendered import BACKENDS, pods, rendered
 from tests.manifests.admission import POLICIES, refusals
 from tests.manifests.render import MANIFESTS, Object, render
 
@@ -124,6 +127,95 @@ def test_what_is_to_be_tried_again_is_a_stage(retry: str, allowed: bool) -> None
 
 def test_an_older_wish_is_not_judged_again() -> None:
     assert refusals("fastgen-retries", asking("gone"), asking("gone")) == []
+
+
+CONTROLLER = "system:serviceaccount:fastgen-system:fastgen-controller"
+OWNED: Object = {
+    "ownerReferences": [
+        {
+            "apiVersion": "fastgen-k8s.github.io/v1alpha1",
+            "kind": "DistillationPipeline",
+            "name": "a",
+            "uid": "2f9a1f0e",
+            "controller": True,
+        }
+    ]
+}
+
+
+def made_by_the_controller(backend: str) -> Object:
+    """A job of two trainers that meet, as the controller makes it."""
+    found = rendered(backend, nodes="2", resource="h100_8", processes=8, pool="training")
+    return found | {"metadata": found["metadata"] | copy.deepcopy(OWNED)}
+
+
+def spec_of(made: Object) -> Any:
+    """The spec of a job's trainers."""
+    return pods(made)["trainer"]["spec"]
+
+
+def container_of(made: Object) -> Any:
+    return spec_of(made)["containers"][0]
+
+
+SHAPES: dict[str, tuple[Callable[[Object], object], str]] = {
+    "of nobody": (lambda made: made["metadata"].pop("ownerReferences"), "a DistillationPipeline controls"),
+    "of a pipeline that does not control it": (
+        lambda made: made["metadata"]["ownerReferences"][0].pop("controller"),
+        "a DistillationPipeline controls",
+    ),
+    "of another account": (lambda made: spec_of(made).update(serviceAccountName="default"), "of the account fastgen"),
+    "of no account": (lambda made: spec_of(made).pop("serviceAccountName"), "of the account fastgen-trainer"),
+    "with a token": (lambda made: spec_of(made).update(automountServiceAccountToken=True), "without its token"),
+    "with a token, perhaps": (lambda made: spec_of(made).pop("automountServiceAccountToken"), "without its token"),
+    "in the node's network": (lambda made: spec_of(made).update(hostNetwork=True), "found a node's"),
+    "among the node's processes": (lambda made: spec_of(made).update(hostPID=True), "found a node's"),
+    "with a node's folder": (
+        lambda made: spec_of(made)["volumes"].append({"name": "a", "hostPath": {"path": "/"}}),
+        "found a node's",
+    ),
+    "with a Secret as files": (
+        lambda made: spec_of(made)["volumes"].append({"name": "a", "secret": {"secretName": "a"}}),
+        "a secret or a token",
+    ),
+    "with a token as a file": (
+        lambda made: spec_of(made)["volumes"].append({"name": "a", "projected": {"sources": []}}),
+        "a secret or a token",
+    ),
+    "privileged": (lambda made: container_of(made)["securityContext"].update(privileged=True), "without privileges"),
+    "that may get privileges": (
+        lambda made: container_of(made)["securityContext"].update(allowPrivilegeEscalation=True),
+        "without privileges",
+    ),
+    "that is privileged before it begins": (
+        lambda made: spec_of(made).update(initContainers=[{"name": "a", "securityContext": {"privileged": True}}]),
+        "without privileges",
+    ),
+    "with another Secret": (
+        lambda made: container_of(made)["envFrom"].append({"secretRef": {"name": "a"}}),
+        "the Secret fastgen-s3 alone",
+    ),
+    "with a value of another Secret": (
+        lambda made: container_of(made)["env"].append({"name": "A", "valueFrom": {"secretKeyRef": {"name": "a"}}}),
+        "the Secret fastgen-s3 alone",
+    ),
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_controllers_account_makes_no_job(shape: str, backend: str) -> None:
+    change, message = SHAPES[shape]
+    made = made_by_the_controller(backend)
+    change(made)
+    [said] = refusals("fastgen-controller", made, user=CONTROLLER)
+    assert message in said
+    assert refusals("fastgen-controller", made) == []  # of others, it is for others to judge
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_controllers_account_makes_the_jobs_that_the_launcher_renders(backend: str) -> None:
+    assert refusals("fastgen-controller", made_by_the_controller(backend), user=CONTROLLER) == []
 
 
 @pytest.mark.parametrize("file", PIPELINES, ids=lambda file: file.stem)

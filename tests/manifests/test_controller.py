@@ -1,22 +1,27 @@
 """The controller's Deployment is what two replicas with one Lease need, and what its command line says."""
 
+import base64
+import json
 from typing import Any
 
 import pytest
 
 from fastgen_k8s import __version__
+from fastgen_k8s.controller.serve import main
 from tests.manifests.network import selects
-from tests.manifests.render import OVERLAYS, Object, render
+from tests.manifests.render import OVERLAYS, Object, render, said
 
 NAME = "fastgen-controller"
 PROBES = {"readinessProbe": "/readyz", "livenessProbe": "/healthz"}
 REPLICAS = {"overlays/kind": 1, "overlays/eks": 2, "overlays/gke": 2}
-STORE = {"configMapRef": "fastgen-storage", "secretRef": "fastgen-s3"}
+STORE = {"configMapRef": "fastgen-storage", "secretRef": "fastgen-s3-reader"}
+OWN = "fastgen-system"
 
 
 def of_kind(kind: str, folder: str = "base") -> Object:
-    """The controller's object of a kind."""
-    [found] = [made for made in render(folder) if (made["kind"], made["metadata"]["name"]) == (kind, NAME)]
+    """The controller's object of a kind, in its own namespace."""
+    mine = [made for made in render(folder) if made["metadata"].get("namespace") == OWN]
+    [found] = [made for made in mine if (made["kind"], made["metadata"]["name"]) == (kind, NAME)]
     return found
 
 
@@ -90,9 +95,15 @@ def test_it_may_hold_the_lease_that_it_asks_for() -> None:
     assert named == [[flags()["lease"]]]
 
 
-def test_by_default_it_acts_in_its_own_namespace() -> None:
-    assert flags()["namespace"] == flags()["lease-namespace"] == "$(POD_NAMESPACE)"
+def test_it_acts_among_the_jobs_and_keeps_its_lease_in_its_own_namespace() -> None:
+    assert (flags()["namespace"], flags()["lease-namespace"]) == ("fastgen", "$(POD_NAMESPACE)")
     assert ENVIRONMENT["POD_NAMESPACE"]["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.namespace"}}
+
+
+def test_it_must_be_told_where_it_acts(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert (ended.value.code != 0, "--namespace" in capsys.readouterr().err) == (True, True)
 
 
 @pytest.mark.parametrize("flag", ["pairs-priority-class", "training-priority-class"])
@@ -100,7 +111,7 @@ def test_the_priorities_of_its_jobs_are_there(flag: str) -> None:
     assert flags()[flag] in {made["metadata"]["name"] for made in render("base") if made["kind"] == "PriorityClass"}
 
 
-def test_it_finds_the_store_as_trainers_do_where_there_is_one() -> None:
+def test_it_finds_the_store_where_trainers_do_by_a_key_of_its_own() -> None:
     found = {kind: ref for source in CONTAINER["envFrom"] for kind, ref in source.items()}
     assert found == {kind: {"name": name, "optional": True} for kind, name in STORE.items()}
 
@@ -124,3 +135,24 @@ def test_its_memory_has_a_limit_and_its_cpu_has_none() -> None:
 def test_no_trainer_takes_its_place() -> None:
     classes = {made["metadata"]["name"]: made["value"] for made in render("base") if made["kind"] == "PriorityClass"}
     assert classes[POD["priorityClassName"]] == max(classes.values())
+
+
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_jobs_and_controller_are_told_the_same_of_the_store(folder: str) -> None:
+    told = [made["data"] for made in render(folder) if said(made) == "ConfigMap/fastgen-storage"]
+    assert told == [told[0]] * 2
+
+
+def test_the_toy_clusters_controller_has_the_key_that_only_reads() -> None:
+    secrets = {
+        made["metadata"]["name"]: {name: base64.b64decode(value).decode() for name, value in made["data"].items()}
+        for made in render("overlays/kind")
+        if made["kind"] == "Secret"
+    }
+    [identity] = json.loads(secrets["fastgen-s3-readers"]["s3.json"])["identities"]
+    mine = secrets["fastgen-s3-reader"]
+    assert identity["credentials"] == [
+        {"accessKey": mine["AWS_ACCESS_KEY_ID"], "secretKey": mine["AWS_SECRET_ACCESS_KEY"]}
+    ]
+    assert identity["actions"] == ["Read", "List"]
+    assert mine["AWS_ACCESS_KEY_ID"] != secrets["fastgen-s3"]["AWS_ACCESS_KEY_ID"]

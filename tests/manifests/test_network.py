@@ -10,16 +10,18 @@ from tests.manifests.render import OVERLAYS, Object, render
 
 LABELS = {name: pod["metadata"]["labels"] for name, pod in templates(job()).items()}  # as the launcher puts them
 TRAINER, RENDEZVOUS = End(LABELS["trainer"], "fastgen"), End(LABELS["rendezvous"], "fastgen")
+FOREIGN = End(LABELS["trainer"], "default")  # who calls itself a trainer elsewhere
 [POD] = [made["spec"]["template"] for made in render("base") if made["kind"] == "Deployment"]
 [PROCESS] = POD["spec"]["containers"]
-CONTROLLER = End(
-    POD["metadata"]["labels"], "fastgen", ports={port["name"]: port["containerPort"] for port in PROCESS["ports"]}
-)
+NAMED = {port["name"]: port["containerPort"] for port in PROCESS["ports"]}
+CONTROLLER = End(POD["metadata"]["labels"], "fastgen-system", ports=NAMED)
+PRETENDER = End(POD["metadata"]["labels"], "fastgen", ports=NAMED)  # who calls itself the controller among the jobs
 DNS = End({"k8s-app": "kube-dns"}, "kube-system")
 STORE = End({"app.kubernetes.io/name": "seaweedfs"}, "fastgen")
 SCRAPER = End({"app.kubernetes.io/name": "prometheus"}, "monitoring")
 STRANGER = End({"app": "shell"}, "default")
 UNLABELLED = End({}, "fastgen")
+UNLABELLED_THERE = End({}, "fastgen-system")
 API = End(address="10.96.0.1")
 PUBLIC = End(address="52.216.0.1")  # where a cloud's store is
 NODE = End(address="169.254.169.254")  # where a cloud's node keeps its credentials
@@ -82,6 +84,15 @@ REFUSED: Mapping[str, Flow] = {
     "another namespace to store": (STRANGER, STORE, 8333, "TCP"),
     "another namespace to metrics": (STRANGER, CONTROLLER, 8080, "TCP"),
     "scraper to trainer": (SCRAPER, TRAINER, 8080, "TCP"),
+    "scraper to who calls itself the controller": (SCRAPER, PRETENDER, 8080, "TCP"),
+    "who calls itself the controller to the API server": (PRETENDER, API, 443, "TCP"),
+    "who calls itself a trainer elsewhere to store": (FOREIGN, STORE, 8333, "TCP"),
+    "who calls itself a trainer elsewhere to rendezvous": (FOREIGN, RENDEZVOUS, 29400, "TCP"),
+    "a pod without labels to the API server": (UNLABELLED, API, 443, "TCP"),
+    "a pod without labels beside the controller to the API server": (UNLABELLED_THERE, API, 443, "TCP"),
+    "a pod without labels beside the controller to the internet": (UNLABELLED_THERE, PUBLIC, 443, "TCP"),
+    "trainer to the store's filer": (TRAINER, STORE, 8888, "TCP"),
+    "trainer to the store's own gRPC": (TRAINER, STORE, 18333, "TCP"),
     "a pod without labels to store": (UNLABELLED, STORE, 8333, "TCP"),
     "a pod without labels to the internet": (UNLABELLED, PUBLIC, 443, "TCP"),
     "trainer to the store's other ports": (TRAINER, STORE, 9333, "TCP"),
@@ -108,18 +119,23 @@ def test_a_flow_that_nobody_needs_is_refused(folder: str, flow: str) -> None:
 
 
 def test_on_a_cluster_of_ones_own_nothing_leaves() -> None:
-    everywhere = (TRAINER, RENDEZVOUS, STORE, UNLABELLED)
+    everywhere = (TRAINER, RENDEZVOUS, STORE, UNLABELLED, UNLABELLED_THERE)
     leaks = [
         end for end in everywhere for port in (53, 80, 443) if allowed(policies("overlays/kind"), end, PUBLIC, port)
     ]
     assert leaks == []
 
 
+def place(policy: Object) -> tuple[str, str]:
+    """Where a policy is, and its name."""
+    return policy["metadata"]["namespace"], policy["metadata"]["name"]
+
+
 @pytest.mark.parametrize(
-    "name", sorted({made["metadata"]["name"] for made in policies("overlays/kind")} - {"default-deny"})
+    "hole", sorted(place(made) for made in policies("overlays/kind") if place(made)[1] != "default-deny"), ids="/".join
 )
-def test_each_hole_is_needed(name: str) -> None:
-    fewer = [made for made in policies("overlays/kind") if made["metadata"]["name"] != name]
+def test_each_hole_is_needed(hole: tuple[str, str]) -> None:
+    fewer = [made for made in policies("overlays/kind") if place(made) != hole]
     flows = [*NEEDED.values(), *INSIDE.values()]
     assert not all(allowed(fewer, *flow) for flow in flows)
 

@@ -1,6 +1,6 @@
 """Who may do what: the exact list, so that a right more is a diff of this file."""
 
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -15,6 +15,8 @@ CONTROLLER = {
     "batch/jobs": "get list watch",
     "/pods": "get list watch",
     "/events": "get list create patch",
+}
+AT_HOME = {
     "coordination.k8s.io/leases": "create",
     "coordination.k8s.io/leases fastgen-controller": "get update",
 }
@@ -33,7 +35,8 @@ PEOPLE: dict[tuple[str, str], dict[str, str]] = {
     ("components/volcano", VIEWERS): {VCJOBS: "get list watch"},
     ("components/volcano", EDITORS): {VCJOBS: "create update patch delete", "bus.volcano.sh/commands": "create"},
 }
-EVERYWHERE = "components/all-namespaces"
+OURS, JOBS = "fastgen-system", "fastgen"
+ACCOUNT = {"kind": "ServiceAccount", "name": "fastgen-controller", "namespace": OURS}
 
 
 def rights(role: Object) -> dict[str, str]:
@@ -53,35 +56,23 @@ def of_kind(kind: str, folder: str = "base") -> dict[str, Object]:
 
 
 def test_the_controller_has_exactly_these_rights() -> None:
-    assert rights(of_kind("Role")["fastgen-controller"]) == CONTROLLER
+    assert rights(of_kind("ClusterRole")["fastgen-controller"]) == CONTROLLER
+
+
+def test_in_its_own_namespace_the_controller_may_keep_its_lease_and_nothing_else() -> None:
+    assert [rights(role) for role in of_kind("Role").values()] == [AT_HOME]
+    assert of_kind("Role")["fastgen-controller"]["metadata"]["namespace"] == OURS
 
 
 @pytest.mark.parametrize(("name", "wanted"), [("kueue", WITH_KUEUE), ("volcano", WITH_VOLCANO)])
 def test_a_component_adds_what_it_needs_to_the_controllers_rights(name: str, wanted: dict[str, str]) -> None:
-    folder, role = f"components/{name}", f"fastgen-controller-{name}"
-    bound = of_kind("RoleBinding", folder)[role]
-    assert (rights(of_kind("Role", folder)[role]), bound["roleRef"]["name"]) == (wanted, role)
-
-
-def test_a_controller_of_all_namespaces_has_the_same_rights_there_but_for_the_lease() -> None:
-    leases = {right for right in CONTROLLER if "/leases" in right}
-    wanted = {right: verbs for right, verbs in CONTROLLER.items() if right not in leases}
-    role = of_kind("ClusterRole", EVERYWHERE)["fastgen-controller"]
-    assert rights(role) == wanted | WITH_KUEUE | WITH_VOLCANO
-    assert leases <= rights(of_kind("Role", EVERYWHERE)["fastgen-controller"]).keys()
-
-
-def test_a_controller_of_all_namespaces_is_told_so_and_nothing_else() -> None:
-    here, there = (
-        of_kind("Deployment", folder)["fastgen-controller"]["spec"]["template"]["spec"]["containers"][0]
-        for folder in ("base", EVERYWHERE)
-    )
-    assert there == here | {"args": [word for word in here["args"] if not word.startswith("--namespace=")]}
+    assert rights(of_kind("ClusterRole", f"components/{name}")["fastgen-controller"]) == CONTROLLER | wanted
 
 
 @pytest.mark.parametrize(("folder", "label"), PEOPLE)
 def test_people_get_exactly_these_rights_with_view_and_edit(folder: str, label: str) -> None:
-    added = of_kind("ClusterRole", folder).keys() - (of_kind("ClusterRole").keys() if folder != "base" else set[str]())
+    before = of_kind("ClusterRole").keys() if folder != "base" else {"fastgen-controller"}
+    added = of_kind("ClusterRole", folder).keys() - before
     roles = [of_kind("ClusterRole", folder)[name] for name in added]
     found = [rights(role) for role in roles if role["metadata"]["labels"].get(label) == "true"]
     assert found == [PEOPLE[folder, label]]
@@ -98,28 +89,37 @@ def test_no_role_has_a_wildcard_or_reads_secrets(folder: str) -> None:
     assert [right for right in granted if "*" in "".join(right) or "/secrets" in right[0]] == []
 
 
-@pytest.mark.parametrize("folder", [*STANDALONE, *(one for one in COMPONENTS if one != EVERYWHERE)])
-def test_nobody_is_bound_beyond_the_namespace(folder: str) -> None:
+@pytest.mark.parametrize("folder", [*STANDALONE, *COMPONENTS])
+def test_nobody_is_bound_to_the_whole_cluster(folder: str) -> None:
     assert of_kind("ClusterRoleBinding", folder) == {}
 
 
-@pytest.mark.parametrize("folder", [*OVERLAYS, *COMPONENTS])
-def test_only_the_controller_is_bound(folder: str) -> None:
-    bound = [*of_kind("RoleBinding", folder).values(), *of_kind("ClusterRoleBinding", folder).values()]
-    subjects: list[Any] = [who for one in bound for who in one["subjects"]]
-    assert {(who["kind"], who["name"], who["namespace"]) for who in subjects} == {
-        ("ServiceAccount", "fastgen-controller", "fastgen")
+@pytest.mark.parametrize("folder", ["base", *OVERLAYS, *COMPONENTS])
+def test_only_the_controller_is_bound_and_in_its_own_namespace_to_its_lease_alone(folder: str) -> None:
+    bound = {
+        made["metadata"]["namespace"]: (made["roleRef"]["kind"], made["roleRef"]["name"], made["subjects"])
+        for made in render(folder)
+        if made["kind"] == "RoleBinding"
     }
+    name = "fastgen-controller"
+    assert bound == {OURS: ("Role", name, [ACCOUNT]), JOBS: ("ClusterRole", name, [ACCOUNT])}
+
+
+def test_the_controllers_account_is_where_no_pipeline_is() -> None:
+    accounts = {made["metadata"]["name"]: made for made in render("base") if made["kind"] == "ServiceAccount"}
+    found = {name: made["metadata"]["namespace"] for name, made in accounts.items()}
+    assert found == {"fastgen-controller": OURS, "fastgen-trainer": JOBS}
 
 
 @pytest.mark.parametrize("account", ["fastgen-trainer", "fastgen-controller"])
-def test_no_pod_gets_a_token_by_naming_an_account(account: str) -> None:
+def test_no_pod_gets_a_token_by_accident(account: str) -> None:
     assert of_kind("ServiceAccount")[account]["automountServiceAccountToken"] is False
 
 
+@pytest.mark.parametrize("namespace", [OURS, JOBS])
 @pytest.mark.parametrize("mode", ["enforce", "audit", "warn"])
-def test_the_namespace_holds_its_pods_to_restricted_of_a_fixed_version(mode: str) -> None:
-    labels = of_kind("Namespace")["fastgen"]["metadata"]["labels"]
+def test_a_namespace_holds_its_pods_to_restricted_of_a_fixed_version(mode: str, namespace: str) -> None:
+    labels = of_kind("Namespace")[namespace]["metadata"]["labels"]
     found = labels[f"pod-security.kubernetes.io/{mode}"], labels[f"pod-security.kubernetes.io/{mode}-version"]
     assert found == ("restricted", "v1.34")
 
