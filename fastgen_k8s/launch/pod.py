@@ -20,6 +20,7 @@ _SYSTEM_MILLICPU = 100  # left to the node
 _MARGIN = 10  # seconds between the agent's own wait and the kubelet's SIGKILL
 _LOST_NODE = 5  # seconds that a pod stays bound to a node that has been silent for the cluster's own grace period
 _SHM_MIB = 16 * 1024  # most that NCCL's buffers of one node need
+_LOGS_GIB = 1  # of a container's log, as kubelets keep it
 _STORE = Resource(cpu=0, gpu=0, memMB=768)  # a process with torch, that serves some hundred bytes
 
 
@@ -74,7 +75,7 @@ def _pod(
     volumes, mounts = _volumes(role, shm, cluster.cache_gib)
     container = _container(role.image, component, command, cluster) | {
         "env": _environment(environment),
-        "resources": _resources(resource),
+        "resources": _resources(resource, cluster.cache_gib),
         "volumeMounts": mounts,
     }
     spec: Data = {
@@ -134,7 +135,7 @@ def _environment(given: Mapping[str, str]) -> list[Data]:
 
 def _volumes(role: Role, shm_mib: int, cache_gib: int) -> tuple[list[Data], list[Data]]:
     volumes: list[Data] = [
-        {"name": "tmp", "emptyDir": {}},
+        {"name": "tmp", "emptyDir": {"sizeLimit": f"{cache_gib}Gi"}},  # a bridge lays a whole network down there
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": f"{shm_mib}Mi"}},
         {"name": "cache", "emptyDir": {"sizeLimit": f"{cache_gib}Gi"}},
     ]
@@ -150,14 +151,20 @@ def _volumes(role: Role, shm_mib: int, cache_gib: int) -> tuple[list[Data], list
     return volumes, mounts
 
 
-def _resources(resource: Resource) -> Data:
-    """Memory and devices are held for the pod; CPU is asked for without a limit, which would only stall a step."""
-    memory = f"{int(resource.memMB)}Mi"
+def _resources(resource: Resource, cache_gib: int) -> Data:
+    """Memory and devices are held for the pod; CPU is asked for without a limit, which would only stall a step.
+
+    Its disk has the limit of its two volumes and its log. Little of it is asked for: most stages never fill it.
+    """
+    memory, disk = f"{int(resource.memMB)}Mi", f"{2 * cache_gib + _LOGS_GIB}Gi"
     devices = {name: str(count) for name, count in resource.devices.items()}
     if resource.gpu:
         devices["nvidia.com/gpu"] = str(resource.gpu)
     cpu = max(int(resource.cpu * 1000) - _SYSTEM_MILLICPU, 50)
-    return {"requests": {"cpu": f"{cpu}m", "memory": memory, **devices}, "limits": {"memory": memory, **devices}}
+    return {
+        "requests": {"cpu": f"{cpu}m", "memory": memory, "ephemeral-storage": f"{_LOGS_GIB}Gi", **devices},
+        "limits": {"memory": memory, "ephemeral-storage": disk, **devices},
+    }
 
 
 def _tolerations(role: Role, cluster: Cluster) -> list[Data]:

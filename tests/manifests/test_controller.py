@@ -129,7 +129,8 @@ def test_its_cache_is_smaller_than_the_volume_that_it_is_in() -> None:
 
 
 def test_its_memory_has_a_limit_and_its_cpu_has_none() -> None:
-    assert CONTAINER["resources"]["limits"] == {"memory": "512Mi"}
+    assert CONTAINER["resources"]["limits"].keys() == {"memory", "ephemeral-storage"}
+    assert CONTAINER["resources"]["limits"]["memory"] == "512Mi"
 
 
 def test_no_trainer_takes_its_place() -> None:

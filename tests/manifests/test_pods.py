@@ -51,6 +51,43 @@ def test_a_container_asks_for_cpu_and_memory_and_is_held_to_its_memory(name: str
         assert "memory" in one["resources"]["limits"]
 
 
+def gib(quantity: str) -> float:
+    """GiB of a quantity as our manifests write it."""
+    return int(quantity[:-2]) * {"Mi": 1 / 1024, "Gi": 1, "Ti": 1024}[quantity[-2:]]
+
+
+def disks(spec: Pod) -> list[dict[str, str]]:
+    """A pod's own volumes on its node's disk."""
+    found = [volume["emptyDir"] for volume in spec.get("volumes", ()) if "emptyDir" in volume]
+    return [one for one in found if one.get("medium") != "Memory"]
+
+
+def disk(spec: Pod, what: str) -> float:
+    """GiB of disk that the containers of a pod ask for, or may have."""
+    return sum(gib(one["resources"][what]["ephemeral-storage"]) for one in containers(spec))
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_a_pods_disk_has_a_limit_in_which_its_volumes_fit(name: str) -> None:
+    volumes = sum(gib(one["sizeLimit"]) for one in disks(PODS[name]))
+    assert 0 < disk(PODS[name], "requests") <= disk(PODS[name], "limits")
+    assert volumes < disk(PODS[name], "limits")
+
+
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_the_quota_has_disk_for_as_many_trainers_as_it_has_pods(folder: str) -> None:
+    [quota] = [made["spec"]["hard"] for made in render(folder) if made["kind"] == "ResourceQuota"]
+    for what in ("requests", "limits"):
+        assert gib(quota[f"{what}.ephemeral-storage"]) >= int(quota["pods"]) * disk(PODS["job: trainer"], what)
+
+
+def test_a_container_that_says_nothing_of_its_disk_may_have_a_trainers() -> None:
+    [limits] = [made["spec"]["limits"] for made in render("base") if made["kind"] == "LimitRange"]
+    [given] = [one for one in limits if one["type"] == "Container"]
+    assert gib(given["default"]["ephemeral-storage"]) == disk(PODS["job: trainer"], "limits")
+    assert gib(given["defaultRequest"]["ephemeral-storage"]) > 0
+
+
 @pytest.mark.parametrize("name", PODS)
 def test_an_image_has_a_tag_of_its_own(name: str) -> None:
     tags = [one["image"].rpartition("/")[2].partition(":")[2] for one in containers(PODS[name])]
