@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from fastgen_k8s.errors import BadInput
 
+LARGEST_TEXT = 64 << 20
+"""Bytes of a file of settings or of a vocabulary; the largest tokenizer.json that people have is of 35 MB."""
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
@@ -43,6 +45,7 @@ def read_config(path: Path, wanted_class: str) -> dict[str, Any]:
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object in a file."""
+    check_small(path)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -52,6 +55,12 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise BadInput(f"{path}: wanted a JSON object, found {type(data).__name__}")
     return cast("dict[str, Any]", data)
+
+
+def check_small(path: Path) -> None:
+    """Refuse a file of text that would take much memory (BadInput); an absent one is not large."""
+    if path.is_file() and (size := path.stat().st_size) > LARGEST_TEXT:
+        raise BadInput(f"{path}: wanted at most {LARGEST_TEXT >> 20} MiB, found {size >> 20}")
 
 
 def read_component(path: Path) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 # pyright: basic
 """Building the networks of an experiment: students, teachers, fake scores, and their weights in and out."""
 
+import inspect
 import json
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -125,22 +126,23 @@ def _at_random(model: Model, role: str, sees: int = 1) -> Any:
 def _from_folder(model: Model, path: Path) -> Any:
     wanted = FAMILIES[model.network.kind].transformer
     settings = read_config(path, wanted.__name__)
+    _check_architecture(wanted, settings, model, path)  # before anything of the sizes that a file gives is built
     try:
         transformer = wanted(**settings)
     except UNBUILT as error:
         reason = first_line(error)
         raise BadInput(f"{path / 'config.json'}: wanted a {wanted.__name__}'s settings, found {reason}") from error
-    _check_architecture(transformer, model, path)
     fill(transformer, read_component(path), str(path))
     return transformer
 
 
-def _check_architecture(transformer: Any, model: Model, path: Path) -> None:
+def _check_architecture(kind: type, settings: Mapping[str, Any], model: Model, path: Path) -> None:
     """Refuse a folder of another architecture than the experiment's: a later stage could not take its weights."""
     with torch.device("meta"):
         wanted = _at_random(model, "student").config  # also of what model.network leaves to diffusers' defaults
+    parameters = inspect.signature(kind).parameters
     for name in (name for name in wanted if not name.startswith("_")):
-        value, found = json.dumps(wanted[name]), json.dumps(transformer.config[name])
+        value, found = json.dumps(wanted[name]), json.dumps(settings.get(name, parameters[name].default))
         if found != value:
             raise BadInput(f"{path / 'config.json'}: wanted {name} {value} as in the experiment's model, found {found}")
 

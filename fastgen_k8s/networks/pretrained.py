@@ -13,18 +13,22 @@ from transformers.utils import logging
 
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.networks.device import local_device
-from fastgen_k8s.networks.folder import UNBUILT, finite, first_line, read_json
+from fastgen_k8s.networks.folder import UNBUILT, check_small, finite, first_line, read_json
 
 log = structlog.get_logger()
+_VOCABULARIES = {".json", ".txt", ".model", ".jinja"}  # the files that tokenizers are made of
 Encoder = TypeVar("Encoder", bound=PreTrainedModel)
 
 
 def read_tokenizer(path: Path) -> PreTrainedTokenizerBase:
     """The tokenizer in a folder, which must know how to pad; BadInput says what is amiss."""
     read_json(path / "tokenizer_config.json")
+    for file in path.iterdir():
+        if file.suffix in _VOCABULARIES:
+            check_small(file)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-    except (OSError, *UNBUILT) as error:
+        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+    except (OSError, ImportError, *UNBUILT) as error:
         raise BadInput(f"{path}: wanted a tokenizer, found {first_line(error)}") from error
     files = list(tokenizer.vocab_files_names.values())  # without any of them transformers makes an empty one
     if not any((path / name).is_file() for name in files):
@@ -45,12 +49,13 @@ def read_encoder(wanted: type[Encoder], model_type: str, path: Path) -> Encoder:
         loaded: Any = wanted.from_pretrained(
             path,
             local_files_only=True,
+            trust_remote_code=False,
             use_safetensors=True,
             dtype="auto",
             ignore_mismatched_sizes=True,  # told below, by name
             output_loading_info=True,
         )
-    except (OSError, *UNBUILT, SafetensorError, StrictDataclassError) as error:
+    except (OSError, ImportError, *UNBUILT, SafetensorError, StrictDataclassError) as error:
         raise BadInput(f"{path}: wanted a whole {model_type} encoder, found {first_line(error)}") from error
     encoder, info = loaded
     if info["missing_keys"]:

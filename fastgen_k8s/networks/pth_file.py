@@ -7,6 +7,7 @@ import io
 import re
 import struct
 import zipfile
+from collections.abc import Mapping
 from typing import BinaryIO, cast
 
 from fastgen_k8s.networks.plain_pickle import Refused, Window, read_pickle
@@ -44,10 +45,15 @@ def _check_zip(file: Window) -> None:
         if (claimed := sum(sizes.values())) > file.length:
             raise Refused(f"entries of {claimed} bytes in a file of {file.length}")
         said = read_pickle(io.BytesIO(archive.read(f"{root}/data.pkl")), ALLOWED)
-    for key, (item, count) in storages(said).items():
+    check_held(storages(said), sizes)
+    check_calls(said)
+
+
+def check_held(stored: Mapping[str, tuple[int, int]], sizes: Mapping[str, int]) -> None:
+    """Refused where the entries of an archive are smaller than the storages that lie in them."""
+    for key, (item, count) in stored.items():
         if item * count > (held := sizes.get(f"data/{key}", 0)):
             raise Refused(f"a tensor's {item * count} bytes where there are {held}")
-    check_calls(said)
 
 
 def _check_legacy(file: Window) -> None:

@@ -235,8 +235,15 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
         configured(_class_name="UNet2DConditionModel"),
         "wanted a WanTransformer3DModel, found UNet2DConditionModel",
     ),
-    "ill-typed settings": (configured(num_layers="four"), "wanted a WanTransformer3DModel's settings"),
-    "heads of odd width": (configured(attention_head_dim=7), "wanted a WanTransformer3DModel's settings"),
+    "ill-typed settings": (
+        configured(num_layers="four"),
+        r"wanted num_layers 3 as in the experiment's model, found \"four\"",
+    ),
+    "heads of odd width": (
+        configured(attention_head_dim=7),
+        "wanted attention_head_dim 12 as in the experiment's model",
+    ),
+    "an unknown setting": (configured(wings=2), "wanted a WanTransformer3DModel's settings, found .*wings"),
     "whole numbers as weights": (
         changed("proj_out.bias", lambda bias: bias.int()),
         r"wanted proj_out\.bias of torch\.float32, found torch\.int32",

@@ -1,5 +1,13 @@
 """Tensors in files, and files that only look like it."""
 
+import io
+import pickle
+import subprocess
+import sys
+import zipfile
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.networks.pth import from_pth, tensor_from_pth, to_pth
+from fastgen_k8s.networks.foreign import read_weights
+from fastgen_k8s.networks.plain_pickle import Refused
+from fastgen_k8s.networks.pth import dense, from_pth, tensor_from_pth, to_pth
+from fastgen_k8s.networks.pth_file import check_held
 
+LARGE = 64 << 20  # numbers
 WHOLE = to_pth(torch.arange(6.0))
 
 
@@ -37,6 +49,110 @@ def test_a_tensor_without_all_of_its_numbers_is_refused(value: torch.Tensor, tmp
     torch.save(value, tmp_path / "x.pth")
     with pytest.raises(BadInput, match=r"here: wanted tensors, found a pickle that wants torch\._utils\._rebuild"):
         tensor_from_pth((tmp_path / "x.pth").read_bytes(), "here")
+
+
+def compressed(path: Path) -> None:
+    """What torch wrote, compressed by another program."""
+    written = io.BytesIO(to_pth(torch.zeros(LARGE // 64)))
+    with zipfile.ZipFile(written) as plain, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in plain.namelist():
+            archive.writestr(name, plain.read(name))
+
+
+def absurd_entry(path: Path) -> None:
+    """An archive whose list of entries says that one of them is large."""
+    data = bytearray(WHOLE)
+    listed = data.rindex(b"archive/data/0") - 46  # its record in that list
+    assert data[listed : listed + 4] == b"PK\x01\x02"
+    data[listed + 20 : listed + 28] = 2 * LARGE.to_bytes(4, "little")
+    path.write_bytes(data)
+
+
+def absurd_legacy(path: Path) -> None:
+    """A file as torch 1.5 wrote it, whose pickle says that a tensor is large."""
+    torch.save(torch.arange(6.0), path, _use_new_zipfile_serialization=False)
+    data, count = path.read_bytes(), pickle.BININT + LARGE.to_bytes(4, "little")
+    assert data.count(b"K\x06N") == 1
+    path.write_bytes(data.replace(b"K\x06N", count + b"N"))
+
+
+LARGE_CLAIMS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "an expanded view": (
+        lambda path: torch.save(torch.zeros(1).expand(LARGE), path),
+        rf"wanted a number in memory for each of \[{LARGE}\], found 4 bytes",
+    ),
+    "a compressed entry": (compressed, "found a compressed entry, 'data.pkl'"),
+    "an absurd entry": (absurd_entry, rf"found entries of \d{{8}} bytes in a file of {len(WHOLE)}"),
+    "an absurd count": (absurd_legacy, rf"found a tensor's {LARGE} numbers where there are 6, in a file of \d+ bytes"),
+}
+
+
+@pytest.mark.parametrize("case", LARGE_CLAIMS)
+def test_a_small_file_that_claims_to_be_large_is_refused(case: str, tmp_path: Path) -> None:
+    make, found = LARGE_CLAIMS[case]
+    make(tmp_path / "x.pth")
+    assert (tmp_path / "x.pth").stat().st_size < 10_000
+    with pytest.raises(BadInput, match=f"^here: .*{found}"):
+        dense(from_pth(tmp_path / "x.pth", "here"), "here")
+
+
+def test_small_files_that_claim_to_be_large_take_no_memory(tmp_path: Path) -> None:
+    for case, (make, _) in LARGE_CLAIMS.items():
+        make(tmp_path / f"{case}.pth")
+    ran = subprocess.run([sys.executable, "-c", PEAK, *tmp_path.iterdir()], capture_output=True, text=True, check=True)
+    assert int(ran.stdout) < 16 << 10  # KiB of address space; each of them claims 256 MiB
+
+
+PEAK = """
+import pathlib, sys
+from fastgen_k8s.errors import BadInput
+from fastgen_k8s.networks.pth import dense, from_pth, to_pth
+
+def peak():
+    [line] = [line for line in open("/proc/self/status") if line.startswith("VmPeak")]
+    return int(line.split()[1])
+
+dense(from_pth(to_pth(__import__("torch").zeros(3)), ""), "")  # whatever is imported late
+before = peak()
+for path in map(pathlib.Path, sys.argv[1:]):
+    try:
+        dense(from_pth(path, "here"), "here").contiguous()
+    except BadInput:
+        pass
+print(peak() - before)
+"""
+
+
+@pytest.mark.parametrize(("held", "fits"), [(24, True), (23, False), (None, False)])
+def test_an_entry_holds_what_the_pickle_says_of_it(held: int | None, fits: bool) -> None:
+    with nullcontext() if fits else pytest.raises(Refused, match="a tensor's 24 bytes where there are"):
+        check_held({"0": (4, 6)}, {} if held is None else {"data/0": held})
+
+
+def test_a_tensor_of_the_smallest_floating_type_is_read() -> None:
+    small = torch.tensor([0.5, 2.0]).to(torch.float8_e4m3fn)
+    assert torch.equal(tensor_from_pth(to_pth(small), "here").float(), small.float())
+
+
+def test_a_file_from_before_torch_1_6_is_read(tmp_path: Path) -> None:
+    torch.save({"a": torch.arange(6.0)}, tmp_path / "x.pth", _use_new_zipfile_serialization=False)
+    assert torch.equal(read_weights(tmp_path / "x.pth").state["a"], torch.arange(6.0))
+
+
+BESIDE_TENSORS: list[dict[str, object]] = [
+    {"a": torch.zeros(2, 3).T, "b": torch.nn.Parameter(torch.zeros(2)), "c": torch.zeros(2, dtype=torch.bfloat16)},
+    {"a": torch.zeros(2, dtype=torch.bool), "n": np.int64(3), "s": {1, 2}, "c": Counter({5: 1})},
+    {"a": torch.zeros(4)[2:], "b": torch.zeros(0, 3), "n": [1.5, None, True, ("x", 2**40)]},
+    OrderedDict({"a": torch.zeros(2), "b": torch.Size([2]), "d": torch.device("cpu"), "t": torch.int64}),
+]
+
+
+@pytest.mark.parametrize("value", BESIDE_TENSORS)
+@pytest.mark.parametrize("zipped", [True, False])
+def test_what_checkpoints_hold_beside_tensors_is_read(value: dict[str, object], zipped: bool, tmp_path: Path) -> None:
+    torch.save(value, tmp_path / "x.pth", _use_new_zipfile_serialization=zipped)
+    found = from_pth(tmp_path / "x.pth", "x")
+    assert str(found) == str(value)
 
 
 @given(st.binary(max_size=200).filter(lambda data: data[:2] != b"\x80\x04"))

@@ -1,6 +1,9 @@
 # pyright: basic
 """Text encoders: labels and UMT5, with the empty prompt and what cannot be encoded."""
 
+import io
+import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments.schema import Labels, Umt5
+from fastgen_k8s.networks.folder import LARGEST_TEXT
 from fastgen_k8s.networks.text import TextEncoder, load_text_encoder
 from tests.networks import folders
 
@@ -93,6 +97,30 @@ def test_a_spoilt_text_encoder_is_refused_in_one_line(tmp_path: Path, name: str,
     with pytest.raises(BadInput, match=found) as error:
         load_text_encoder(Umt5(kind="umt5"), tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_a_tokenizer_that_names_code_of_its_own_is_refused_and_nobody_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer = folders.text_encoder(tmp_path) / "tokenizer"
+    named = {"tokenizer_class": "Theirs", "auto_map": {"AutoTokenizer": ["theirs.Theirs", None]}}
+    (tokenizer / "tokenizer_config.json").write_text(json.dumps(named))
+    (tokenizer / "theirs.py").write_text(f"open({str(tmp_path / 'marker')!r}, 'w').close()\nclass Theirs: pass\n")
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))  # somebody who says yes to everything
+    with pytest.raises(BadInput, match=r"tokenizer: wanted a tokenizer, found .* contains custom code") as error:
+        load_text_encoder(Umt5(kind="umt5"), tmp_path)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "marker").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["tokenizer/tokenizer_config.json", "tokenizer/tokenizer.json", "text_encoder/config.json"]
+)
+def test_a_text_of_64_mib_is_refused_unread(tmp_path: Path, name: str) -> None:
+    path = folders.text_encoder(tmp_path) / name
+    os.truncate(path, LARGEST_TEXT + 1)
+    with pytest.raises(BadInput, match=rf"{path.name}: wanted at most 64 MiB, found 64"):
+        load_text_encoder(Umt5(kind="umt5"), tmp_path)
 
 
 def test_a_tokenizer_without_its_vocabulary_is_refused(tmp_path: Path) -> None:
