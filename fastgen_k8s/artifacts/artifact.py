@@ -5,7 +5,17 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from fastgen_k8s.artifacts.manifest import CLAIM, MANIFEST, Claim, FileEntry, Manifest, from_json, to_json
+from fastgen_k8s.artifacts.manifest import (
+    CLAIM,
+    MANIFEST,
+    MOST_BYTES,
+    Claim,
+    FileEntry,
+    Manifest,
+    check_size,
+    from_json,
+    to_json,
+)
 from fastgen_k8s.artifacts.store import Store, store_at
 from fastgen_k8s.errors import BadInput, shown
 
@@ -39,7 +49,9 @@ class Writer:
             },
             f"{self.store.uri}/{MANIFEST}",
         )
-        if self.store.put_new(MANIFEST, manifest.to_json()):
+        data = manifest.to_json()
+        check_size(len(data), MOST_BYTES, f"{self.store.uri}/{MANIFEST}")
+        if self.store.put_new(MANIFEST, data):
             self.store.sweep()
             return manifest
         return open_artifact(self.store.uri, self.claim.kind).manifest
@@ -95,12 +107,14 @@ class Artifact:
 def begin(uri: str, kind: str, digest: str, inputs: Mapping[str, str]) -> Writer:
     """Claim a place for an artifact; BadInput when it belongs to another digest or holds foreign files."""
     store, claim = store_at(uri), Claim(kind=kind, digest=digest)
-    if store.find(CLAIM) is None:
+    if store.find(CLAIM, MOST_BYTES) is None:
         foreign = next(iter(store.keys()), None)
-        if foreign and store.find(CLAIM) is None:  # looked at again after the keys, for every writer claims first
+        if (
+            foreign and store.find(CLAIM, MOST_BYTES) is None
+        ):  # looked at again after the keys, for every writer claims first
             raise BadInput(f"{uri}: wanted an empty place or one of {kind} {digest[:16]}, found {foreign}")
     if not store.put_new(CLAIM, to_json(claim)):
-        found = from_json(Claim, store.read(CLAIM), f"{uri}/{CLAIM}")
+        found = from_json(Claim, store.read(CLAIM, MOST_BYTES), f"{uri}/{CLAIM}")
         if found != claim:
             raise BadInput(
                 f"{uri}: wanted the place of {kind} {digest[:16]}, found that of {found.kind} {found.digest[:16]}"
@@ -111,7 +125,7 @@ def begin(uri: str, kind: str, digest: str, inputs: Mapping[str, str]) -> Writer
 def find_artifact(uri: str) -> Artifact | None:
     """The artifact at a URI, or None while it is not whole."""
     store = store_at(uri)
-    data = store.find(MANIFEST)
+    data = store.find(MANIFEST, MOST_BYTES)
     return None if data is None else Artifact(store, from_json(Manifest, data, f"{uri}/{MANIFEST}"))
 
 

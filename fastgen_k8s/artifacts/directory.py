@@ -8,7 +8,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fastgen_k8s.artifacts.manifest import FileEntry
+from fastgen_k8s.artifacts.manifest import FileEntry, check_size
 from fastgen_k8s.artifacts.names import below
 from fastgen_k8s.errors import BadInput, failed_io
 
@@ -23,19 +23,23 @@ class Directory:
         self.uri = path
         self.root = Path(path)
 
-    def read(self, key: str) -> bytes:
+    def read(self, key: str, at_most: int | None = None) -> bytes:
         """The whole content of a key."""
-        data = self.find(key)
+        data = self.find(key, at_most)
         if data is None:
             raise BadInput(f"{self.root / key}: wanted a file, found none")
         return data
 
-    def find(self, key: str) -> bytes | None:
+    def find(self, key: str, at_most: int | None = None) -> bytes | None:
         """The content of a key, or None when it is absent."""
         path = self._path(key)
         with _io(path):
             try:
-                return path.read_bytes()
+                with path.open("rb") as file:
+                    if at_most is None:
+                        return file.read()
+                    check_size(size := os.fstat(file.fileno()).st_size, at_most, str(path))
+                    return file.read(size)
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
@@ -69,8 +73,12 @@ class Directory:
 
     def fetch(self, key: str, entry: FileEntry) -> bytes:
         """The content of a key, checked."""
-        data = self.read(key)
-        entry.check(FileEntry.of(data), str(self.root / key))
+        path = self._path(key)
+        with _io(path):
+            if path.is_file():
+                entry.check_size(path.stat().st_size, str(path))
+        data = self.read(key, entry.size)
+        entry.check(FileEntry.of(data), str(path))
         return data
 
     def local(self, key: str, entry: FileEntry) -> Path:
@@ -92,10 +100,10 @@ class Directory:
         path = self._path(key)
         return path if path.is_file() else None
 
-    def content(self, key: str) -> FileEntry | None:
+    def content(self, key: str, at_most: int | None = None) -> FileEntry | None:
         """Size and sha256 of a file."""
         path = self.copy(key)
-        return None if path is None else FileEntry.of_file(path)
+        return None if path is None else FileEntry.of_file(path, at_most)
 
     def holds(self, key: str, entry: FileEntry) -> bool:
         """Whether a file has a content."""

@@ -14,6 +14,17 @@ from fastgen_k8s.errors import BadInput, Misdescribed, failed_io
 
 MANIFEST = "artifact.json"
 CLAIM = "work.json"  # put before the first data: whose place this is
+MOST_BYTES = 16 << 20  # of a manifest, a claim, and what else names files; about 100,000 files
+
+
+class TooLarge(BadInput):
+    """More bytes than whoever reads them has room for."""
+
+
+def check_size(size: int, at_most: int | None, where: str) -> None:
+    """Raise TooLarge for more bytes than that."""
+    if at_most is not None and size > at_most:
+        raise TooLarge(f"{where}: wanted at most {at_most:,} bytes, found {size:,}")
 
 
 class FileEntry(Config):
@@ -37,18 +48,23 @@ class FileEntry(Config):
         return cls(size=size, sha256=hashed.hexdigest())
 
     @classmethod
-    def of_file(cls, path: Path) -> "FileEntry":
-        """The entry of a local file, read piece by piece."""
+    def of_file(cls, path: Path, at_most: int | None = None) -> "FileEntry":
+        """The entry of a local file, read piece by piece; TooLarge for one of more bytes than that."""
         try:
             with path.open("rb") as file:
-                return cls(size=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
+                check_size(size := path.stat().st_size, at_most, str(path))
+                return cls(size=size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
         except OSError as error:
             raise failed_io(error, path) from error
 
+    def check_size(self, size: int, where: str) -> None:
+        """Raise BadInput for another size than what was recorded."""
+        if size != self.size:
+            raise BadInput(f"{where}: wanted {self.size} bytes, found {size}")
+
     def check(self, found: "FileEntry", where: str) -> None:
         """Raise BadInput when what was found is not what was recorded."""
-        if found.size != self.size:
-            raise BadInput(f"{where}: wanted {self.size} bytes, found {found.size}")
+        self.check_size(found.size, where)
         if found.sha256 != self.sha256:
             raise BadInput(f"{where}: wanted sha256 {self.sha256[:16]}, found {found.sha256[:16]}")
 

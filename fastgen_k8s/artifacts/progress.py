@@ -4,10 +4,12 @@ import json
 from dataclasses import dataclass
 from typing import cast
 
+from fastgen_k8s.artifacts.manifest import TooLarge
 from fastgen_k8s.artifacts.store import store_at
 
 FILE = "progress.json"
 """No part of the artifact; it is replaced as a whole."""
+MOST_BYTES = 64 << 10
 _MOST = 2**53
 _LARGEST = 1e12  # a status holds no larger number
 
@@ -30,12 +32,15 @@ class Progress:
 
 
 def read_progress(output: str) -> Progress:
-    """What a stage said last of its steps.
+    """What a stage said last of its steps; a file that no stage would write says nothing.
 
     Raises:
         FastgenError: the store could not be asked.
     """
-    return parse_progress(store_at(output).find(FILE))
+    try:
+        return parse_progress(store_at(output).find(FILE, MOST_BYTES))
+    except TooLarge:
+        return Progress()
 
 
 def parse_progress(data: bytes | None) -> Progress:

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError, ResponseStreaming
 
 from fastgen_k8s.artifacts.address import Address
 from fastgen_k8s.artifacts.cache_views import owner
-from fastgen_k8s.artifacts.manifest import FileEntry
+from fastgen_k8s.artifacts.manifest import FileEntry, check_size
 from fastgen_k8s.artifacts.names import below, is_sha256
 from fastgen_k8s.artifacts.s3_client import client, transfers, wait
 from fastgen_k8s.artifacts.s3_errors import CUT_SHORT, FAILED, answer, explained
@@ -40,23 +40,23 @@ class S3:
 
     # --- read ---
 
-    def read(self, key: str) -> bytes:
+    def read(self, key: str, at_most: int | None = None) -> bytes:
         """The whole content of a key."""
-        data = self.find(key)
+        data = self.find(key, at_most)
         if data is None:
             raise BadInput(f"{self._where(key)}: wanted a file, found none")
         return data
 
-    def find(self, key: str) -> bytes | None:
+    def find(self, key: str, at_most: int | None = None) -> bytes | None:
         """The content of a key, or None when it is absent."""
-        return self._whole(key, lambda: self._get(key, None))
+        return self._whole(key, lambda: self._get(key, None, at_most))
 
     def fetch(self, key: str, entry: FileEntry) -> bytes:
         """The content of a key, from the node's cache where it is there, checked."""
         cache = owner().cache
         data = cache.read(entry)
         if data is None:
-            data = self._whole(key, lambda: self._get(key, entry))
+            data = self._whole(key, lambda: self._get(key, entry, entry.size))
             if data is None:
                 raise BadInput(f"{self._where(key)}: wanted a file, found none")
             cache.keep(entry, data)
@@ -85,9 +85,9 @@ class S3:
             target.parent.mkdir(parents=True, exist_ok=True)
             return target if self._whole(key, lambda: self._copy(key, target)) else None
 
-    def content(self, key: str) -> FileEntry | None:
+    def content(self, key: str, at_most: int | None = None) -> FileEntry | None:
         """Size and sha256 of what a key holds, read through and not kept; None when it is absent."""
-        return self._whole(key, lambda: self._content(key))
+        return self._whole(key, lambda: self._content(key, at_most))
 
     def holds(self, key: str, entry: FileEntry) -> bool:
         """Whether a key has a content, by what the store says of it: it has checked that when it was put."""
@@ -164,15 +164,17 @@ class S3:
 
     # --- how ---
 
-    def _get(self, key: str, entry: FileEntry | None) -> bytes | None:
+    def _get(self, key: str, entry: FileEntry | None, at_most: int | None) -> bytes | None:
         found = self._opened(key)
         if found is None:
             return None
         with closing(found["Body"]):  # also where its first bytes are not asked for
             recorded = _recorded(found)
+            if entry is not None and "ContentLength" in found:
+                entry.check_size(found["ContentLength"], self._where(key))
             if entry is not None and recorded is not None:
                 entry.check(recorded, self._where(key))
-            data = b"".join(_pieces(found))
+            data = b"".join(self._bounded(key, found, at_most))
         _compare(entry or recorded, FileEntry.of(data), self._where(key))
         return data
 
@@ -184,6 +186,15 @@ class S3:
             if answer(error)[1] in _ABSENT:
                 return None
             raise
+
+    def _bounded(self, key: str, found: Any, at_most: int | None) -> Generator[bytes]:
+        """The pieces of an object: none when the store says that they are too many, no more when it does not say."""
+        check_size(found.get("ContentLength", 0), at_most, self._where(key))
+        size = 0
+        for piece in _pieces(found):
+            size += len(piece)
+            check_size(size, at_most, self._where(key))
+            yield piece
 
     def _copy(self, key: str, target: Path) -> bool:
         found = self._opened(key)
@@ -200,11 +211,12 @@ class S3:
             made.unlink(missing_ok=True)
         return True
 
-    def _content(self, key: str) -> FileEntry | None:
+    def _content(self, key: str, at_most: int | None) -> FileEntry | None:
         found = self._opened(key)
         if found is None:
             return None
-        entry = FileEntry.of_pieces(_pieces(found))
+        with closing(found["Body"]):
+            entry = FileEntry.of_pieces(self._bounded(key, found, at_most))
         _compare(_recorded(found), entry, self._where(key))
         return entry
 
@@ -296,7 +308,9 @@ def _compare(wanted: FileEntry | None, found: FileEntry, where: str) -> None:
 def _recorded(found: dict[str, Any]) -> FileEntry | None:
     """What the writer of an object said that it is; None for an object that is not ours."""
     sha256 = _stated(found)
-    return None if sha256 is None else FileEntry(size=found["ContentLength"], sha256=sha256)
+    if sha256 is None or "ContentLength" not in found:
+        return None
+    return FileEntry(size=found["ContentLength"], sha256=sha256)
 
 
 def _stated(found: dict[str, Any]) -> str | None:

@@ -18,12 +18,15 @@ def find_file(uri: str) -> Path | None:
     return None if place is None else store_at(place[0]).copy(place[1])
 
 
-def input_digest(uri: str) -> str:
-    """The digest of an input: an artifact's own, or the content of one file. BadInput when there is neither."""
+def input_digest(uri: str, at_most: int | None = None) -> str:
+    """The digest of an input: an artifact's own, or the content of one file, which is not kept.
+
+    BadInput when there is neither, TooLarge for a file of more bytes than that.
+    """
     artifact = find_artifact(uri)
     if artifact is not None:
         return artifact.manifest.digest
-    content = _content(uri)
+    content = _content(uri, at_most)
     if content is None:
         found = "a folder without artifact.json" if is_folder(uri) else "nothing"
         raise BadInput(f"{uri}: wanted an artifact or a file, found {found}")
@@ -35,13 +38,13 @@ def is_folder(uri: str) -> bool:
     return bool(store_at(uri).keys()) if uri.startswith(SCHEME) else Path(uri.removeprefix("file://")).is_dir()
 
 
-def _content(uri: str) -> FileEntry | None:
+def _content(uri: str, at_most: int | None) -> FileEntry | None:
     """Size and sha256 of the file that a URI names; None when it names none."""
     if not uri.startswith(SCHEME):
         path = find_file(uri)
-        return None if path is None else FileEntry.of_file(path)
+        return None if path is None else FileEntry.of_file(path, at_most)
     place = _object(uri)
-    return None if place is None else store_at(place[0]).content(place[1])
+    return None if place is None else store_at(place[0]).content(place[1], at_most)
 
 
 def _object(uri: str) -> tuple[str, str] | None:

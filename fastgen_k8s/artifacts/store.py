@@ -15,12 +15,12 @@ class Store(Protocol):
 
     uri: str
 
-    def read(self, key: str) -> bytes:
-        """The whole content of a key."""
+    def read(self, key: str, at_most: int | None = None) -> bytes:
+        """The whole content of a key; TooLarge for one of more bytes than that, before it is in memory."""
         ...
 
-    def find(self, key: str) -> bytes | None:
-        """The content of a key, or None when it is absent."""
+    def find(self, key: str, at_most: int | None = None) -> bytes | None:
+        """The content of a key, or None when it is absent; TooLarge as `read`."""
         ...
 
     def put(self, key: str, data: bytes) -> None:
@@ -51,8 +51,8 @@ class Store(Protocol):
         """A local file with what a key holds, whatever that is; None when it is absent."""
         ...
 
-    def content(self, key: str) -> FileEntry | None:
-        """Size and sha256 of what a key holds, whatever that is; None when it is absent."""
+    def content(self, key: str, at_most: int | None = None) -> FileEntry | None:
+        """Size and sha256 of what a key holds, whatever that is; None when it is absent, TooLarge as `read`."""
         ...
 
     def holds(self, key: str, entry: FileEntry) -> bool:

@@ -12,6 +12,8 @@ from fastgen_k8s.errors import FastgenError
 
 T = TypeVar("T")
 
+LARGEST_INPUT = 64 << 30  # bytes of a file that no stage makes: it is hashed as it comes, and takes a worker's time
+
 
 class Artifacts:
     """Reads of the store; each may raise a FastgenError."""
@@ -26,7 +28,7 @@ class Artifacts:
 
     def digest(self, uri: str) -> str:
         """The digest of an input that no stage makes."""
-        return self._timed("input", lambda: input_digest(uri))
+        return self._timed("input", lambda: input_digest(uri, LARGEST_INPUT))
 
     def progress(self, output: str) -> Progress:
         """How far a stage is."""

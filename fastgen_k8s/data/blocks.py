@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 
 from fastgen_k8s.artifacts import FileEntry, Store, Writer
-from fastgen_k8s.artifacts.manifest import Files, from_json, to_json
+from fastgen_k8s.artifacts.manifest import MOST_BYTES, Files, TooLarge, from_json, to_json
 from fastgen_k8s.artifacts.progress import FILE
 from fastgen_k8s.config import Config
+from fastgen_k8s.errors import Misdescribed
 
 _FOLDER = "blocks"
 _TELL_EVERY = 1.0  # seconds
@@ -41,13 +42,14 @@ def make_blocks(writer: Writer, samples: int, size: int, make: Callable[[Sequenc
     for number in [*range(first, len(blocks)), *range(first)]:
         if not _whole(writer.store, number):
             block = blocks[number]
-            _write(writer.store, number, make([*block, *[block[-1]] * (size - len(block))]))
+            made = _write(writer.store, number, make([*block, *[block[-1]] * (size - len(block))]))
+            _check_room(made, len(block), samples, writer.store.uri)
             if time.monotonic() - told > _TELL_EVERY:
                 told = time.monotonic()
                 _tell(writer.store, len(writer.store.keys(f"{_FOLDER}/")), len(blocks))
             log.info("block written", block=number, blocks=len(blocks))
     for number in range(len(blocks)):
-        data = writer.store.read(_name(number))
+        data = writer.store.read(_name(number), MOST_BYTES)
         writer.add(from_json(Block, data, f"{writer.store.uri}/{_name(number)}").files)
         writer.add({_name(number): FileEntry.of(data)})
     _tell(writer.store, len(blocks), len(blocks))
@@ -55,7 +57,7 @@ def make_blocks(writer: Writer, samples: int, size: int, make: Callable[[Sequenc
 
 def _whole(store: Store, number: int) -> bool:
     """Whether a block was finished and its files still hold what it names: a run may go on long after another ended."""
-    data = store.find(_name(number))
+    data = store.find(_name(number), MOST_BYTES)
     if data is None:
         return False
     files = from_json(Block, data, f"{store.uri}/{_name(number)}").files
@@ -66,14 +68,28 @@ def _whole(store: Store, number: int) -> bool:
 
 
 def _holds(store: Store, name: str, entry: FileEntry) -> bool:
-    data = store.find(name)
+    try:
+        data = store.find(name, entry.size)
+    except TooLarge:
+        return False
     return data is not None and FileEntry.of(data) == entry
 
 
-def _write(store: Store, number: int, files: Mapping[str, bytes]) -> None:
+def _write(store: Store, number: int, files: Mapping[str, bytes]) -> Block:
+    """Put the files of a block and the block's own; all of them, as the manifest will name them."""
     for name, data in files.items():
         store.put(name, data)
-    store.put(_name(number), to_json(Block(files={name: FileEntry.of(data) for name, data in files.items()})))
+    block = Block(files={name: FileEntry.of(data) for name, data in files.items()})
+    store.put(_name(number), to_json(block))
+    return Block(files={**block.files, _name(number): FileEntry.of(to_json(block))})
+
+
+def _check_room(made: Block, held: int, samples: int, where: str) -> None:
+    """Refuse a set that no manifest could name: as soon as one block is made, and not when all are."""
+    each = len(to_json(made)) / held
+    if each * samples > MOST_BYTES:
+        most = int(MOST_BYTES / each)
+        raise Misdescribed(f"{where}: wanted at most {most:,} samples, as an artifact can name, found {samples:,}")
 
 
 def _tell(store: Store, whole: int, blocks: int) -> None:

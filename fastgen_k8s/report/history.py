@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from fastgen_k8s.artifacts import store_at
+from fastgen_k8s.artifacts.manifest import MOST_BYTES
 from fastgen_k8s.errors import BadInput
 
 
@@ -21,7 +22,7 @@ class StageTime:
 def stage_times(output: str) -> list[StageTime]:
     """The finished stages of the root that `output` (root/<stage>/<digest>) lies in; none without a `run.json`."""
     root = _above(output)
-    data = None if root is None else store_at(root).find("run.json")
+    data = None if root is None else store_at(root).find("run.json", MOST_BYTES)
     if data is None:
         return []
     try:

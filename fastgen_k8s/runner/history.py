@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from importlib import metadata
 
 from fastgen_k8s.artifacts import store_at
-from fastgen_k8s.artifacts.manifest import from_json
+from fastgen_k8s.artifacts.manifest import MOST_BYTES, from_json
 from fastgen_k8s.config import Config
 from fastgen_k8s.pipeline.resolve import Resolved
 
@@ -96,7 +96,7 @@ class History:
 
 def read_history(root: str) -> RunHistory | None:
     """The history of a root; None where nothing was run."""
-    data = store_at(root).find(NAME)
+    data = store_at(root).find(NAME, MOST_BYTES)
     return from_json(RunHistory, data, f"{root}/{NAME}") if data else None
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from fastgen_k8s.artifacts import Artifact, find_artifact, store_at
-from fastgen_k8s.artifacts.manifest import CLAIM, Claim, from_json
+from fastgen_k8s.artifacts.manifest import CLAIM, MOST_BYTES, Claim, from_json
 from fastgen_k8s.artifacts.single import find_file, is_folder
 from fastgen_k8s.errors import BadInput, FastgenError, failed_io, refuse
 from fastgen_k8s.networks.dcp import read_whole
@@ -27,7 +27,7 @@ def inspect(uri: str) -> Iterator[str]:
     artifact = find_artifact(uri)
     if artifact is not None:
         yield from _artifact(artifact)
-    elif (claim := store_at(uri).find(CLAIM)) is not None:
+    elif (claim := store_at(uri).find(CLAIM, MOST_BYTES)) is not None:
         yield from _unfinished(uri, from_json(Claim, claim, f"{uri}/{CLAIM}"))
     elif (folder := Path(uri.removeprefix("file://"))).is_dir():
         yield from _folder(folder)

@@ -18,7 +18,7 @@ from pydantic import Field, JsonValue
 from torch import Tensor, nn
 
 from fastgen_k8s.artifacts import Artifact, FileEntry, Store, find_artifact, store_at
-from fastgen_k8s.artifacts.manifest import Files, from_json, to_json
+from fastgen_k8s.artifacts.manifest import MOST_BYTES, Files, from_json, to_json
 from fastgen_k8s.artifacts.names import FilePart
 from fastgen_k8s.config import Config
 from fastgen_k8s.errors import BadInput, shown
@@ -187,10 +187,10 @@ def _look(store: Store) -> tuple[Checkpoint | None, list[str], bool]:
     torn, pruned = list[str](), False
     for name in reversed(_manifests(store)):
         try:
-            found = from_json(Checkpoint, store.read(name), f"{store.uri}/{name}")
+            found = from_json(Checkpoint, store.read(name, MOST_BYTES), f"{store.uri}/{name}")
             _verify(store, found)
         except BadInput as error:
-            if store.find(name) is None:
+            if name not in store.keys(name):
                 pruned = True
                 continue
             log.warning("a checkpoint does not verify and is passed over", reason=str(error))
@@ -202,7 +202,7 @@ def _look(store: Store) -> tuple[Checkpoint | None, list[str], bool]:
 
 def committed(store: Store, step: int) -> Checkpoint:
     """The checkpoint of a step that counts, whoever wrote it (BadInput when there is none)."""
-    return from_json(Checkpoint, store.read(_manifest(step)), f"{store.uri}/{_manifest(step)}")
+    return from_json(Checkpoint, store.read(_manifest(step), MOST_BYTES), f"{store.uri}/{_manifest(step)}")
 
 
 def group_prefix(store: Store) -> str:
@@ -255,7 +255,7 @@ def prune(store: Store, keep: int) -> None:
 def _readable(store: Store, name: str) -> Checkpoint | None:
     """A manifest, if it is one and another group has not pruned it meanwhile."""
     try:
-        return from_json(Checkpoint, store.read(name), f"{store.uri}/{name}")
+        return from_json(Checkpoint, store.read(name, MOST_BYTES), f"{store.uri}/{name}")
     except BadInput:
         return None
 

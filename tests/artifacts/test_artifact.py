@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from fastgen_k8s.artifacts import Artifact, begin, find_artifact, open_artifact
-from fastgen_k8s.artifacts.manifest import FileEntry
+from fastgen_k8s.artifacts.manifest import MOST_BYTES, FileEntry
 from fastgen_k8s.artifacts.single import input_digest
 from fastgen_k8s.errors import BadInput, Misdescribed
+from fastgen_k8s.runner.history import read_history
 
 
 def write(place: Path, digest: str = "d" * 64, kind: str = "pairs") -> Artifact:
@@ -168,3 +170,32 @@ def test_a_file_is_hashed_without_being_held_whole(tmp_path: Path, case: str) ->
 def test_the_manifest_is_json_that_people_can_read(tmp_path: Path) -> None:
     write(tmp_path / "a")
     assert json.loads((tmp_path / "a/artifact.json").read_text())["files"]["a.txt"]["size"] == 5
+
+
+LARGE_BY_NAME: dict[str, Callable[[str], object]] = {
+    "artifact.json": find_artifact,
+    "work.json": lambda place: begin(place, "pairs", "d" * 64, {}),
+    "run.json": read_history,
+}
+
+
+@pytest.mark.parametrize("name", LARGE_BY_NAME)
+def test_a_small_file_that_is_not_small_is_refused_unread(tmp_path: Path, name: str) -> None:
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(MOST_BYTES + 1)  # a hole: it takes no room
+    with pytest.raises(BadInput, match=rf"{re.escape(name)}: wanted at most 16,777,216 bytes, found 16,777,217"):
+        LARGE_BY_NAME[name](str(tmp_path))
+
+
+def test_an_input_that_takes_too_long_to_hash_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "prompts.txt").write_bytes(b"alpha")
+    with pytest.raises(BadInput, match=r"prompts\.txt: wanted at most 4 bytes, found 5"):
+        input_digest(str(tmp_path / "prompts.txt"), at_most=4)
+    assert input_digest(str(tmp_path / "prompts.txt"), at_most=5) == FileEntry.of(b"alpha").sha256
+
+
+def test_what_no_reader_would_take_is_not_committed(tmp_path: Path) -> None:
+    writer = begin(str(tmp_path), "pairs", "d" * 64, {})
+    with pytest.raises(BadInput, match=r"artifact\.json: wanted at most 16,777,216 bytes"):
+        writer.commit({"said": "a" * MOST_BYTES})
+    assert find_artifact(str(tmp_path)) is None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fastgen_k8s.artifacts.progress import Progress, read_progress
+from fastgen_k8s.artifacts.progress import FILE, MOST_BYTES, Progress, read_progress
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,11 @@ def test_the_share_of_the_steps_lies_between_none_and_all(
     step: int | None, steps: int | None, share: float | None
 ) -> None:
     assert Progress(step=step, steps=steps).share == share
+
+
+def test_a_file_that_no_stage_would_write_says_nothing(tmp_path: Path) -> None:
+    said = '{"step": 3, "steps": 9}'
+    (tmp_path / FILE).write_text(said + " " * (MOST_BYTES - len(said)))
+    assert read_progress(str(tmp_path)) == Progress(3, 9)
+    (tmp_path / FILE).write_text(said + " " * MOST_BYTES)
+    assert read_progress(str(tmp_path)) == Progress()

@@ -8,6 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from fastgen_k8s.artifacts import store_at
+from fastgen_k8s.artifacts.manifest import TooLarge
 from fastgen_k8s.artifacts.s3_client import client
 
 _LENGTH = 1 << 10  # bytes
@@ -42,33 +44,64 @@ class Patient(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> Generator[type[Patient]]:
+def server(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Generator[type[Patient]]:
     """A store that the environment names."""
+    kind: type[Patient] = request.param
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    Patient.left.clear()
-    with ThreadingHTTPServer(("127.0.0.1", 0), Patient) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}).start()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_address[1]}")
-        yield Patient
-        server.shutdown()
+    kind.left.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), kind) as serving:
+        threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.02}).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{serving.server_address[1]}")
+        yield kind
+        serving.shutdown()
 
 
+@pytest.mark.parametrize("server", [Patient], indirect=True)
 def test_a_store_that_is_not_named_any_more_has_no_connection_left(
-    patient: type[Patient], monkeypatch: pytest.MonkeyPatch
+    server: type[Patient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = client()
     before.head_bucket(Bucket="bucket")
     assert client() is before
-    assert not patient.left.is_set()
+    assert not server.left.is_set()
     monkeypatch.setenv("AWS_REGION", "elsewhere")
     assert client() is not before
-    assert patient.left.wait(10)
+    assert server.left.wait(10)
 
 
-def test_a_body_that_is_dropped_before_its_end_closes_its_connection(patient: type[Patient]) -> None:
+@pytest.mark.parametrize("server", [Patient], indirect=True)
+def test_a_body_that_is_dropped_before_its_end_closes_its_connection(server: type[Patient]) -> None:
     ring = [client().get_object(Bucket="bucket", Key="key")["Body"]]
     ring.append(ring)
     del ring
     gc.collect()
-    assert patient.left.wait(10)
+    assert server.left.wait(10)
+
+
+class Endless(Patient):
+    """Says no length and sends pieces for as long as somebody reads; counts what it sent."""
+
+    sent = 0
+
+    def do_GET(self) -> None:
+        """Chunks without an end."""
+        self.send_response_only(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        type(self).sent = 0
+        with suppress(OSError):  # the reader has had enough
+            while type(self).sent < 64 << 20:
+                self.wfile.write(b"%x\r\n%b\r\n" % (_LENGTH, bytes(_LENGTH)))
+                type(self).sent += _LENGTH
+
+
+@pytest.mark.parametrize("server", [Endless], indirect=True)
+@pytest.mark.parametrize("read", ["find", "content"])
+def test_an_object_that_says_no_length_is_read_no_further_than_its_reader_wants(
+    server: type[Endless], read: str
+) -> None:
+    store = store_at("s3://bucket/place")
+    with pytest.raises(TooLarge, match="s3://bucket/place/a: wanted at most 65,536 bytes, found"):
+        getattr(store, read)("a", at_most=64 << 10)
+    assert server.sent < 32 << 20  # what it sent before it heard of the end lies in buffers of the system

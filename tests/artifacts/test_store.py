@@ -1,5 +1,6 @@
 """What is promised of every store, of a folder as of S3."""
 
+import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fastgen_k8s.artifacts import FileEntry, Store, store_at
+from fastgen_k8s.artifacts.manifest import TooLarge
 from fastgen_k8s.errors import BadInput
 from tests.s3_server import Server
 
@@ -174,3 +176,32 @@ def test_a_place_that_a_killed_writer_left_is_swept_without_harm(store: Store) -
     store.put("a", b"")
     store.sweep()
     assert store.keys() == ["a"]
+
+
+@pytest.mark.parametrize("read", ["read", "find", "content"])
+def test_what_is_larger_than_the_reader_has_room_for_is_not_read(store: Store, read: str) -> None:
+    store.put("a.txt", b"alpha")
+    with pytest.raises(TooLarge, match=r"a\.txt: wanted at most 4 bytes, found 5"):
+        getattr(store, read)("a.txt", at_most=4)
+    assert getattr(store, read)("a.txt", at_most=5) == (FileEntry.of(b"alpha") if read == "content" else b"alpha")
+
+
+@pytest.mark.parametrize("read", ["find", "content"])
+def test_what_is_absent_is_not_too_large(store: Store, read: str) -> None:
+    assert getattr(store, read)("a.txt", at_most=0) is None
+
+
+def test_a_large_file_is_refused_before_it_is_in_memory(store: Store) -> None:
+    store.put("large", LARGE)
+    store.put("small", b"")
+    store.read("small")  # what a first answer needs
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge):
+            store.read("large", at_most=1 << 10)
+        with pytest.raises(BadInput, match="wanted 9 bytes, found"):
+            store.fetch("large", FileEntry.of(b"never put"))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 4 << 20

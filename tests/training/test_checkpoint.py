@@ -1,6 +1,7 @@
 """Checkpoints of one process: whole or absent, the newest that verifies, the last few kept."""
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from fastgen_k8s.artifacts import FileEntry, Store, begin, store_at
+from fastgen_k8s.artifacts.manifest import MOST_BYTES
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments.schema import Train
 from fastgen_k8s.training.checkpoint import Checkpoints, committed, group_prefix, load_role, newest, prune, resume
@@ -334,6 +336,14 @@ def test_a_role_that_is_not_there_is_refused(store: Store, alone: World, role: s
 def test_an_empty_place_has_no_role(store: Store) -> None:
     with pytest.raises(BadInput, match="wanted a training or its checkpoints, found none"):
         load_role(store.uri, "student", "raw")
+
+
+def test_a_checkpoint_whose_manifest_is_too_large_is_passed_over(tmp_path: Path, alone: World) -> None:
+    store = store_at(str(tmp_path / "place"))
+    Run(store, alone).save(2, 4)
+    os.truncate(tmp_path / "place/checkpoints/step-00000004.json", MOST_BYTES + 1)
+    found = newest(store)
+    assert (found and found.step) == 2
 
 
 def _sign_again(store: Store, step: int) -> None:
