@@ -9,8 +9,9 @@ from typing import Any, Self, cast, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 
-from fastgen_k8s.errors import Misdescribed, shown
+from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.plain import read_yaml
+from fastgen_k8s.printable import shown
 
 _NAMES = 16  # known names that are listed
 

@@ -1,13 +1,12 @@
 """What can go wrong, as one tree: every error says wanted, found and where, and knows its exit code."""
 
 import errno
-import reprlib
 import sys
 from typing import ClassVar
 
+from fastgen_k8s.printable import clean
+
 _LONGEST = 600  # characters of a line; the middle of a longer one is left out
-_SHOWN = 160  # characters of a found value
-_BITS = 128  # of a number that is written out
 _IN_THE_WAY = frozenset({errno.ENOTDIR, errno.EEXIST})
 _NEVER = frozenset({errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP})
 
@@ -19,7 +18,7 @@ class FastgenError(Exception):
 
     def __str__(self) -> str:
         """One line, whatever a person or a file put into it."""
-        line = "".join(letter if letter.isprintable() else " " for letter in super().__str__())
+        line = clean(super().__str__())
         return line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
 
 
@@ -57,29 +56,6 @@ class Stopped(FastgenError):
     """Asked to stop; a checkpoint is written and the same work can go on later."""
 
     code = 75
-
-
-class _Repr(reprlib.Repr):
-    """A repr whose length and cost do not depend on how much the value holds, or how often it holds it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxlevel, self.maxstring, self.maxother = 3, _SHOWN, _SHOWN
-
-    def repr_int(self, x: int, level: int) -> str:
-        return repr(x) if x.bit_length() <= _BITS else f"a number of {x.bit_length()} bits"  # Python may refuse others
-
-    def repr_bytes(self, x: bytes, level: int) -> str:
-        return self.repr_instance(x[:_SHOWN], level)
-
-
-_repr = _Repr().repr
-
-
-def shown(value: object) -> str:
-    """What was found, as a message shows it: its repr, cut short wherever it is long or deep."""
-    text = _repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} ..."
 
 
 def refuse(error: FastgenError) -> int:

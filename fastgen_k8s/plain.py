@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, cast
 
 import yaml
 
-from fastgen_k8s.errors import shown
+from fastgen_k8s.printable import shown
 
 LONGEST = 1 << 20  # characters of a text; an object of Kubernetes is hardly larger
 MOST_ADDED = 1 << 16  # values and characters that the aliases of a text may add to it

@@ -103,3 +103,17 @@ def test_videos_start_over_together(browser: Browser, page_file: Path) -> None:
     times = [time for _, time, _, _ in page.evaluate(FACTS)]
     page.close()
     assert max(times) - min(times) < 0.3
+
+
+def test_a_script_that_is_not_the_page_s_own_does_not_run(browser: Browser, page_file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "index.html"
+    other.write_text(page_file.read_text().replace("</main>", "</main><script>document.title = 'another'</script>"))
+    page = browser.new_page()
+    problems = list[str]()
+    page.on("console", lambda message: problems.append(message.text))
+    page.goto(other.as_uri())
+    page.evaluate(MOVED)  # which the page's own sees to
+    title = page.title()
+    page.close()
+    assert title != "another"
+    assert [problem for problem in problems if "Content Security Policy" in problem]

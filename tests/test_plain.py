@@ -9,7 +9,6 @@ from typing import cast
 import pytest
 import yaml
 
-from fastgen_k8s.errors import shown
 from fastgen_k8s.pipeline.spec import read_pipeline
 from fastgen_k8s.plain import DEEPEST, LONGEST, MOST_ADDED, read_yaml
 
@@ -160,31 +159,6 @@ def test_what_is_beyond_a_bound_is_refused(case: str) -> None:
 def test_where_aliases_are_not_taken_neither_are_anchors(text: str) -> None:
     with pytest.raises(yaml.YAMLError, match="an anchor or an alias, where every value is written out"):
         read_yaml(text, aliases=False)
-
-
-def nested(depth: int) -> object:
-    """A list that holds the same list twice, and so on."""
-    value: object = "x"
-    for _ in range(depth):
-        value = [value, value]
-    return value
-
-
-SHOWN: dict[str, tuple[object, str]] = {
-    "short": ("short", "'short'"),
-    "a list": ([1, {"a": None}], "[1, {'a': None}]"),
-    "shared": (nested(18), "[[[[...], [...]], [[...], [...]]], [[[...], [...]], [[...], [...]]]]"),
-    "a number": (1 << 20_000, "a number of 20001 bits"),
-    "a text": ("x" * 1000, "'" + "x" * 77 + "..." + "x" * 78 + "'"),
-    "bytes": (b"x" * 1000, "b'" + "x" * 76 + "..." + "x" * 78 + "'"),
-    "many": ([["x" * 1000] * 9] * 9, "[['" + "x" * 77 + "..." + "x" * 77 + " ..."),
-}
-
-
-@pytest.mark.parametrize("case", SHOWN)
-def test_a_found_value_is_shown_in_few_words(case: str) -> None:
-    value, said = SHOWN[case]
-    assert shown(value) == said
 
 
 CHILD = """

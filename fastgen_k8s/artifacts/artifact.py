@@ -17,7 +17,8 @@ from fastgen_k8s.artifacts.manifest import (
     to_json,
 )
 from fastgen_k8s.artifacts.store import Store, store_at
-from fastgen_k8s.errors import BadInput, shown
+from fastgen_k8s.errors import BadInput
+from fastgen_k8s.printable import shown
 
 
 class Writer:

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from fastgen_k8s.artifacts.store import Store
-from fastgen_k8s.errors import BadInput, shown
+from fastgen_k8s.errors import BadInput
+from fastgen_k8s.printable import shown
 
 _FOLDER, _MERGED = "log", "metrics-"
 

@@ -53,6 +53,11 @@ def pull(
 
 
 @commands.command()
-def inspect(uri: Annotated[str, typer.Argument(help="A file or an artifact.")]) -> int:
+def inspect(
+    uri: Annotated[str, typer.Argument(help="A file or an artifact.")],
+    raw: Annotated[bool, typer.Option("--raw", help="Names as they are, with what a terminal obeys.")] = False,
+) -> int:
     """Say what a file or an artifact is: kind, step, roles, parameters, dtype, whole or torn."""
-    return subprocess.run([sys.executable, "-m", "fastgen_k8s.stages.inspection", uri], check=False).returncode
+    return subprocess.run(
+        [sys.executable, "-m", "fastgen_k8s.stages.inspection", uri, *(["--raw"] if raw else [])], check=False
+    ).returncode

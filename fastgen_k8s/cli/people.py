@@ -9,6 +9,7 @@ import typer
 
 from fastgen_k8s.cli.extra import wants_cluster
 from fastgen_k8s.errors import BadInput, Misdescribed
+from fastgen_k8s.printable import clean
 
 if TYPE_CHECKING:  # each command imports what it needs: --help needs nothing of it
     from fastgen_k8s.people.pipelines import Pipelines
@@ -82,6 +83,7 @@ def logs(
     stage: Annotated[str | None, typer.Argument(help="Else the one that runs, failed, or ran last.")] = None,
     namespace: _Namespace = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the stage's job has ended.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="As it was written, with what a terminal obeys.")] = False,
 ) -> None:
     """What a stage says, each line behind its replica; the stored metrics when some of that is gone."""
     from fastgen_k8s.people.source import pick
@@ -91,7 +93,7 @@ def logs(
     chosen = pick(source.look().rows, stage).stage
     log, said = source.log(chosen, follow), False
     for line in log.lines:
-        print(line, flush=follow)
+        print(f"{line.replica} {line.text}" if raw else line, flush=follow)
         said = True
     if said and not log.lost:
         return
@@ -99,7 +101,7 @@ def logs(
     lines = stored(place)
     if lines:
         print(f"stage {chosen}: {log.lost or 'its log is empty'}, these are its metrics in {place}", file=sys.stderr)
-        print(*lines, sep="\n")
+        print(*(lines if raw else map(clean, lines)), sep="\n")
     elif not said and log.lost:
         raise BadInput(f"stage {chosen}: {log.lost}; wanted metrics in {place}, found none")
 

@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from fastgen_k8s.people.source import Said
+
 _LOOK_EVERY = 0.2  # seconds
 _FILES = "*/*/std*.log"  # role, replica; what joins both streams ends with the runner, these with the agent
 
 
-def lines_of(job: Path, follow: bool, alive: Callable[[], bool]) -> Iterator[str]:
+def lines_of(job: Path, follow: bool, alive: Callable[[], bool]) -> Iterator[Said]:
     """The lines of all replicas of a job, each behind its replica's name; followed as long as the job is `alive`."""
     read: dict[Path, int] = {}  # bytes
     while True:
@@ -16,7 +18,7 @@ def lines_of(job: Path, follow: bool, alive: Callable[[], bool]) -> Iterator[str
         for path in sorted(job.glob(_FILES)):
             lines, read[path] = _new_lines(path, read.get(path, 0), whole=more)
             name = f"{path.parent.parent.name}/{path.parent.name}"
-            yield from (f"{name} {line}" for line in lines)
+            yield from (Said(name, line) for line in lines)
         if not more:
             return
         time.sleep(_LOOK_EVERY)

@@ -9,7 +9,8 @@ from rich.text import Text
 
 from fastgen_k8s.controller.status import Columns
 from fastgen_k8s.people.present import status_of
-from fastgen_k8s.view.rows import clean, span
+from fastgen_k8s.printable import clean
+from fastgen_k8s.view.rows import span
 
 _HEADINGS = ("name", "stage", "progress", "nodes", "loss", "status", "age")
 

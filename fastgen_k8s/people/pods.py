@@ -11,19 +11,20 @@ from fastgen_k8s.launch.api import Found
 from fastgen_k8s.launch.jobs import ENDED, Jobs
 from fastgen_k8s.launch.outcome import COMPONENT, number
 from fastgen_k8s.launch.pod import TRAINER
+from fastgen_k8s.people.source import Said
 
 _LOOK_EVERY = 1.0  # seconds
 
 
-def read(jobs: Jobs, namespace: str, job: str) -> Iterator[str]:
+def read(jobs: Jobs, namespace: str, job: str) -> Iterator[Said]:
     """What the trainers that the cluster still has have said so far, one after the other."""
     for pod in working(jobs.pods(namespace, job)):
         yield from _lines(jobs, pod, follow=False)
 
 
-def follow(jobs: Jobs, namespace: str, job: str) -> Iterator[str]:
+def follow(jobs: Jobs, namespace: str, job: str) -> Iterator[Said]:
     """What all trainers say, also those that come later, to the end of the job."""
-    said: SimpleQueue[str] = SimpleQueue()
+    said: SimpleQueue[Said] = SimpleQueue()
     readers: dict[str, threading.Thread] = {}
     while True:
         found = jobs.find(namespace, job)
@@ -50,22 +51,22 @@ def _has_begun(pod: Found) -> bool:
     return pod.get("status", {}).get("phase", "Pending") != "Pending"
 
 
-def _lines(jobs: Jobs, pod: Found, follow: bool) -> Iterator[str]:
+def _lines(jobs: Jobs, pod: Found, follow: bool) -> Iterator[Said]:
     meta, name = pod["metadata"], f"{TRAINER}/{number(pod)}"
     where = f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}/log"
     try:
         for line in jobs.api.lines(where, follow=str(follow).lower(), container=TRAINER):
-            yield f"{name} {line}"
+            yield Said(name, line)
     except FastgenError as error:  # of one pod, whose node may be gone; the others have more to say
         refuse(error)
 
 
-def _into(said: SimpleQueue[str], jobs: Jobs, pod: Found) -> None:
+def _into(said: SimpleQueue[Said], jobs: Jobs, pod: Found) -> None:
     for line in _lines(jobs, pod, follow=True):
         said.put(line)
 
 
-def _until(said: SimpleQueue[str], end: float) -> Iterator[str]:
+def _until(said: SimpleQueue[Said], end: float) -> Iterator[Said]:
     """What comes until a moment."""
     while (left := end - time.monotonic()) > 0:
         try:

@@ -3,18 +3,30 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from fastgen_k8s.config import nearest
 from fastgen_k8s.errors import BadInput, Misdescribed
+from fastgen_k8s.printable import last_drawn
 from fastgen_k8s.view.rows import Row, View
+
+
+class Said(NamedTuple):
+    """A line of a log, as it was written."""
+
+    replica: str
+    text: str
+
+    def __str__(self) -> str:
+        """Behind its replica's name, with nothing in it that a terminal obeys."""
+        return f"{self.replica} {last_drawn(self.text)}"
 
 
 @dataclass(frozen=True)
 class Log:
     """What the processes of a stage's last attempt say."""
 
-    lines: Iterable[str] = ()
+    lines: Iterable[Said] = ()
     lost: str = ""  # in words: what of it is gone
 
 

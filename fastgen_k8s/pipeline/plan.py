@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from fastgen_k8s.errors import PERMANENT, Stopped, Unhealthy, shown
+from fastgen_k8s.errors import PERMANENT, Stopped, Unhealthy
 from fastgen_k8s.pipeline.advice import advice
 from fastgen_k8s.pipeline.spec import Pipeline, Stage
+from fastgen_k8s.printable import shown
 
 BACKOFF = 5.0  # seconds before the first new job after a failure; doubled for each further one
 LONGEST_BACKOFF = 300.0

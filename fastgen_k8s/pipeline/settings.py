@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 
 from fastgen_k8s.config import nearest
-from fastgen_k8s.errors import Misdescribed, shown
+from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments.keymap import became
 from fastgen_k8s.pipeline.spec import Pipeline, Stage
 from fastgen_k8s.pipeline.work import Execution, Placement, reads
+from fastgen_k8s.printable import shown
 
 _OWN = (
     "placement",

@@ -9,10 +9,11 @@ from pydantic.config import JsonDict
 
 from fastgen_k8s.artifacts.single import input_digest
 from fastgen_k8s.config import Config, digest
-from fastgen_k8s.errors import Misdescribed, shown
+from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.experiments.keymap import refuse_seed_names
 from fastgen_k8s.experiments.schema import Experiment
+from fastgen_k8s.printable import shown
 
 Kind = Literal["encode", "pairs", "train", "bridge", "sample", "report"]
 

@@ -2,11 +2,14 @@
 # pyright: basic
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from fastgen_k8s.printable import clean
 
 Record = Mapping[str, float | None]
 """One line of a run's metrics: the step and the mean of each term, None where it was not finite."""
@@ -18,6 +21,7 @@ SIZE = (3.0, 1.6)  # inches, before the page scales it
 INK = "#010203"  # stands for the page's own text colour, light or dark
 COLOURS = ("#3f7fd0", "#d0703f", "#2f9e77", "#a566c4")  # readable on both
 LEGEND = len(COLOURS)  # more lines than that are one colour, without names
+LONGEST = 24  # characters of a line's name
 NO_TERMS = ("step", "time")
 
 
@@ -30,7 +34,8 @@ def panels(records: Sequence[Record]) -> dict[str, dict[str, Points]]:
     for record in records:
         step = record.get("step")  # events have none
         for name, value in record.items():
-            if step is not None and value is not None and name not in NO_TERMS and not name.startswith("lr/"):
+            a_term = name not in NO_TERMS and not name.startswith("lr/")
+            if a_term and isinstance(step, int | float) and isinstance(value, int | float):
                 steps, values = series.setdefault(name, ([], []))
                 steps.append(step)
                 values.append(value)
@@ -45,15 +50,24 @@ def panels(records: Sequence[Record]) -> dict[str, dict[str, Points]]:
 
 def curves(name: str, records: Sequence[Record]) -> dict[str, str]:
     """An `<svg>` element per panel of the run `name`, by what the panel shows."""
+    named = {clean(group): lines for group, lines in panels(records).items()}
     return {
         group if len(lines) <= LEGEND else f"{group}, {len(lines)} lines": _drawn(f"{name}/{group}", lines)
-        for group, lines in panels(records).items()
+        for group, lines in named.items()
     }
+
+
+def _label(line: str) -> str:
+    """The name of a line as text: matplotlib leaves out those that begin with an underscore."""
+    words = clean(line).replace("_", " ")
+    return words if len(words) <= LONGEST else f"{words[:LONGEST]}..."
 
 
 def _drawn(key: str, lines: Mapping[str, Points]) -> str:
     # The key salts the names inside the drawing: several drawings share one page.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": key, "font.size": 8, "font.family": "sans-serif"}):
+    settings = {"svg.fonttype": "none", "svg.hashsalt": key, "font.size": 8, "font.family": "sans-serif"}
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # of the font that sizes are guessed by: text stays text
         figure = Figure(figsize=SIZE, layout="constrained")
         _panel(figure.add_subplot(), lines)
         buffer = io.StringIO()
@@ -66,12 +80,13 @@ def _panel(axes: Axes, lines: Mapping[str, Points]) -> None:
     few = len(lines) <= LEGEND
     for index, (line, (steps, values)) in enumerate(lines.items()):
         colour = COLOURS[index if few else 0]
-        axes.plot(steps, values, color=colour, linewidth=1.1 if few else 0.6, label=line.replace("_", " "))
+        axes.plot(steps, values, color=colour, linewidth=1.1 if few else 0.6, label=_label(line))
     lowest, highest = (limit(limit(values) for _, values in lines.values()) for limit in (min, max))
     if lowest > 0 and highest > 10 * lowest:
         axes.set_yscale("log")
     if 1 < len(lines) <= LEGEND:
-        axes.legend(frameon=False, labelcolor=INK, fontsize=7, handlelength=1)
+        for text in axes.legend(frameon=False, labelcolor=INK, fontsize=7, handlelength=1).get_texts():
+            text.set_parse_math(False)
     axes.tick_params(which="both", colors=INK, labelcolor=INK, width=0.5, length=2)
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))

@@ -10,8 +10,9 @@ from typing import cast
 
 from torch import Tensor
 
-from fastgen_k8s.errors import Misdescribed, Unhealthy, shown
+from fastgen_k8s.errors import Misdescribed, Unhealthy
 from fastgen_k8s.experiments.schema import Experiment
+from fastgen_k8s.printable import shown
 from fastgen_k8s.report.clips import Clips
 
 Metric = Callable[[Experiment, Tensor, Sequence[str]], Mapping[str, float]]

@@ -1,6 +1,7 @@
 """One self-contained page: everything inside the file, nothing loaded from elsewhere."""
 
 import base64
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ def render(page: Page, summary: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, duration=duration, data_uri=data_uri, svg=Markup)
+    environment.filters.update(number=number, duration=duration, data_uri=data_uri, svg=Markup, hashed=hashed)
     inside = Markup(summary.replace("<", "\\u003c"))  # so that no string in it can end the element
     return environment.get_template("page.html.jinja").render(page=page, summary=inside)
 
@@ -105,6 +106,11 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def hashed(script: str) -> Markup:
+    """What a Content-Security-Policy calls a script by: that one runs, and no other."""
+    return Markup(f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'")
 
 
 def data_uri(video: bytes) -> str:

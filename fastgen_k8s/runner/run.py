@@ -29,6 +29,7 @@ from fastgen_k8s.pipeline.plan import (
     plan,
 )
 from fastgen_k8s.pipeline.resolve import missing
+from fastgen_k8s.printable import last_drawn
 from fastgen_k8s.runner.history import History
 from fastgen_k8s.runner.jobs import SCHEDULER, Ended, Job, Jobs, path_of_this_python
 from fastgen_k8s.runner.lock import only_runner
@@ -212,7 +213,7 @@ class _Local:
             *said, log = self._words.get(self._failed.stage, [""])
             heading = f"error: stage {self._failed.stage} {self._failed.outcome}"
             lines = [f"{heading}: {said[0]}"] if len(said) == 1 else [heading, *said]
-            print(*lines, *([log] if log else []), sep="\n", file=sys.stderr)
+            print(*map(last_drawn, lines), *([log] if log else []), sep="\n", file=sys.stderr)
             return self._failed.code
         if self._received and any(self._seen[name].outcome is None for name in self._run.chosen):
             raise Stopped("asked to stop; the same command goes on where this run was")

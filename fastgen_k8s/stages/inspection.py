@@ -16,6 +16,7 @@ from fastgen_k8s.networks.dcp import read_whole
 from fastgen_k8s.networks.folder import finite, read_component, read_json
 from fastgen_k8s.networks.foreign import read_weights
 from fastgen_k8s.networks.pth import from_pth
+from fastgen_k8s.printable import clean
 from fastgen_k8s.training.checkpoint import newest, verified_folder
 
 _WEIGHTS = (".pt", ".pth", ".safetensors", ".ckpt", ".bin")
@@ -144,10 +145,11 @@ def _start(path: Path) -> bytes:
 
 
 def main(words: list[str]) -> int:
-    """Print what is known; the exit code of what is wrong with it."""
+    """Print what is known of a URI, cleaned unless `--raw` follows; the exit code of what is wrong with it."""
+    uri, *options = words
     try:
-        for line in inspect(words[0]):
-            print(line)
+        for line in inspect(uri):
+            print(line if options else clean(line))
     except FastgenError as error:
         return refuse(error)
     except OSError as error:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import structlog
 
-from fastgen_k8s.errors import Misdescribed, StoreFailed, shown
+from fastgen_k8s.errors import Misdescribed, StoreFailed
+from fastgen_k8s.printable import shown
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.rendezvous import RendezvousHandler, RendezvousInfo

@@ -21,8 +21,9 @@ from fastgen_k8s.artifacts import Artifact, FileEntry, Store, find_artifact, sto
 from fastgen_k8s.artifacts.manifest import MOST_BYTES, Files, from_json, to_json
 from fastgen_k8s.artifacts.names import FilePart
 from fastgen_k8s.config import Config
-from fastgen_k8s.errors import BadInput, shown
+from fastgen_k8s.errors import BadInput
 from fastgen_k8s.networks.dcp import read_into, read_whole, write_parts
+from fastgen_k8s.printable import shown
 from fastgen_k8s.training.parallel import World, agree, first
 from fastgen_k8s.training.state import AVERAGED, State
 

@@ -10,6 +10,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from fastgen_k8s.printable import clean
+
 _STYLES = {
     "done": "green",
     "succeeded": "green",
@@ -121,11 +123,6 @@ def clock(when: float, now: datetime) -> str:
     except (ValueError, OverflowError, OSError):
         return ""
     return f"{there:%H:%M:%S}" if there.date() == now.date() else f"{there:%Y-%m-%d %H:%M}"
-
-
-def clean(text: str) -> str:
-    """Text of others on one line, with nothing in it that a terminal obeys."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _text(said: str) -> Text:

@@ -10,7 +10,8 @@ import structlog
 from rich.console import Console
 from rich.live import Live
 
-from fastgen_k8s.view.rows import View, clean, drawn, plain
+from fastgen_k8s.printable import clean
+from fastgen_k8s.view.rows import View, drawn, plain
 
 _EVERY = 30.0  # seconds between two lines about a running stage
 

@@ -26,13 +26,13 @@ def test_every_replica_is_read_with_its_name_in_front(job: Path) -> None:
     write(job, "0", "a\nb\n")
     write(job, "1", "c\n", "stderr")
     write(job, "1", "a\nb\n", "combined")
-    assert list(lines_of(job, False, lambda: True)) == ["trainer/0 a", "trainer/0 b", "trainer/1 c"]
+    assert [*map(str, lines_of(job, False, lambda: True))] == ["trainer/0 a", "trainer/0 b", "trainer/1 c"]
 
 
 @pytest.mark.parametrize(("text", "lines"), [("", []), ("a", ["a"]), ("\n", [""]), ("a\x0bb\rc\n", ["a\x0bb\rc"])])
 def test_a_line_ends_where_its_writer_ends_it(text: str, lines: list[str], job: Path) -> None:
     write(job, "0", text)
-    assert list(lines_of(job, False, lambda: True)) == [f"trainer/0 {line}" for line in lines]
+    assert list(lines_of(job, False, lambda: True)) == [("trainer/0", line) for line in lines]
 
 
 def test_a_job_is_followed_until_it_is_gone_and_no_line_is_torn(job: Path) -> None:
@@ -47,4 +47,5 @@ def test_a_job_is_followed_until_it_is_gone_and_no_line_is_torn(job: Path) -> No
         yield False
 
     next_act: Callable[[], bool] = acts().__next__
-    assert list(lines_of(job, True, next_act)) == ["trainer/0 one", "trainer/0 two", "trainer/1 late", "trainer/0 last"]
+    lines = [str(line) for line in lines_of(job, True, next_act)]
+    assert lines == ["trainer/0 one", "trainer/0 two", "trainer/1 late", "trainer/0 last"]

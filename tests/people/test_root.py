@@ -175,3 +175,23 @@ def test_a_stage_at_work_elsewhere_is_drawn_from_its_progress_in_the_bucket(s3: 
     store_at(kept.output("kd")).put("progress.json", json.dumps(said).encode())
     *_, line, _ = say("status", kept.root.uri)[1].splitlines()
     assert line.endswith("3/9, 4 s left, loss 0.5, on another machine")
+
+
+LINE = "\x1b[32m12:00\x1b[0m \r 10%|#  |\r100%|###| \u202e\x07\n"
+
+
+def test_a_log_is_cleaned_unless_it_is_wanted_raw(kept: Kept, say: Say) -> None:
+    kept.run("conditions", 0, artifact=True)
+    kept.history.started(kept.stages["kd"])
+    kept.say("kd", LINE)
+    assert say("logs", kept.root.uri, "kd") == (0, "trainer/0 100%|###|   \n", "")
+    assert say("logs", kept.root.uri, "kd", "--raw") == (0, f"trainer/0 {LINE}", "")
+
+
+def test_stored_metrics_are_cleaned_unless_they_are_wanted_raw(kept: Kept, say: Say) -> None:
+    kept.history.started(kept.stages["kd"])
+    log = Log(store_at(kept.output("kd")), "0001")
+    log.add(1, {"step": 1, "total": 0.5, "flow\x1b[2J": 1.0})
+    log.write()
+    assert say("logs", kept.root.uri, "kd")[1] == "step=1 loss=0.5 flow [2J=1\n"
+    assert say("logs", kept.root.uri, "kd", "--raw")[1] == "step=1 loss=0.5 flow\x1b[2J=1\n"

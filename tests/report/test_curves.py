@@ -1,6 +1,9 @@
 """Loss curves as SVG."""
 
+from typing import Any
 from xml.etree import ElementTree
+
+import pytest
 
 from fastgen_k8s.report.curves import curves, panels
 
@@ -52,3 +55,22 @@ def test_drawings_of_one_page_share_no_names() -> None:
     drawn = curves("kd", RECORDS)
     clips = [{part.split('"')[0] for part in svg.split('clipPath id="')[1:]} for svg in drawn.values()]
     assert clips[0] and not clips[0] & clips[1]
+
+
+PLAIN = ["$", "$x", "a $b$", r"$\frac$", "<b> & 'c'", "形"]
+NAMES = [*PLAIN, "_hidden", "two\nlines", "long" * 200, "\ud800", "\u202e", ""]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+def test_a_name_is_drawn_as_text_whatever_it_is(name: str) -> None:
+    records = [{"step": step, name or "x": 1.0, f"norm/{name}": 1.0, "norm/other": 2.0} for step in range(3)]
+    drawn = curves("kd", records)
+    assert len(drawn) == 2
+    for svg in drawn.values():
+        ElementTree.fromstring(svg)
+    assert name not in PLAIN or name in "".join(ElementTree.fromstring(drawn["norm"]).itertext())
+
+
+def test_what_is_no_number_is_left_out() -> None:
+    records: list[Any] = [{"step": step, "flow": 1.0, "word": "x", "list": [step]} for step in range(3)]
+    assert list(panels(records)) == ["flow"]

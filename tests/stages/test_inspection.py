@@ -96,3 +96,13 @@ def test_a_training_that_names_no_checkpoint_is_refused(tmp_path: Path) -> None:
 def test_nothing_that_we_know_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="wanted"):
         said(tmp_path / name)
+
+
+def test_what_others_named_is_cleaned_unless_it_is_wanted_raw(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begin(str(tmp_path / "made"), "pairs", "0" * 64, {}).commit({"red \x1b[31m\u202e": 1})
+    assert main([str(tmp_path / "made")]) == 0
+    assert "red  [31m : 1\n" in capsys.readouterr().out
+    assert main([str(tmp_path / "made"), "--raw"]) == 0
+    assert "red \x1b[31m\u202e: 1\n" in capsys.readouterr().out
