@@ -96,7 +96,7 @@ class Cache:
             temporary.unlink(missing_ok=True)
 
     def _keep(self, entry: FileEntry, whole: Path) -> None:
-        whole.chmod(0o444)
+        whole.chmod(whole.stat().st_mode & 0o444)  # for whom the umask lets read it, and nobody to write
         path = self._path(entry)
         path.parent.mkdir(parents=True, exist_ok=True)
         whole.replace(path)

@@ -61,7 +61,7 @@ def _locks(folder: Path) -> Path:
 
 
 def _held(path: Path) -> int:
-    file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC)
+    file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o666)
     fcntl.flock(file, fcntl.LOCK_EX)
     return file
 

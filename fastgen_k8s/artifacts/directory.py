@@ -1,8 +1,8 @@
 """A folder as a store: writes go to a temporary name and are renamed or linked when whole."""
 
 import os
+import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -174,10 +174,8 @@ class Directory:
     def _whole(self, target: Path) -> Generator[Path]:
         with _io(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=target.parent)
-            os.close(handle)
-            temporary = Path(name)
-            temporary.chmod(0o644)
+            temporary = target.parent / f"{_TEMPORARY}{secrets.token_hex(8)}"
+            temporary.touch(exist_ok=False)  # who may read and write it is what the umask says
             try:
                 yield temporary
             finally:

@@ -355,3 +355,12 @@ def _sign_again(store: Store, step: int) -> None:
     for name in manifest["files"]:
         manifest["files"][name] = FileEntry.of(store.read(name)).model_dump(mode="json")
     store.put(key, json.dumps(manifest).encode())
+
+
+def test_who_may_read_a_checkpoint_is_what_the_umask_says(alone: World, tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        Run(store_at(str(tmp_path)), alone).save(1)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.rglob("*") if path.is_file()} == {0o640}
