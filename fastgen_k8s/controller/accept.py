@@ -1,11 +1,13 @@
 """A pipeline object taken in: parsed, its works resolved, every stage's job rendered once; refused in one line."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fastgen_k8s.artifacts.address import Address
 from fastgen_k8s.config import digest
 from fastgen_k8s.controller.job import Settings, job
+from fastgen_k8s.controller.roots import check_places
 from fastgen_k8s.controller.status import Status
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.pipeline.resolve import Resolved, resolve
@@ -28,19 +30,25 @@ class Accepted:
         return {name: stage.digest for name, stage in self.stages.items()}
 
 
-def accept(found: Found, status: Status, settings: Settings, content: Callable[[str], str]) -> Accepted:
+def accept(
+    found: Found,
+    status: Status,
+    settings: Settings,
+    roots: Sequence[Address] | None,
+    content: Callable[[str], str],
+) -> Accepted:
     """The pipeline of an object; Misdescribed or BadInput when it could never run, StoreFailed when nobody can say.
 
+    Every place that it names is below the roots (None: any) before the `content` of one is asked for.
     Digests are frozen for as long as the works are described by the same words: a controller of another version, or
     an input that was changed in its place, re-runs nothing.
     """
     meta = found["metadata"]
     pipeline = Pipeline.parse(found.get("spec", {}), f"{meta['namespace']}/{meta['name']}")
-    if pipeline.root is None or not pipeline.root.startswith("s3://"):
-        raise Misdescribed(f"root: wanted a place that every pod reaches (s3://BUCKET/PREFIX), found {pipeline.root!r}")
+    check_places(pipeline, roots)
     works = _works(pipeline)
     frozen = status.digests if status.works == works else None
-    stages = resolve(pipeline, pipeline.root, content, frozen)
+    stages = resolve(pipeline, pipeline.root or "", content, frozen)
     for name, stage in stages.items():
         try:
             job(found, pipeline, stage, 1, settings)

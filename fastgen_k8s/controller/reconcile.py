@@ -16,6 +16,7 @@ from fastgen_k8s.controller.job import BACKENDS, Settings, job, job_name
 from fastgen_k8s.controller.look import Looking
 from fastgen_k8s.controller.outcomes import Outcome
 from fastgen_k8s.controller.remove import removals
+from fastgen_k8s.controller.roots import Roots, check_places
 from fastgen_k8s.controller.status import LIVE, Condition, StageStatus, Status
 from fastgen_k8s.controller.store import Artifacts
 from fastgen_k8s.controller.telemetry import Telemetry
@@ -39,10 +40,16 @@ class Reconciler:
     """Carries pipelines forward, one call at a time for each."""
 
     def __init__(
-        self, connection: Connection, view: View, writes: Writes, settings: Settings, telemetry: Telemetry
+        self,
+        connection: Connection,
+        view: View,
+        writes: Writes,
+        settings: Settings,
+        roots: Roots,
+        telemetry: Telemetry,
     ) -> None:
         self._connection, self._view, self._writes = connection, view, writes
-        self._settings, self._telemetry = settings, telemetry
+        self._settings, self._roots, self._telemetry = settings, roots, telemetry
         self._artifacts = Artifacts(telemetry)
         self._looking = Looking(view, connection, self._artifacts)
         self._accepted: dict[Key, tuple[str, int, Accepted]] = {}  # uid, generation, and what it came to
@@ -69,11 +76,14 @@ class Reconciler:
         return self._carry(found, accepted, stored, children)
 
     def _accept(self, found: Found, stored: Status) -> Accepted:
+        """The pipeline as it was taken in; its places are judged each time, for the list of roots may have changed."""
         key, uid, generation = _key(found), found["metadata"]["uid"], _generation(found)
-        known = self._accepted.get(key)
+        roots, known = self._roots.of(key[0]), self._accepted.get(key)
         if known is None or known[:2] != (uid, generation):
-            taken = accept(found, stored, self._settings, self._artifacts.digest)
+            taken = accept(found, stored, self._settings, roots, self._artifacts.digest)
             known = self._accepted[key] = uid, generation, taken
+        else:
+            check_places(known[2].pipeline, roots)
         return known[2]
 
     def _forget(self, key: Key) -> None:

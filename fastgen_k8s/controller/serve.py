@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -21,6 +22,7 @@ from fastgen_k8s.controller.lease import USUAL, Durations, Elector, durations
 from fastgen_k8s.controller.queue import Queue
 from fastgen_k8s.controller.reconcile import Reconciler
 from fastgen_k8s.controller.reflector import Reflector
+from fastgen_k8s.controller.roots import Roots
 from fastgen_k8s.controller.telemetry import Telemetry
 from fastgen_k8s.controller.view import Key, View
 from fastgen_k8s.controller.work import Worker
@@ -74,7 +76,7 @@ class Controller:
         self._reflectors = _reflectors(connection, self._view, asked.namespace)
         settings = Settings(asked.pairs_priority_class, asked.training_priority_class, tuple(asked.pull_secret))
         writes = Writes(connection, self._elector.holds)
-        reconcile = Reconciler(connection, self._view, writes, settings, self._telemetry)
+        reconcile = Reconciler(connection, self._view, writes, settings, Roots(asked.roots), self._telemetry)
         self._workers = [
             Worker(self._queue, self._elector.holds, reconcile, self._telemetry) for _ in range(asked.workers)
         ]
@@ -157,6 +159,9 @@ def _state(found: dict[str, Any]) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m fastgen_k8s.controller", allow_abbrev=False)
     parser.add_argument("--namespace", action="append", required=True, help="of pipelines; may be repeated")
+    parser.add_argument(
+        "--roots", type=Path, metavar="FOLDER", help="of a file a namespace: the places that its pipelines may name"
+    )
     parser.add_argument("--port", type=int, default=8080, help="of /healthz, /readyz and /metrics")
     parser.add_argument("--workers", type=int, default=16, help="pipelines looked at together")
     parser.add_argument("--lease-namespace", default="fastgen-system", help="the controller's own, with no pipelines")

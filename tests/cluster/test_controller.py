@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -194,6 +195,38 @@ def test_what_only_the_controller_can_know_is_refused_in_the_status(place: Place
         assert (accepted["status"], accepted["reason"]) == ("False", "InputMissing")
         assert "nowhere.txt: wanted an artifact or a file, found nothing" in accepted["message"]
         assert controller.faults() == []
+
+
+def test_a_pipeline_is_held_to_the_roots_of_its_namespace_as_they_are_now(place: Place, tmp_path: Path) -> None:
+    listed = tmp_path / place.namespace
+    listed.write_text("s3://elsewhere\n")
+
+    def refused(status: Object) -> bool:
+        said = [one for one in status.get("conditions", ()) if one["type"] == "Accepted"]
+        wanted = f"root: wanted a place below s3://elsewhere, found '{place.root}/tiny'"
+        return [(one["status"], one["reason"], one["message"]) for one in said] == [("False", "Invalid", wanted)]
+
+    def looked_at_again(wish: str) -> None:
+        place.merge({"metadata": {"annotations": {"example.com/wish": wish}}})  # sooner than in a minute
+
+    play = played(place, lambda name, _: Act(forever=name == "kd"))
+    with play as simulated, place.controller("--roots", str(tmp_path)):
+        place.apply()
+        place.wait(refused)
+        assert f"{place.namespace}/tiny" not in simulated.made
+        listed.write_text(f"s3://elsewhere\n{place.root}\n")
+        looked_at_again("first")
+        place.wait(lambda status: stage(status, "kd")["state"] == "Running")
+        listed.write_text("s3://elsewhere\n")
+        looked_at_again("second")
+        place.wait(refused)
+        assert [labels["fastgen-k8s.github.io/pipeline-stage"] for labels in labels_of(place)] == ["kd"]
+
+
+def labels_of(place: Place) -> list[Object]:
+    """The labels of the jobs that have not ended."""
+    jobs = place.cluster.api.list(JOBSETS, place.namespace).values()
+    return [one["metadata"]["labels"] for one in jobs if not one.get("status", {}).get("terminalState")]
 
 
 def test_a_finished_pipeline_is_removed_when_its_time_is_over(place: Place) -> None:

@@ -18,7 +18,7 @@ TRAIN = ("--experiment", "closed_form/gaussian_kd", "--resource", "cpu_tiny", "-
 @pytest.fixture
 def queue(kueue: Cluster, place: Place) -> Iterator[str]:
     """A queue with room for one trainer."""
-    for one in queues.with_room_for_one(place.namespace, {"cpu": "1", "memory": "3Gi"}):
+    for one in queues.with_room_for_one(place.namespace, {"cpu": "1", "memory": "3Gi", "ephemeral-storage": "1Gi"}):
         kueue.api.apply(one)
     yield "queue"
     for name in kueue.api.list(jobsets.RESOURCE, place.namespace):

@@ -32,7 +32,7 @@ def quota(place: Place) -> list[Object]:
 
 
 def no_room(place: Place) -> list[Object]:
-    return queues.with_room_for_one(place.namespace, {"cpu": "1m", "memory": "1Mi"})
+    return queues.with_room_for_one(place.namespace, {"cpu": "1m", "memory": "1Mi", "ephemeral-storage": "1Gi"})
 
 
 def nothing(_: Place) -> list[Object]:

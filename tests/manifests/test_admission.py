@@ -196,7 +196,9 @@ SHAPES: dict[str, tuple[Callable[[Object], object], str]] = {
         "the Secret fastgen-s3 alone",
     ),
     "with a value of another Secret": (
-        lambda made: container_of(made)["env"].append({"name": "A", "valueFrom": {"secretKeyRef": {"name": "a"}}}),
+        lambda made: container_of(made)["env"].append(
+            {"name": "A", "valueFrom": {"secretKeyRef": {"name": "a", "key": "a"}}}
+        ),
         "the Secret fastgen-s3 alone",
     ),
 }

@@ -106,6 +106,13 @@ def test_it_must_be_told_where_it_acts(capsys: pytest.CaptureFixture[str]) -> No
     assert (ended.value.code != 0, "--namespace" in capsys.readouterr().err) == (True, True)
 
 
+def test_it_looks_for_roots_where_their_map_is_mounted_if_there_is_one() -> None:
+    [volume] = [one for one in POD["volumes"] if "configMap" in one]
+    assert volume["configMap"] == {"name": "fastgen-roots", "optional": True}
+    places = {one["name"]: one["mountPath"] for one in CONTAINER["volumeMounts"]}
+    assert flags()["roots"] == places[volume["name"]]
+
+
 @pytest.mark.parametrize("flag", ["pairs-priority-class", "training-priority-class"])
 def test_the_priorities_of_its_jobs_are_there(flag: str) -> None:
     assert flags()[flag] in {made["metadata"]["name"] for made in render("base") if made["kind"] == "PriorityClass"}
@@ -117,14 +124,14 @@ def test_it_finds_the_store_where_trainers_do_by_a_key_of_its_own() -> None:
 
 
 def test_whatever_it_writes_goes_to_the_volume_at_tmp() -> None:
-    [mount] = CONTAINER["volumeMounts"]
     places = {ENVIRONMENT[name]["value"] for name in ("HOME", "FASTGEN_CACHE")}
-    assert mount == {"name": "tmp", "mountPath": "/tmp"}
+    assert {"name": "tmp", "mountPath": "/tmp"} in CONTAINER["volumeMounts"]
+    assert [mount["name"] for mount in CONTAINER["volumeMounts"] if not mount.get("readOnly")] == ["tmp"]
     assert all(f"{place}/".startswith("/tmp/") for place in places)
 
 
 def test_its_cache_is_smaller_than_the_volume_that_it_is_in() -> None:
-    [volume] = POD["volumes"]
+    [volume] = [one for one in POD["volumes"] if "emptyDir" in one]
     assert int(ENVIRONMENT["FASTGEN_CACHE_GIB"]["value"]) < int(volume["emptyDir"]["sizeLimit"].removesuffix("Gi"))
 
 
