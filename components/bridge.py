@@ -6,7 +6,6 @@ torchx run -s local_cwd components/bridge.py --checkpoint runs/stage2 --output r
 
 from torchx import specs
 
-from fastgen_k8s.launch.app import IMAGE
 from fastgen_k8s.launch.component import default, made, stage_app
 
 
@@ -17,7 +16,7 @@ def bridge(
     output: str = default("bridge", "output", made("bridge")),
     resource: str = default("bridge", "resource", "cpu_small"),
     pool: str = default("bridge", "pool", ""),
-    image: str = default("bridge", "image", IMAGE),
+    image: str = default("bridge", "image", ""),
 ) -> specs.AppDef:
     """Take the student out of a training checkpoint.
 

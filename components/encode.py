@@ -6,7 +6,6 @@ torchx run -s local_cwd components/encode.py --prompts prompts.txt --output runs
 
 from torchx import specs
 
-from fastgen_k8s.launch.app import IMAGE
 from fastgen_k8s.launch.component import default, made, stage_app
 
 
@@ -18,7 +17,7 @@ def encode(
     output: str = default("encode", "output", made("encode")),
     resource: str = default("encode", "resource", "cpu_small"),
     pool: str = default("encode", "pool", ""),
-    image: str = default("encode", "image", IMAGE),
+    image: str = default("encode", "image", ""),
 ) -> specs.AppDef:
     """Encode prompts, the negative prompt and the empty prompt.
 

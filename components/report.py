@@ -6,7 +6,6 @@ torchx run -s local_cwd components/report.py --output runs/report teacher=runs/s
 
 from torchx import specs
 
-from fastgen_k8s.launch.app import IMAGE
 from fastgen_k8s.launch.component import default, made, stage_app, stages_made
 from fastgen_k8s.pipeline.work import parse_inputs
 
@@ -17,7 +16,7 @@ def report(
     output: str = default("report", "output", made("report")),
     resource: str = default("report", "resource", "cpu_small"),
     pool: str = default("report", "pool", ""),
-    image: str = default("report", "image", IMAGE),
+    image: str = default("report", "image", ""),
 ) -> specs.AppDef:
     """Measure and show artifacts side by side.
 

@@ -6,7 +6,6 @@ torchx run -s local_cwd components/sample.py --student runs/stage3 --output runs
 
 from torchx import specs
 
-from fastgen_k8s.launch.app import IMAGE
 from fastgen_k8s.launch.component import default, default_count, made, stage_app
 
 
@@ -21,7 +20,7 @@ def sample(
     processes: int = default_count("sample", "processes", "1"),
     resource: str = default("sample", "resource", "cpu_small"),
     pool: str = default("sample", "pool", ""),
-    image: str = default("sample", "image", IMAGE),
+    image: str = default("sample", "image", ""),
 ) -> specs.AppDef:
     """Draw clips from a student and decode them.
 

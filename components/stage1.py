@@ -6,7 +6,6 @@ torchx run -s local_cwd components/stage1.py --conditions runs/encode --output r
 
 from torchx import specs
 
-from fastgen_k8s.launch.app import IMAGE
 from fastgen_k8s.launch.component import default, default_count, made, stage_app
 
 
@@ -20,7 +19,7 @@ def stage1(
     processes: int = default_count("stage1", "processes", "1"),
     resource: str = default("stage1", "resource", "cpu_small"),
     pool: str = default("stage1", "pool", ""),
-    image: str = default("stage1", "image", IMAGE),
+    image: str = default("stage1", "image", ""),
 ) -> specs.AppDef:
     """Follow the teacher's trajectories; any number of workers gives the same bytes.
 

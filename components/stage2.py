@@ -6,7 +6,6 @@ torchx run -s local_cwd components/stage2.py --pairs runs/stage1 --output runs/s
 
 from torchx import specs
 
-from fastgen_k8s.launch.app import IMAGE
 from fastgen_k8s.launch.component import default, default_count, made, stage_app
 
 
@@ -26,7 +25,7 @@ def stage2(
     resource: str = default("stage2", "resource", "cpu_small"),
     grace: int = default_count("stage2", "grace", "60"),
     pool: str = default("stage2", "pool", ""),
-    image: str = default("stage2", "image", IMAGE),
+    image: str = default("stage2", "image", ""),
 ) -> specs.AppDef:
     """Regress the teacher's clips from the states of its trajectories.
 

@@ -6,7 +6,6 @@ torchx run -s local_cwd components/stage3.py --student runs/bridge --output runs
 
 from torchx import specs
 
-from fastgen_k8s.launch.app import IMAGE
 from fastgen_k8s.launch.component import default, default_count, made, stage_app
 
 
@@ -27,7 +26,7 @@ def stage3(
     resource: str = default("stage3", "resource", "cpu_small"),
     grace: int = default_count("stage3", "grace", "60"),
     pool: str = default("stage3", "pool", ""),
-    image: str = default("stage3", "image", IMAGE),
+    image: str = default("stage3", "image", ""),
 ) -> specs.AppDef:
     """Match the student's rollouts to the teacher's distribution.
 

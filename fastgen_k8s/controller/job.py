@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from fastgen_k8s.controller.children import ATTEMPT, DIGEST, PIPELINE, STAGE
+from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.launch.app import app
+from fastgen_k8s.launch.appdef import check_image
 from fastgen_k8s.launch.cluster import Cluster
 from fastgen_k8s.launch.jobs import Backend
 from fastgen_k8s.launch.jobsets import JOBSET
@@ -27,6 +29,12 @@ class Settings:
     pairs_priority: str | None = None  # PriorityClass of stages that can be evicted for nothing: pairs and samples
     training_priority: str | None = None  # of the others
     pull_secrets: tuple[str, ...] = ()
+    trainer_image: str | None = None  # of stages that name none, in pipelines that name none
+
+    def __post_init__(self) -> None:
+        """Raise Misdescribed for an image that no job may have."""
+        if self.trainer_image is not None:
+            check_image(self.trainer_image)
 
 
 def job_name(found: Found, stage: str, attempt: int) -> str:
@@ -57,7 +65,11 @@ def job(found: Found, pipeline: Pipeline, stage: Resolved, attempt: int, setting
         },
         "job",
     )
-    image = described.image or pipeline.image
+    image = described.image or pipeline.image or settings.trainer_image
+    if not image:
+        raise Misdescribed(
+            "image: wanted one of the stage, the pipeline or the controller (--trainer-image), found none"
+        )
     application = app(stage.work, described.placement, described.execution, image)
     body = BACKENDS[pipeline.backend].render(application, cluster)
     owner = {"apiVersion": API_VERSION, "kind": OBJECT_KIND, "name": meta["name"], "uid": meta["uid"]}

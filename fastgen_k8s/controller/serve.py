@@ -74,7 +74,12 @@ class Controller:
         identity = os.environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}"
         self._elector = Elector(connection, asked.lease_namespace, asked.lease, identity, asked.lease_seconds)
         self._reflectors = _reflectors(connection, self._view, asked.namespace)
-        settings = Settings(asked.pairs_priority_class, asked.training_priority_class, tuple(asked.pull_secret))
+        settings = Settings(
+            asked.pairs_priority_class,
+            asked.training_priority_class,
+            tuple(asked.pull_secret),
+            asked.trainer_image or None,
+        )
         writes = Writes(connection, self._elector.holds)
         reconcile = Reconciler(connection, self._view, writes, settings, Roots(asked.roots), self._telemetry)
         self._workers = [
@@ -176,6 +181,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pairs-priority-class", help="of pods that can be evicted for nothing: pairs, samples")
     parser.add_argument("--training-priority-class", help="of all other pods")
     parser.add_argument("--pull-secret", action="append", default=[], help="of the images' registry; may be repeated")
+    parser.add_argument("--trainer-image", metavar="IMAGE", help="of stages whose pipeline names none")
     return parser
 
 

@@ -5,7 +5,6 @@ from torchx.specs import AppDef, Role
 
 from fastgen_k8s.launch.command import AGENT, argv, environment, name
 from fastgen_k8s.launch.resources import resource
-from fastgen_k8s.pipeline.spec import IMAGE as IMAGE
 from fastgen_k8s.pipeline.work import Execution, Placement, Work, check_processes, check_world
 
 ROLE = "trainer"
@@ -13,8 +12,11 @@ PLACED = "fastgen-k8s"
 """A role's metadata under this name: those parts of the placement that only a cluster has a use for."""
 
 
-def app(work: Work, placement: Placement, execution: Execution, image: str = IMAGE) -> AppDef:
-    """One agent a node, told everything by its arguments; Misdescribed when the work cannot be split so far."""
+def app(work: Work, placement: Placement, execution: Execution, image: str = "") -> AppDef:
+    """One agent a node, told everything by its arguments; Misdescribed when the work cannot be split so far.
+
+    A local run has no containers and needs no image; whatever puts a job on a cluster asks for one.
+    """
     check_world(work, placement)
     offered = resource(placement.resource)
     check_processes(placement, offered.gpu)

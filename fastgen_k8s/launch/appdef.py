@@ -76,10 +76,17 @@ def check_shared(app: AppDef) -> None:
 
 
 def check_image(image: str) -> None:
-    """Raise Misdescribed for an image whose content may change under its name."""
+    """Raise Misdescribed for no image, and for one whose content may change under its name."""
+    check_given(image)
     tag = image.rpartition("/")[2].partition("@")[0].partition(":")[2]
     if "@sha256:" not in image and tag in ("", "latest"):
         raise Misdescribed(f"image: wanted a tag of its own (not latest) or a digest, found {image!r}")
+
+
+def check_given(image: str) -> None:
+    """Raise Misdescribed for no image."""
+    if not image:
+        raise Misdescribed("image: wanted what the job's containers run (--image, or FASTGEN_IMAGE), found none")
 
 
 def labels(app: AppDef, job: str, component: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from torchx.specs import AppDef
 
 from fastgen_k8s.artifacts import find_artifact
 from fastgen_k8s.errors import BadInput, Misdescribed
-from fastgen_k8s.launch.app import IMAGE, app
+from fastgen_k8s.launch.app import app
 from fastgen_k8s.pipeline.work import Execution, Kind, Placement, Work, check_read, input_digest, known_input
 
 MADE_BY: Mapping[str, str] = {
@@ -50,7 +50,7 @@ def stage_app(
     output: str,
     placement: Mapping[str, object] | None = None,
     execution: Mapping[str, object] | None = None,
-    image: str = IMAGE,
+    image: str = "",
 ) -> AppDef:
     """The application of one stage; BadInput says in one line which input is not there."""
     where = Placement.parse(dict(placement or {}), "arguments")

@@ -7,7 +7,6 @@ from typing import Annotated, Literal, Self, cast
 import yaml
 from pydantic import Field, model_validator
 
-from fastgen_k8s import __version__
 from fastgen_k8s.config import Config, nearest, read_yaml
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments.schema import Experiment
@@ -15,7 +14,6 @@ from fastgen_k8s.pipeline.work import KINDS, Execution, Kind, Placement, Work, c
 
 API_VERSION = "fastgen-k8s.github.io/v1alpha1"
 OBJECT_KIND = "DistillationPipeline"
-IMAGE = f"fastgen-k8s/trainer:{__version__}"
 
 Name = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", max_length=40)]
 Key = Annotated[str, Field(max_length=63)]  # of an input or of a fact
@@ -88,7 +86,7 @@ class Stage(Config):
 class Pipeline(Config):
     """What is distilled, from start to end; the stages stand in an order in which they can run."""
 
-    image: Image = IMAGE
+    image: Image | None = None  # of a cluster; None: the controller's, if it was given one
     root: Uri | None = None  # where the stages' outputs go; `--root` replaces it
     backend: Literal["jobset", "volcano"] = "jobset"  # of a cluster; a local run has its own
     queue: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)] | None = None

@@ -15,6 +15,7 @@ REMOTE = {
     "FASTGEN_ROOT": "s3://bucket/run",
     "FASTGEN_TEACHER": "s3://bucket/teacher",
     "FASTGEN_PROMPTS": "s3://bucket/prompts.txt",
+    "FASTGEN_IMAGE": "registry.example/trainer:1",
 }
 STAGES = (
     ("encode",),

@@ -2,6 +2,7 @@
 """The overlay for a cluster without a cloud, put there for real: its store serves our pods and keeps their data."""
 
 import base64
+import copy
 import os
 import sys
 from collections.abc import Iterator
@@ -22,8 +23,11 @@ from tests.manifests.render import Object, render
 pytestmark = pytest.mark.cluster
 
 NAMESPACE, OWN, STORE = "fastgen", "fastgen-system", "seaweedfs-0"
-ALL = render("overlays/kind")
+ALL = copy.deepcopy(render("overlays/kind"))
 MADE = {(made["kind"], made["metadata"]["name"]): made for made in ALL if made["metadata"].get("namespace") != OWN}
+PROGRAMS = MADE["StatefulSet", "seaweedfs"]["spec"]["template"]["spec"]["containers"]
+for _program in PROGRAMS:  # what is packed here has another digest than what is published
+    _program["image"] = _program["image"].partition("@")[0]
 WGET = Path("/bin/busybox")
 
 
@@ -51,11 +55,11 @@ def store(node: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 
 
 def packed_store(place: Path) -> Path:
-    """An image of the manifest's name with the two programs that it is expected to hold: `wget` is Busybox' there."""
-    [name] = {one["image"] for one in MADE["StatefulSet", "seaweedfs"]["spec"]["template"]["spec"]["containers"]}
+    """An image of the manifest's name and tag with the two programs that it should hold: `wget` is Busybox' there."""
+    [name] = {one["image"] for one in PROGRAMS}
     archive.single_file(Path(sys.executable).with_name("weed"), "usr/bin/weed", place / "weed.tar")
     archive.single_file(WGET, "usr/bin/wget", place / "wget.tar")
-    image = archive.Image(f"docker.io/{name}", user="0", environment={"PATH": "/usr/bin"})
+    image = archive.Image(name, user="0", environment={"PATH": "/usr/bin"})
     archive.write(image, [place / "weed.tar", place / "wget.tar"], place / "image.tar")
     return place / "image.tar"
 

@@ -52,6 +52,11 @@ def test_an_image_that_may_change_under_its_name_is_refused(backend: str, image:
         rendered(backend, image=image)
 
 
+def test_a_cluster_wants_an_image(backend: str) -> None:
+    with pytest.raises(Misdescribed, match=r"image: wanted what .* \(--image, or FASTGEN_IMAGE\), found none"):
+        rendered(backend, image="")
+
+
 @pytest.mark.parametrize("place", ["runs/pairs", "/data/pairs", "file:///data/pairs"])
 @pytest.mark.parametrize("what", ["output", "pairs"])
 def test_a_place_on_one_machine_is_refused(backend: str, what: str, place: str) -> None:

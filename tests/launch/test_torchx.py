@@ -37,6 +37,7 @@ from fastgen_k8s.launch.torchx_run import named
         ("torchx.schedulers.api", "Stream"),
         ("torchx.schedulers.api", "StructuredOpts"),
         ("torchx.schedulers.api", "filter_regex"),
+        ("torchx.schedulers.docker_scheduler", "DockerScheduler"),
         ("torchx.specs", "AppDef"),
         ("torchx.specs", "AppDryRunInfo"),
         ("torchx.specs", "AppState"),
@@ -91,9 +92,10 @@ def test_a_bare_file_names_its_own_function(words: list[str], wanted: list[str])
     assert named(words) == wanted
 
 
-REMOTE = [
+NO_IMAGE = [
     "--experiment", "closed_form/gaussian_kd", "--conditions", "s3://bucket/conditions", "--output", "s3://bucket/pairs"
 ]  # fmt: skip
+REMOTE = ["--image", "registry.example/trainer:1", *NO_IMAGE]
 NOBODY = """
 apiVersion: v1
 kind: Config
@@ -182,6 +184,12 @@ def test_without_a_cluster_every_command_says_so_in_one_line(
             ["run", "--dryrun", "-s", "jobset", "utils.echo"],
             "error: wanted a stage (components/*.py), found the application 'echo'",
         ),
+        (
+            ["run", "-s", "jobset", "components/stage1.py", *NO_IMAGE],
+            "error: image: wanted what the job's containers run (--image, or FASTGEN_IMAGE), found none",
+        ),
+        (["run", "-s", "kubernetes", "components/stage1.py", *NO_IMAGE], "error: image: wanted what"),
+        (["run", "-s", "local_docker", "components/stage1.py", *NO_IMAGE], "error: image: wanted what"),
         (["status", "jobset://torchx/kd"], "error: wanted an application as namespace:name, found 'kd'"),
         (["run", "--dryrun", "-s", "jobset", "components/stage1.py", *REMOTE[:-2]], "error: output: wanted a place"),
         (
@@ -193,7 +201,16 @@ def test_without_a_cluster_every_command_says_so_in_one_line(
             "error: -cfg: tolerations.0.effect: input should be",
         ),
     ],
-    ids=["another application", "handle", "local output", "namespace", "toleration"],
+    ids=[
+        "another application",
+        "no image",
+        "no image for Volcano",
+        "no image for Docker",
+        "handle",
+        "local output",
+        "namespace",
+        "toleration",
+    ],
 )
 def test_a_cluster_is_not_asked_about_what_is_wrong_before(words: list[str], said: str) -> None:
     refused = torchx("--log_level", "CRITICAL", *words)

@@ -19,8 +19,12 @@ _ENVIRONMENT.compile("true")  # raises the recursion limit, which hypothesis doe
 
 
 def refusals(policy: str, new: Object, old: Object | None = None, user: str = "somebody") -> list[str]:
-    """What a policy says against a new object, or against a change of one, when somebody asks for it."""
-    spec = POLICIES[policy]
+    """What a policy of the base says against a new object, or against a change of one, when somebody asks for it."""
+    return judged(POLICIES[policy], new, old, user)
+
+
+def judged(spec: Object, new: Object, old: Object | None = None, user: str = "somebody") -> list[str]:
+    """What a policy of this spec says."""
     request = {
         "operation": "CREATE" if old is None else "UPDATE",
         "kind": {"group": str(new.get("apiVersion", "")).partition("/")[0]},

@@ -59,12 +59,15 @@ def _place(program: Path, content: bytes) -> None:
 @functools.cache
 def text(folder: str) -> str:
     """What a folder of the manifests renders to; a component on top of an otherwise empty overlay."""
-    if folder not in COMPONENTS:
-        return _kustomize(MANIFESTS / folder)
+    return with_component(folder) if folder in COMPONENTS else _kustomize(MANIFESTS / folder)
+
+
+def with_component(folder: str, **more: Any) -> str:
+    """What an overlay of the base, a component and other fields renders to."""
     with tempfile.TemporaryDirectory() as scratch:
         there = os.path.relpath(MANIFESTS, Path(scratch).resolve())
         wrapper = {"kind": "Kustomization", "resources": [f"{there}/base"], "components": [f"{there}/{folder}"]}
-        (Path(scratch) / "kustomization.yaml").write_text(yaml.safe_dump(wrapper))
+        (Path(scratch) / "kustomization.yaml").write_text(yaml.safe_dump(wrapper | more))
         return _kustomize(Path(scratch))
 
 
