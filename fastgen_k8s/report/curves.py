@@ -65,8 +65,10 @@ def _label(line: str) -> str:
 
 def _drawn(key: str, lines: Mapping[str, Points]) -> str:
     # The key salts the names inside the drawing: several drawings share one page.
-    settings = {"svg.fonttype": "none", "svg.hashsalt": key, "font.size": 8, "font.family": "sans-serif"}
-    with mpl.rc_context(settings), warnings.catch_warnings():
+    with (
+        mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": key, "font.size": 8, "font.family": "sans-serif"}),
+        warnings.catch_warnings(),
+    ):
         warnings.filterwarnings("ignore", "Glyph .* missing")  # of the font that sizes are guessed by: text stays text
         figure = Figure(figsize=SIZE, layout="constrained")
         _panel(figure.add_subplot(), lines)
