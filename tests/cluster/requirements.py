@@ -34,7 +34,7 @@ _PROGRAMS = {
 _COMMANDS = {
     Level.API: ("openssl", "setpriv"),
     Level.CONTROL_PLANE: (),
-    Level.NODE: ("ip", "nsenter", "iptables", "nft", "containerd", "ctr", "runc", "conntrack"),
+    Level.NODE: ("ip", "nsenter", "iptables", "nft", "containerd", "ctr", "runc", "conntrack", "busybox"),
     Level.TRAINING: (),
 }
 _CNI = Path("/usr/lib/cni/bridge")
