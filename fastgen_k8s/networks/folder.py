@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from fastgen_k8s.errors import BadInput
+from fastgen_k8s.errors import BadInput, failed_io
 
 LARGEST_TEXT = 64 << 20
 """Bytes of a file of settings or of a vocabulary; the largest tokenizer.json that people have is of 35 MB."""
@@ -93,13 +93,15 @@ def _index(path: Path) -> dict[str, str]:
 
 @contextmanager
 def _opened(path: Path) -> Generator[safe_open]:
-    if not path.is_file():
-        raise BadInput(f"{path}: wanted a file, found none")
     try:
+        if not path.is_file():
+            raise BadInput(f"{path}: wanted a file, found none")
         with safe_open(path, "pt") as content:
             yield content
     except SafetensorError as error:
         raise BadInput(f"{path}: wanted a whole safetensors file, found {str(error).splitlines()[0]}") from error
+    except OSError as error:  # of a name in an index that is none
+        raise failed_io(error, path) from error
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:

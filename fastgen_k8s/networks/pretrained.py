@@ -17,18 +17,25 @@ from fastgen_k8s.networks.folder import UNBUILT, check_small, finite, first_line
 
 log = structlog.get_logger()
 _VOCABULARIES = {".json", ".txt", ".model", ".jinja"}  # the files that tokenizers are made of
+_COUNTS, _MADE_TOKENS = {"extra_ids", "offset", "num_madeup_words"}, 1 << 16  # of tokens that a class makes, often 100
 Encoder = TypeVar("Encoder", bound=PreTrainedModel)
 
 
 def read_tokenizer(path: Path) -> PreTrainedTokenizerBase:
     """The tokenizer in a folder, which must know how to pad; BadInput says what is amiss."""
-    read_json(path / "tokenizer_config.json")
+    for name, made in read_json(path / "tokenizer_config.json").items():
+        if name in _COUNTS and isinstance(made, int | float) and made > _MADE_TOKENS:
+            raise BadInput(f"{path}: wanted at most {_MADE_TOKENS} tokens in {name}, found {made}")
     for file in path.iterdir():
         if file.suffix in _VOCABULARIES:
             check_small(file)
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
     except (OSError, ImportError, *UNBUILT) as error:
+        raise BadInput(f"{path}: wanted a tokenizer, found {first_line(error)}") from error
+    except Exception as error:
+        if type(error) is not Exception:  # tokenizers has no class of its own for what it cannot read
+            raise
         raise BadInput(f"{path}: wanted a tokenizer, found {first_line(error)}") from error
     files = list(tokenizer.vocab_files_names.values())  # without any of them transformers makes an empty one
     if not any((path / name).is_file() for name in files):

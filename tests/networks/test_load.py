@@ -227,6 +227,10 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda folder: (folder / f"{WEIGHTS}.index.json").write_text('{"weight_map": {"a": 5}}'),
         "wanted a weight_map of file names",
     ),
+    "an index of long names": (
+        lambda folder: (folder / f"{WEIGHTS}.index.json").write_text(json.dumps({"weight_map": {"a": "a" * 300}})),
+        "a{300}: File name too long",
+    ),
     "an index of folders": (
         lambda folder: (folder / f"{WEIGHTS}.index.json").write_text('{"weight_map": {"a": ".."}}'),
         "wanted a file, found none",

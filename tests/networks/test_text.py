@@ -88,6 +88,7 @@ def test_a_folder_without_its_part_is_refused(tmp_path: Path, missing: str) -> N
         ("tokenizer/tokenizer.json", "{", "wanted a tokenizer"),
         ("tokenizer/tokenizer_config.json", "{", "wanted JSON"),
         ("tokenizer/tokenizer_config.json", "{}", "wanted a tokenizer with a token for padding"),
+        ("tokenizer/tokenizer_config.json", f'{{"extra_ids": {1 << 26}}}', "wanted at most 65536 tokens in extra_ids"),
         ("text_encoder/config.json", '{"model_type": "umt5", "num_layers": "two"}', "wanted a whole umt5 encoder"),
     ],
 )
@@ -97,6 +98,13 @@ def test_a_spoilt_text_encoder_is_refused_in_one_line(tmp_path: Path, name: str,
     with pytest.raises(BadInput, match=found) as error:
         load_text_encoder(Umt5(kind="umt5"), tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_a_tokenizer_with_a_spoilt_part_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = folders.text_encoder(tmp_path) / "tokenizer" / "tokenizer.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"decoder": 7}))
+    with pytest.raises(BadInput, match="wanted a tokenizer, found data did not match any variant"):
+        load_text_encoder(Umt5(kind="umt5"), tmp_path)
 
 
 def test_a_tokenizer_that_names_code_of_its_own_is_refused_and_nobody_is_asked(
