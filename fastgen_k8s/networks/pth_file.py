@@ -4,6 +4,7 @@ What a file claims is compared with what it holds before any memory is taken for
 """
 
 import io
+import pickle
 import re
 import struct
 import zipfile
@@ -57,6 +58,9 @@ def check_held(stored: Mapping[str, tuple[int, int]], sizes: Mapping[str, int]) 
 
 
 def _check_legacy(file: Window) -> None:
+    if file.read(1) != pickle.PROTO:
+        raise ValueError("wanted a pickle")
+    file.seek(0)
     if read_pickle(file, ()).value != _MAGIC or read_pickle(file, ()).value != _LEGACY_PROTOCOL:
         raise ValueError("wanted a file of torch's")
     read_pickle(file, ())  # of the machine that wrote it

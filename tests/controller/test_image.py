@@ -79,6 +79,6 @@ def test_a_controller_is_not_started_with_an_image_that_may_change(
     with scripted(lambda asked: Answer(body={}), tmp_path) as server:
         server.connect()
         monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
-        assert main(["--trainer-image=registry.example/trainer:latest"]) == 64
+        assert main(["--namespace=n", "--trainer-image=registry.example/trainer:latest"]) == 64
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("error: image: wanted a tag of its own (not latest) or a digest, found")

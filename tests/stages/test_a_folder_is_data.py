@@ -156,7 +156,7 @@ SAID: dict[str, tuple[Callable[[Path], None], str]] = {
         rewritten(lambda said, folder: elsewhere(said, folder, str(folder.parent / "elsewhere.distcp"))),
         "a file outside the folder",
     ),
-    "a link that leaves the folder": (rewritten(linked), "a file outside the folder"),
+    "a link that leaves the folder": (rewritten(linked), "a file outside the folder|a link that leads out"),
     "more numbers than bytes": (rewritten(larger), rf"a part \[1, {LARGE}\] of {WEIGHT} in \d+ bytes"),
     "bytes that count twice": (rewritten(twice), "two parts in the same bytes"),
     "bytes behind the end": (

@@ -68,7 +68,7 @@ def test_lines_without_a_step_are_no_metrics(tmp_path: Path) -> None:
     ("line", "found"),
     [
         (b"step 1\n", "wanted JSON lines, found b'step 1"),
-        (b"[1]\n", r"wanted JSON objects with a whole 'step', found '\[1\]'"),
+        (b"[1]\n", r"wanted JSON objects with a whole 'step', found \[1\]"),
         (b'{"step": "one"}\n', "wanted JSON objects with a whole 'step'"),
     ],
 )
