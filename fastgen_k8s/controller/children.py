@@ -14,7 +14,8 @@ from torchx.specs import AppState
 
 from fastgen_k8s.launch.cluster import GROUP
 from fastgen_k8s.launch.jobs import ENDED, Backend
-from fastgen_k8s.launch.outcome import CANCELLED, COMPONENT
+from fastgen_k8s.launch.outcome import CANCELLED, COMPONENT, count
+from fastgen_k8s.launch.owned import controller, owns
 from fastgen_k8s.launch.pod import TRAINER
 
 Found = dict[str, Any]
@@ -72,10 +73,10 @@ def keep_job(found: Found) -> Found:
 
 
 def keep_pod(found: Found) -> Found:
-    """A pod's labels, place, state, and the memory that its container may have."""
+    """A pod's labels, owner, place, state, and the memory that its container may have."""
     spec, status = found.get("spec", {}), found.get("status", {})
     limits = [one.get("resources", {}).get("limits", {}) for one in spec.get("containers", ())]
-    meta = _meta(found) | {"labels": found["metadata"].get("labels", {})}
+    meta = _meta(found) | {"labels": found["metadata"].get("labels", {}), "ownerReferences": _controllers(found)}
     containers = [{"resources": {"limits": {"memory": one["memory"]} if "memory" in one else {}}} for one in limits]
     kept = {"containers": containers} | ({"nodeName": spec["nodeName"]} if "nodeName" in spec else {})
     return {"metadata": meta, "spec": kept, "status": {name: status[name] for name in _POD if name in status}}
@@ -93,23 +94,26 @@ def owner(found: Found) -> str | None:
     return next((str(one["uid"]) for one in owners if str(one["apiVersion"]).startswith(f"{GROUP}/")), None)
 
 
-def child(job: Found, pods: Iterable[Found], backend: Backend) -> Child:
-    """A job and its pods read."""
+def child(job: Found, pods: Iterable[Found], backend: Backend) -> Child | None:
+    """A job and those of some pods that are its own; None for one that says of no attempt that it is that."""
     meta = job["metadata"]
     labels: Mapping[str, str] = meta.get("labels", {})
+    attempt = count(labels.get(ATTEMPT))
+    if attempt is None:
+        return None
     return Child(
         backend=backend,
         name=meta["name"],
         uid=meta["uid"],
         stage=labels.get(STAGE, ""),
-        attempt=int(labels.get(ATTEMPT, "0")),
+        attempt=attempt,
         digest=labels.get(DIGEST, ""),
         state=backend.state(job),
         suspended=bool(job["spec"].get("suspend")),
         leaving="deletionTimestamp" in meta,
         created=seconds(meta["creationTimestamp"]),
         said=backend.said(job),
-        pods=tuple(pods),
+        pods=tuple(pod for pod in pods if owns(meta["name"], pod, meta["uid"])),
     )
 
 
@@ -125,6 +129,13 @@ def rfc3339(when: float) -> str:
 
 def _meta(found: Found) -> Found:
     return {name: found["metadata"][name] for name in _META if name in found["metadata"]}
+
+
+def _controllers(found: Found) -> list[Found]:
+    """Who has made an object, as `owns` wants to know it."""
+    maker = controller(found)
+    kept = ("apiVersion", "kind", "name", "uid", "controller")
+    return [] if maker is None else [{name: maker[name] for name in kept}]
 
 
 def _is_ready(pod: Found) -> bool:

@@ -23,6 +23,7 @@ from fastgen_k8s.controller.waiting import why
 from fastgen_k8s.errors import FastgenError
 from fastgen_k8s.launch.connection import Connection
 from fastgen_k8s.launch.jobs import Backend
+from fastgen_k8s.launch.owned import controller, owns
 from fastgen_k8s.pipeline.spec import Stage
 
 Found = dict[str, Any]
@@ -109,7 +110,9 @@ class Looking:
         if facts is not None:
             return Look(job, facts=facts)
         pods = [keep_pod(pod) for pod in self._list(f"/api/v1/namespaces/{namespace}/pods", job.name)]
+        pods = [pod for pod in pods if owns(job.name, pod, job.uid)]
         jobs = self._list(f"/apis/batch/v1/namespaces/{namespace}/jobs", job.name)
+        jobs = [one for one in jobs if (owner := controller(one)) is not None and owner["uid"] == job.uid]
         return Look(job, outcome=outcome(jobs, pods, job.said))
 
     def _why(self, accepted: Accepted, stage: str, namespace: str, job: Child, now: float) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastgen_k8s.controller.children import JOB, PIPELINE, Child, child, owner
 from fastgen_k8s.launch.jobs import Backend
+from fastgen_k8s.launch.owned import owns
 
 Found = dict[str, Any]
 Key = tuple[str, str]  # namespace and name of a pipeline
@@ -106,12 +107,13 @@ class View:
         """The jobs of a pipeline with their pods."""
         with self._lock:
             jobs = list(self._jobs.get(uid, {}).values())
-            return [child(job, self._pods.get(_key(job), {}).values(), backend) for job, backend in jobs]
+            found = [child(job, self._pods.get(_key(job), {}).values(), backend) for job, backend in jobs]
+            return [one for one in found if one is not None]
 
     def pods(self, namespace: str, job: str) -> list[Found]:
-        """The pods of a job."""
+        """The pods of a job, which may itself be gone."""
         with self._lock:
-            return list(self._pods.get((namespace, job), {}).values())
+            return [pod for pod in self._pods.get((namespace, job), {}).values() if owns(job, pod)]
 
     def waits(self, job_uid: str) -> Mapping[str, Any] | None:
         """Kueue's view of a job."""

@@ -11,6 +11,7 @@ from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.launch.api import Api, Found
 from fastgen_k8s.launch.cluster import GROUP, Cluster
 from fastgen_k8s.launch.outcome import COMPONENT, number
+from fastgen_k8s.launch.owned import controller, owns
 
 ENDED = (AppState.SUCCEEDED, AppState.FAILED, AppState.CANCELLED)
 _OURS = "app.kubernetes.io/name=fastgen-k8s"
@@ -64,11 +65,12 @@ class Jobs:
 
     def pods(self, namespace: str, name: str) -> list[Found]:
         """The pods of a job that the cluster still has, the oldest first."""
-        return self._owned(f"/api/v1/namespaces/{namespace}/pods", name)
+        return [pod for pod in self._named(f"/api/v1/namespaces/{namespace}/pods", name) if owns(name, pod)]
 
     def jobs(self, namespace: str, name: str) -> list[Found]:
         """The Jobs of Kubernetes that a job is made of, if it is."""
-        return self._owned(f"/apis/batch/v1/namespaces/{namespace}/jobs", name)
+        there = self._named(f"/apis/batch/v1/namespaces/{namespace}/jobs", name)
+        return [one for one in there if (owner := controller(one)) is not None and owner["name"] == name]
 
     def log(
         self, namespace: str, name: str, role: str, index: int, follow: bool, query: Mapping[str, str]
@@ -110,7 +112,7 @@ class Jobs:
                 raise BadInput(f"{namespace}/{name}: wanted the earlier job gone, found its pods after {_REMOVAL:g} s")
             time.sleep(_LOOK_EVERY)
 
-    def _owned(self, path: str, name: str) -> list[Found]:
+    def _named(self, path: str, name: str) -> list[Found]:
         found = self.api.find(path, labelSelector=f"{GROUP}/job={name}")
         items: list[Found] = list(found["items"]) if found else []
         return sorted(items, key=lambda one: str(one["metadata"]["creationTimestamp"]))

@@ -62,10 +62,15 @@ def vcjob_state(vcjob: Found) -> AppState:
     return _PHASES.get(phase, AppState.PENDING)
 
 
+def count(label: str | None) -> int | None:
+    """The number that a label says, if it is one."""
+    return int(label) if label and label.isascii() and label.isdecimal() else None
+
+
 def number(pod: Found) -> int:
-    """Which replica of its role a pod is."""
+    """Which replica of its role a pod is; the first where its labels say no number."""
     labels = pod["metadata"]["labels"]
-    return int(labels.get(INDEX, labels.get(TASK_INDEX, 0)))
+    return count(labels.get(INDEX, labels.get(TASK_INDEX))) or 0
 
 
 def replicas(pods: Iterable[Found]) -> list[Replica]:

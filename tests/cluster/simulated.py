@@ -190,8 +190,12 @@ class Simulated:
     def _pod(self, item: Object) -> Object:
         meta = item["metadata"]
         template = _trainer(item)["template"]
-        labels = template["metadata"]["labels"] | {"jobset.sigs.k8s.io/job-index": "0"}
+        mine = {"jobset.sigs.k8s.io/job-index": "0", "jobset.sigs.k8s.io/jobset-uid": meta["uid"]}
+        labels = template["metadata"]["labels"] | mine
+        job = {"apiVersion": "batch/v1", "kind": "Job", "name": f"{meta['name']}-trainer-0", "controller": True}
+        owners = [job | {"uid": meta["uid"]}]  # nobody has made that Job
         place = {"name": f"{meta['name']}-trainer-0-0", "namespace": meta["namespace"], "labels": labels}
+        place |= {"ownerReferences": owners}
         spec = {name: value for name, value in template["spec"].items() if name != "priorityClassName"}
         return {"apiVersion": "v1", "kind": "Pod", "metadata": place, "spec": spec | {"serviceAccountName": "default"}}
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fastgen_k8s.controller.children import PIPELINE
+from fastgen_k8s.controller.children import ATTEMPT, JOB, PIPELINE, STAGE, keep_pod
 from fastgen_k8s.controller.view import KUEUE_JOB, Found, View
 from fastgen_k8s.launch.cluster import GROUP
 from fastgen_k8s.launch.jobsets import JOBSET
@@ -58,3 +58,49 @@ def test_what_kueue_says_of_a_job_wakes_its_pipeline_while_the_job_is_there() ->
     woken.clear()
     view.workload(workload, None)
     assert woken == []
+
+
+LABELS = {
+    JOB: "j",
+    PIPELINE: "p",
+    "app.kubernetes.io/component": "trainer",
+    "jobset.sigs.k8s.io/job-index": "0",
+    "jobset.sigs.k8s.io/jobset-uid": MADE["uid"],
+}
+MAKER = {"apiVersion": "batch/v1", "kind": "Job", "name": "j-trainer-0", "uid": "w", "controller": True}
+ATTEMPTED = {
+    "metadata": MADE
+    | {"labels": {PIPELINE: "p", STAGE: "kd", ATTEMPT: "1"}, "creationTimestamp": "2026-01-02T03:04:05Z"},
+    "spec": {},
+    "status": {},
+}
+
+
+def pod(name: str, *owners: Found, **labels: str) -> Found:
+    meta = {"namespace": "n", "name": name, "uid": name, "labels": LABELS | labels, "ownerReferences": list(owners)}
+    ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+    return keep_pod({"metadata": meta, "spec": {}, "status": ready})
+
+
+def seen(job: Found, *pods: Found) -> View:
+    view = View(lambda _key, _seconds: None)
+    view.job(JOBSET)(None, job)
+    for one in pods:
+        view.pod(None, one)
+    return view
+
+
+def test_a_pod_that_only_says_that_it_is_a_jobs_is_none_of_it() -> None:
+    view = seen(ATTEMPTED, pod("stray"), pod("own", MAKER), pod("other", MAKER | {"name": "k-trainer-0"}))
+    [child] = view.children("u")
+    assert ([one["metadata"]["name"] for one in child.pods], child.ready) == (["own"], 1)
+    assert [one["metadata"]["name"] for one in view.pods("n", "j")] == ["own"]
+
+
+@pytest.mark.parametrize("attempt", [None, "", "one", "-1", "1.5", "\N{SUPERSCRIPT TWO}"])
+def test_a_job_that_says_no_attempt_is_none_and_stops_nothing(attempt: str | None) -> None:
+    labels = {PIPELINE: "p", STAGE: "kd", **({} if attempt is None else {ATTEMPT: attempt})}
+    stray = ATTEMPTED | {"metadata": ATTEMPTED["metadata"] | {"labels": labels, "uid": "stray", "name": "stray"}}
+    view = seen(ATTEMPTED)
+    view.job(JOBSET)(None, stray)
+    assert [one.name for one in view.children("u")] == ["j"]

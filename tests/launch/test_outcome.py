@@ -92,7 +92,7 @@ def test_a_volcano_job_that_nobody_looked_at_yet_is_pending(status: Found) -> No
     assert vcjob_state({"metadata": {}, **status}) == AppState.PENDING
 
 
-@pytest.mark.parametrize(("labels", "index"), [({INDEX: "2"}, 2), ({TASK_INDEX: "1"}, 1), ({}, 0)])
+@pytest.mark.parametrize(("labels", "index"), [({INDEX: "2"}, 2), ({TASK_INDEX: "1"}, 1), ({}, 0), ({INDEX: "x"}, 0)])
 def test_each_backend_says_by_a_label_which_replica_a_pod_is(labels: dict[str, str], index: int) -> None:
     assert number({"metadata": {"labels": labels}}) == index
 
