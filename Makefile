@@ -13,12 +13,13 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 setup: $(READY)
 
-$(READY): pyproject.toml constraints.txt tools.txt
+$(READY): pyproject.toml constraints.txt tools.txt images/tools.txt
 	@begun=$$(date +%s); \
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
-	test -x $(UV) || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; \
-	$(UV) pip install --quiet -c constraints.txt -e '.[train,cluster,dev]' && \
-	$(UV) pip install --quiet --no-deps -r tools.txt && touch $@ && \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r images/tools.txt && \
+	$(UV) pip install --quiet --require-hashes -r constraints.txt && \
+	$(UV) pip install --quiet --require-hashes --no-deps -r tools.txt && \
+	$(UV) pip install --quiet --build-constraints images/tools.txt --no-deps -e . && touch $@ && \
 	echo "installed in $$(( $$(date +%s) - begun )) s: $$(du -sh $(VENV) | cut -f1) in $(VENV) (not part of any time below)"
 
 demo: $(READY)
@@ -59,9 +60,15 @@ bench: $(READY)
 soak: $(READY)
 	$(BIN)/pytest -m soak
 
+# The hashes of every file of each release; no index is named. What only builds has the versions of the rest.
+COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --upgrade --quiet --fork-strategy fewest \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
+lock = (sed -n '/^\#/p' $(1); $(2)) > $(1).new && mv $(1).new $(1)
+
 constraints: $(READY)
-	@(sed -n '/^#/p' constraints.txt; $(UV) pip compile pyproject.toml --all-extras --upgrade --python-version 3.11 \
-		--no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet) > constraints.new && mv constraints.new constraints.txt
+	@$(call lock,constraints.txt,$(COMPILE) --all-extras pyproject.toml)
+	@$(call lock,images/tools.txt,printf 'hatchling\nuv\n' | $(COMPILE) --constraints constraints.txt -)
+	@$(call lock,tools.txt,$(COMPILE) --no-deps tools.txt)
 
 clean:
 	rm -rf $(VENV) $(DEMO)

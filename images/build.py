@@ -1,4 +1,4 @@
-"""`make images`: build both images and save them as docker archives, also where no registry is reachable."""
+"""`make images`: build both images, save them as docker archives and write their bills of materials; offline too."""
 
 import argparse
 import os
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fastgen_k8s import __version__
 from fastgen_k8s.errors import FastgenError, refuse
+from images import sbom
 from images.engine import Engine, engine
 from images.offline import base_image, empty, wheelhouse
 
@@ -25,7 +26,7 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m images.build", description=__doc__)
     parser.add_argument("images", nargs="*", metavar="IMAGE", help="trainer, controller; both when none is named")
     parser.add_argument("--base", help="the base image; by default Debian's Python where the engine has no network")
-    parser.add_argument("--torch", help="base, cpu, cu130, ...: see docs/images.md")
+    parser.add_argument("--torch", help="base, cpu, or index: see docs/images.md")
     parser.add_argument("--offline", action="store_true", help="fetch everything beforehand, build without network")
     given = parser.parse_args(argv)
     if unknown := sorted(set(given.images) - set(EXTRAS)):
@@ -57,12 +58,15 @@ def build(running: Engine, images: Sequence[str], base: str | None, torch: str |
     else:
         empty(ROOT / "images" / "wheels")
         torch = torch or "cpu"
+    torch = None if torch == "index" else torch
     version = stamp()
     for image in images:
         with step(f"build {image}"):
             running.do(*command(image, version, base, torch, offline))
         with step(f"save {image}"):
             save(running, image)
+        with step(f"bill of {image}"):
+            sbom.write(running, for_tests(image), sbom.wheels_in(ROOT / "images" / "wheels"), bill(image))
         if running.private:  # what no image refers to any more, but for the steps that a next build starts from
             running.ask("image", "prune", "--force")
             running.ask("builder", "prune", "--force", "--keep-storage", KEPT)
@@ -97,6 +101,11 @@ def for_tests(image: str) -> str:
 def archive(image: str) -> Path:
     """Where an image is saved."""
     return ROOT / "images" / "build" / f"{image}.tar"
+
+
+def bill(image: str) -> Path:
+    """Where the bill of materials of an image is written."""
+    return archive(image).with_suffix(".cdx.json")
 
 
 def stamp() -> tuple[str, str]:

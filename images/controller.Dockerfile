@@ -1,12 +1,12 @@
 # The control plane, without torch: command line and controller. Bases and arguments: docs/images.md.
-ARG BASE_IMAGE=python:3.11.14-slim-bookworm
+ARG BASE_IMAGE=docker.io/library/python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d
 
 FROM ${BASE_IMAGE} AS base
 SHELL ["/bin/sh", "-eu", "-c"]
 RUN --mount=type=bind,source=images/install.sh,target=/install.sh sh /install.sh base
 
 FROM base AS tools
-COPY images/install.sh images/tools.txt constraints.txt /build/
+COPY images/install.sh images/tools.txt images/torch.txt constraints.txt /build/
 RUN --mount=type=bind,source=images/wheels,target=/wheels sh /build/install.sh tools
 
 FROM tools AS dependencies

@@ -25,7 +25,7 @@ tools() { # a wheel is an archive: no pip is needed to open it
         python3 -m zipfile -e /wheels/uv-*.whl /opt/uv
     else
         python3 -m pip --version >/dev/null 2>&1 || packages python3-pip
-        python3 -m pip install --quiet --no-cache-dir --target /opt/uv "$(grep '^uv==' /build/tools.txt)"
+        python3 -m pip install --quiet --no-cache-dir --target /opt/uv --require-hashes -r /build/tools.txt
     fi
     install -m 755 "$(find /opt/uv -name uv -type f)" /usr/local/bin/uv
 }
@@ -40,7 +40,12 @@ dependencies() {
         export UV_TORCH_BACKEND="$torch"
     fi
     uv venv --quiet --python "$(command -v python3)" $system $VENV
-    uv pip install --quiet --python $VENV -c /build/constraints.txt -r /build/pyproject.toml --extra "$extra"
+    constraints=/build/constraints.txt pins=/build/pins.txt
+    uv pip compile --quiet --no-header --no-annotate --python $VENV/bin/python --extra "$extra" \
+        --constraints $constraints --output-file $pins /build/pyproject.toml >/dev/null
+    grep -q '^torch==.*+' $pins && constraints="$constraints --constraints /build/torch.txt"
+    # shellcheck disable=SC2086  # several words
+    uv pip install --quiet --python $VENV --require-hashes --requirements $pins --constraints $constraints
     site=$($VENV/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
     prune "$site"
     rm -f $VENV/.lock # world-writable

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from images.engine import Engine, EngineFailed
+from images.lock import with_hashes
 
 SUITE, PYTHON = "bookworm", "3.11"  # that release's Python
 LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*")
@@ -41,10 +42,15 @@ def base_image(engine: Engine, cache: Path) -> str:
 
 
 def wheelhouse(root: Path, extras: Sequence[str], extra_wheels: Path | None) -> None:
-    """Fill images/wheels with what the images of these extras install; nothing to do when that is there already."""
+    """Fill images/wheels with what the images of these extras install, each file of a hash that we know.
+
+    Nothing to do when that is there already.
+    """
     folder, machine = root / "images" / "wheels", platform.machine()
     options = [] if extra_wheels is None else ["--find-links", str(extra_wheels)]
-    wanted = [_pinned(root, extra, f"{machine}-manylinux_2_28", options) for extra in extras]
+    locks = [(root / name).read_text() for name in ("constraints.txt", "images/torch.txt")]
+    pins = [_pinned(root, extra, f"{machine}-manylinux_2_28", options) for extra in extras]
+    wanted = [with_hashes(each.splitlines(), locks) for each in pins]
     wanted.append((root / "images" / "tools.txt").read_text())
     key = hashlib.sha256("\n".join(wanted).encode()).hexdigest()
     mark = folder / "complete"
@@ -58,6 +64,7 @@ def wheelhouse(root: Path, extras: Sequence[str], extra_wheels: Path | None) -> 
     _do(
         [
             *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"),
+            "--require-hashes",
             *(f"--python-version={PYTHON}", *platforms, *options, "--dest", str(folder)),
             *(word for path in lists for word in ("-r", str(path))),
         ]

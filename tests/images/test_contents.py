@@ -1,14 +1,18 @@
 """What is in an image, and what must not be."""
 
+import json
 import tomllib
 from collections.abc import Mapping
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from images.build import EXTRAS, ROOT, for_tests, stamp
+from images.build import EXTRAS, ROOT, bill, for_tests, stamp
 from images.engine import Engine
+from images.lock import entries
 from tests.images.conftest import NOBODY, Facts
 
 pytestmark = pytest.mark.images
@@ -22,9 +26,8 @@ MODULES: Mapping[str, set[str]] = {
 
 def constraints() -> dict[str, str]:
     """The version of each package."""
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
-    pairs = (line.partition("==") for line in lines if "==" in line)
-    return {canonicalize_name(name): version for name, _, version in pairs}
+    pairs = (pin.split("==") for pin in entries((ROOT / "constraints.txt").read_text()))
+    return {canonicalize_name(name): version for name, version in pairs}
 
 
 def test_it_is_no_larger_than_it_was(facts: Facts, image: str) -> None:
@@ -52,6 +55,14 @@ def test_every_package_that_its_extra_names_is_there(facts: Facts, image: str) -
     named = [*project["dependencies"], *project["optional-dependencies"][EXTRAS[image]]]
     found = {canonicalize_name(name) for name in facts.versions}
     assert {canonicalize_name(Requirement(text).name) for text in named} <= found
+
+
+def test_its_bill_of_materials_is_valid_and_lists_exactly_what_is_installed(facts: Facts, image: str) -> None:
+    said = bill(image).read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(said) is None
+    parts = [one for one in json.loads(said)["components"] if not one["purl"].startswith("pkg:deb/")]
+    assert {one["name"]: one["version"] for one in parts if one["name"] != "python"} == facts.versions
+    assert len(parts) == len(facts.versions) + 1
 
 
 def test_its_user_is_nobody_and_its_argv_is_the_caller_s(facts: Facts) -> None:
