@@ -150,9 +150,9 @@ def test_a_namespace_lets_the_controller_in_by_its_binding_alone(walls: Walls) -
 
 
 def answer(do: Callable[[Api, str], object], api: Api, namespace: str) -> int:
-    """What the server says."""
+    """What the authoriser says: it has let through whatever a policy refuses afterwards."""
     try:
         do(api, namespace)
     except Refused as refused:
-        return refused.status
+        return 200 if "ValidatingAdmissionPolicy" in str(refused) else refused.status
     return 200

@@ -17,9 +17,11 @@ LOGS = {"kd-0": b"step=1\n\x1b[31m 10%|#  |\r100%|###|\x1b[0m\n", "kd-1": b"a\x9
 
 
 def pod(name: str, index: int) -> dict[str, Any]:
-    """A trainer that works."""
+    """A trainer that works, of the JobSet `kd`."""
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": f"kd-trainer-{index}", "uid": name, "controller": True}
     labels = {COMPONENT: "trainer", INDEX: str(index)}
-    meta = {"namespace": "lab", "name": name, "labels": labels, "creationTimestamp": f"2026-11-28T12:00:0{index}Z"}
+    meta = {"namespace": "lab", "name": name, "labels": labels, "ownerReferences": [owner]}
+    meta |= {"creationTimestamp": f"2026-11-28T12:00:0{index}Z"}
     return {"metadata": meta, "status": {"phase": "Running"}}
 
 
