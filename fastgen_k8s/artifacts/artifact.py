@@ -8,11 +8,13 @@ from pydantic import JsonValue
 from fastgen_k8s.artifacts.manifest import (
     CLAIM,
     MANIFEST,
+    MODEL,
     MOST_BYTES,
     Claim,
     FileEntry,
     Manifest,
     check_size,
+    content_digest,
     from_json,
     to_json,
 )
@@ -124,10 +126,17 @@ def begin(uri: str, kind: str, digest: str, inputs: Mapping[str, str]) -> Writer
 
 
 def find_artifact(uri: str) -> Artifact | None:
-    """The artifact at a URI, or None while it is not whole."""
+    """The artifact at a URI, or None while it is not whole; BadInput for a model of another content than it says."""
     store = store_at(uri)
     data = store.find(MANIFEST, MOST_BYTES)
-    return None if data is None else Artifact(store, from_json(Manifest, data, f"{uri}/{MANIFEST}"))
+    if data is None:
+        return None
+    manifest = from_json(Manifest, data, f"{uri}/{MANIFEST}")
+    if manifest.kind == MODEL and manifest.digest != (content := content_digest(manifest.files)):
+        raise BadInput(
+            f"{uri}/{MANIFEST}: wanted the digest of its files, {content[:16]}, found {manifest.digest[:16]}"
+        )
+    return Artifact(store, manifest)
 
 
 def open_artifact(uri: str, kinds: str | Iterable[str]) -> Artifact:

@@ -9,11 +9,12 @@ from typing import Annotated, TypeVar, cast
 from pydantic import BeforeValidator, Field, JsonValue
 
 from fastgen_k8s.artifacts.names import MOST_FILES, FileName, Sha256, Size
-from fastgen_k8s.config import Config
+from fastgen_k8s.config import Config, digest
 from fastgen_k8s.errors import BadInput, Misdescribed, failed_io
 
 MANIFEST = "artifact.json"
 CLAIM = "work.json"  # put before the first data: whose place this is
+MODEL = "model"  # the kind whose digest is that of its content
 MOST_BYTES = 16 << 20  # of a manifest, a claim, and what else names files; about 100,000 files
 
 
@@ -103,6 +104,11 @@ class Manifest(Config):
     def to_json(self) -> bytes:
         """The manifest as written: sorted, so that equal manifests are equal bytes."""
         return to_json(self)
+
+
+def content_digest(files: Mapping[str, FileEntry]) -> str:
+    """The digest of an artifact that no work made: of what its files hold, by their names."""
+    return digest({name: entry.sha256 for name, entry in files.items()})
 
 
 def to_json(value: Config) -> bytes:

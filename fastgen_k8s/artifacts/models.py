@@ -6,9 +6,8 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from fastgen_k8s.artifacts.artifact import begin
-from fastgen_k8s.artifacts.manifest import CLAIM, MANIFEST, FileEntry, Manifest
+from fastgen_k8s.artifacts.manifest import CLAIM, MANIFEST, MODEL, FileEntry, Manifest, content_digest
 from fastgen_k8s.artifacts.names import is_name
-from fastgen_k8s.config import digest
 from fastgen_k8s.errors import BadInput
 
 PARTS = ("transformer", "text_encoder", "tokenizer", "vae", "codec")
@@ -26,8 +25,7 @@ def add_model(folder: Path, uri: str, origin: Mapping[str, JsonValue] = {}) -> M
     if odd is not None:
         raise BadInput(f"{folder}: wanted names without backslash and control characters, found {odd!r}")
     entries = {name: FileEntry.of_file(path) for name, path in files.items()}
-    content = digest({name: entry.sha256 for name, entry in entries.items()})
-    writer = begin(uri, "model", content, {})
+    writer = begin(uri, MODEL, content_digest(entries), {})
     for name, path in files.items():
         writer.store.upload(name, path)
     writer.add(entries)

@@ -11,6 +11,7 @@ import pytest
 
 from fastgen_k8s.artifacts import Artifact, begin, find_artifact, open_artifact
 from fastgen_k8s.artifacts.manifest import MOST_BYTES, FileEntry
+from fastgen_k8s.artifacts.models import add_model
 from fastgen_k8s.artifacts.single import input_digest
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.runner.history import read_history
@@ -147,7 +148,7 @@ def test_a_file_that_the_manifest_does_not_name_is_not_read(tmp_path: Path) -> N
 
 
 HASHES: dict[str, Callable[[Path], object]] = {
-    "a local file": lambda place: open_artifact(str(place), "model").local("large"),
+    "a local file": lambda place: open_artifact(str(place), "weights").local("large"),
     "an input": lambda place: input_digest(str(place / "large")),
     "an entry": lambda place: FileEntry.of_file(place / "large"),
 }
@@ -155,7 +156,7 @@ HASHES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("case", HASHES)
 def test_a_file_is_hashed_without_being_held_whole(tmp_path: Path, case: str) -> None:
-    writer = begin(str(tmp_path), "model", "d" * 64, {})
+    writer = begin(str(tmp_path), "weights", "d" * 64, {})
     writer.put("large", bytes(8 << 20))
     writer.commit({})
     tracemalloc.start()
@@ -199,3 +200,18 @@ def test_what_no_reader_would_take_is_not_committed(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"artifact\.json: wanted at most 16,777,216 bytes"):
         writer.commit({"said": "a" * MOST_BYTES})
     assert find_artifact(str(tmp_path)) is None
+
+
+def test_a_model_whose_digest_does_not_follow_from_its_files_is_nobodys_input(tmp_path: Path) -> None:
+    (tmp_path / "given/vae").mkdir(parents=True)
+    (tmp_path / "given/vae/config.json").write_text("{}")
+    place = tmp_path / "model"
+    add_model(tmp_path / "given", str(place))
+    assert open_artifact(str(place), "model").manifest.digest == input_digest(str(place))
+    manifest = json.loads((place / "artifact.json").read_text())
+    (place / "vae/config.json").write_text('{"other": 1}')
+    manifest["files"]["vae/config.json"] = FileEntry.of_file(place / "vae/config.json").model_dump(mode="json")
+    (place / "artifact.json").write_text(json.dumps(manifest))
+    for read in (lambda: open_artifact(str(place), "model"), lambda: input_digest(str(place))):
+        with pytest.raises(BadInput, match=r"artifact\.json: wanted the digest of its files, \w{16}, found \w{16}"):
+            read()

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from fastgen_k8s.artifacts import Artifact, begin, store_at
+from fastgen_k8s.artifacts.manifest import content_digest
 from fastgen_k8s.artifacts.metrics import read_metrics
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.networks.pth import to_pth
@@ -147,10 +148,10 @@ def test_a_student_of_other_times_or_chunks_is_refused(
 def test_pairs_of_another_teacher_with_weights_are_refused(
     trained: Artifact, gaussian_conditions: Path, pairs: Path, tmp_path: Path
 ) -> None:
-    begin(str(tmp_path / "teacher"), "model", "d" * 64, {}).commit({})
+    begin(str(tmp_path / "teacher"), "model", content_digest({}), {}).commit({})
     given = {"conditions": gaussian_conditions, "pairs": pairs, "teacher": tmp_path / "teacher"}
     job = job_of("train", KD, tmp_path / "out", "model.teacher=null", student=Path(trained.uri), **given)
-    with pytest.raises(BadInput, match="wanted pairs of the teacher dddddddddddddddd"):
+    with pytest.raises(BadInput, match=f"wanted pairs of the teacher {content_digest({})[:16]}"):
         check_inputs(job)
 
 
