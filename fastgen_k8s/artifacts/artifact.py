@@ -63,8 +63,9 @@ class Writer:
 class Artifact:
     """A whole artifact, read with verification."""
 
-    def __init__(self, store: Store, manifest: Manifest) -> None:
+    def __init__(self, store: Store, manifest: Manifest, sha256: str) -> None:
         self.store, self.manifest = store, manifest
+        self.sha256 = sha256  # of the manifest's bytes: it binds every file
         self._verified: dict[str, Path] = {}
 
     @property
@@ -132,17 +133,20 @@ def find_artifact(uri: str) -> Artifact | None:
     if data is None:
         return None
     manifest = from_json(Manifest, data, f"{uri}/{MANIFEST}")
-    if manifest.kind == MODEL and manifest.digest != (content := content_digest(manifest.files)):
-        raise BadInput(
-            f"{uri}/{MANIFEST}: wanted the digest of its files, {content[:16]}, found {manifest.digest[:16]}"
-        )
-    return Artifact(store, manifest)
+    wanted = content_digest(manifest.files) if manifest.kind == MODEL else manifest.digest
+    if manifest.digest != wanted:
+        raise BadInput(f"{uri}/{MANIFEST}: wanted the digest of its files, {wanted[:16]}, found {manifest.digest[:16]}")
+    return Artifact(store, manifest, FileEntry.of(data).sha256)
 
 
 def open_artifact(uri: str, kinds: str | Iterable[str]) -> Artifact:
     """The whole artifact at a URI, of one of the wanted kinds; BadInput otherwise."""
+    return of_kind(find_artifact(uri), uri, kinds)
+
+
+def of_kind(artifact: Artifact | None, uri: str, kinds: str | Iterable[str]) -> Artifact:
+    """What was found at a URI, if it is an artifact of one of the wanted kinds; BadInput otherwise."""
     wanted = (kinds,) if isinstance(kinds, str) else tuple(kinds)
-    artifact = find_artifact(uri)
     if artifact is None:
         raise BadInput(f"{uri}: wanted an artifact of kind {' or '.join(wanted)}, found no {MANIFEST}")
     if artifact.manifest.kind not in wanted:

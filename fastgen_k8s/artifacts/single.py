@@ -1,5 +1,6 @@
 """Inputs that are no artifacts: the one file that a URI names."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from fastgen_k8s.artifacts.address import SCHEME, Address
@@ -18,19 +19,32 @@ def find_file(uri: str) -> Path | None:
     return None if place is None else store_at(place[0]).copy(place[1])
 
 
-def input_digest(uri: str, at_most: int | None = None) -> str:
-    """The digest of an input: an artifact's own, or the content of one file, which is not kept.
+@dataclass(frozen=True)
+class Input:
+    """What was found where an input is."""
 
-    BadInput when there is neither, TooLarge for a file of more bytes than that.
+    digest: str  # what works are hashed with: an artifact's own, or the content of one file
+    sha256: str  # of an artifact.json, which binds all of its files, or of the one file
+
+
+def input_digest(uri: str, at_most: int | None = None) -> str:
+    """The digest of an input, as `find_input`."""
+    return find_input(uri, at_most).digest
+
+
+def find_input(uri: str, at_most: int | None = None) -> Input:
+    """What an input holds; of a file nothing is kept.
+
+    BadInput when there is neither an artifact nor a file, TooLarge for a file of more bytes than that.
     """
     artifact = find_artifact(uri)
     if artifact is not None:
-        return artifact.manifest.digest
+        return Input(artifact.manifest.digest, artifact.sha256)
     content = _content(uri, at_most)
     if content is None:
         found = "a folder without artifact.json" if is_folder(uri) else "nothing"
         raise BadInput(f"{uri}: wanted an artifact or a file, found {found}")
-    return content.sha256
+    return Input(content.sha256, content.sha256)
 
 
 def is_folder(uri: str) -> bool:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastgen_k8s.artifacts.address import Address
+from fastgen_k8s.artifacts.single import Input
 from fastgen_k8s.config import digest
 from fastgen_k8s.controller.job import Settings, job
 from fastgen_k8s.controller.roots import check_places
 from fastgen_k8s.controller.status import Status
 from fastgen_k8s.errors import Misdescribed
-from fastgen_k8s.pipeline.resolve import Resolved, resolve
+from fastgen_k8s.pipeline.resolve import Frozen, Resolved, resolve
 from fastgen_k8s.pipeline.spec import Pipeline
 
 Found = dict[str, Any]
@@ -29,26 +30,31 @@ class Accepted:
         """Each stage's digest."""
         return {name: stage.digest for name, stage in self.stages.items()}
 
+    @property
+    def inputs(self) -> dict[str, Mapping[str, str]]:
+        """The sha256 of those inputs of each stage that no stage makes; no stage without one."""
+        return {name: stage.work.expect_inputs for name, stage in self.stages.items() if stage.work.expect_inputs}
+
 
 def accept(
     found: Found,
     status: Status,
     settings: Settings,
     roots: Sequence[Address] | None,
-    content: Callable[[str], str],
+    content: Callable[[str], Input],
 ) -> Accepted:
     """The pipeline of an object; Misdescribed or BadInput when it could never run, StoreFailed when nobody can say.
 
     Every place that it names is below the roots (None: any) before the `content` of one is asked for.
     Digests are frozen for as long as the works are described by the same words: a controller of another version, or
-    an input that was changed in its place, re-runs nothing.
+    an input that was changed in its place, re-runs nothing. So is what was seen of the inputs.
     """
     meta = found["metadata"]
     pipeline = Pipeline.parse(found.get("spec", {}), f"{meta['namespace']}/{meta['name']}")
     check_places(pipeline, roots)
     works = _works(pipeline)
-    frozen = status.digests if status.works == works else None
-    stages = resolve(pipeline, pipeline.root or "", content, frozen)
+    frozen = {name: Frozen(known, status.inputs.get(name, {})) for name, known in status.digests.items()}
+    stages = resolve(pipeline, pipeline.root or "", content, frozen if status.works == works else None)
     for name, stage in stages.items():
         try:
             job(found, pipeline, stage, 1, settings)

@@ -100,6 +100,7 @@ def _recorded(status: StageStatus, look: Look, outcome: str, code: int, now: str
     ended: dict[str, object] = {"nodesReady": 0, "finishedAt": status.finishedAt or now}
     if outcome == DONE:
         ended |= {"state": "Succeeded", "message": None, "exitCode": None, "exitClass": None}
+        ended["sha256"] = status.sha256 or look.sha256  # what an earlier generation has seen stays what is wanted
         if status.progress is not None:  # read for the last time a while before its end
             ended["progress"] = status.progress.model_copy(update={"step": status.progress.total, "eta": None})
     elif look.facts is not None:

@@ -30,6 +30,7 @@ class Look:
     lingering: bool = False  # the job is gone, pods of it are not
     outcome: Outcome | None = None  # of a job that has ended without an artifact
     facts: Mapping[str, object] | None = None  # of its artifact; None: it is not whole, or was not looked for
+    sha256: str | None = None  # of its artifact.json
     progress: Progress | None = None
     checkpoint: int | None = None
     unread: bool = False  # the store does not say how far it is
@@ -74,6 +75,7 @@ def begun(was: StageStatus, job: str, attempt: int, nodes: int) -> StageStatus:
             "message": None,
             "startedAt": None,
             "finishedAt": None,
+            "sha256": None,
         }
     )
 
@@ -100,7 +102,7 @@ def again(was: StageStatus, same: bool) -> StageStatus:
     if was.state in LIVE:
         return was
     fresh = StageStatus(name=was.name, attempt=was.attempt, job=was.job, nodes=was.nodes)
-    kept = ("checkpoint", "startedAt", "finishedAt", "progress", "progressedAt") if same else ()
+    kept = ("checkpoint", "sha256", "startedAt", "finishedAt", "progress", "progressedAt") if same else ()
     return fresh.model_copy(update=was.model_dump(include=set(kept)) | {"progress": was.progress if same else None})
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from torchx.specs import AppState
 
-from fastgen_k8s.artifacts import progress
+from fastgen_k8s.artifacts import Artifact, progress
 from fastgen_k8s.controller.accept import Accepted
 from fastgen_k8s.controller.children import JOB, Child, child, keep_job, keep_pod, seconds
 from fastgen_k8s.controller.fold import Look
@@ -70,12 +70,12 @@ class Looking:
 
         That may be the work of a job whose maker could not write so: it ended while a cache was behind.
         """
-        facts = self._artifacts.facts(accepted.stages[status.name].output)
-        if facts is None:
+        artifact = self._artifacts.find(accepted.stages[status.name].output)
+        if artifact is None:
             return Look(job)
         backend, name = BACKENDS[accepted.pipeline.backend], job_name(found, status.name, status.attempt + 1)
         made = self._find(backend, found["metadata"]["namespace"], name)
-        return Look(job, facts=facts) if made is None else self._live(found, accepted, status, made, now)
+        return _whole(job, artifact) if made is None else self._live(found, accepted, status, made, now)
 
     def _live(self, found: Found, accepted: Accepted, status: StageStatus, job: Child | None, now: float) -> Look:
         """A stage with an attempt whose outcome is not known yet."""
@@ -85,7 +85,8 @@ class Looking:
             job = self._find(backend, meta["namespace"], status.job)  # a cache may be behind
         if job is None:
             lingering = any(_alive(pod) for pod in self._view.pods(meta["namespace"], status.job or ""))
-            return Look(None, lingering, facts=None if lingering else self._artifacts.facts(stage.output))
+            artifact = None if lingering else self._artifacts.find(stage.output)
+            return Look(None, lingering) if artifact is None else _whole(None, artifact)
         superseded = job.digest != stage.digest[:16]
         if job.ended and job.state != AppState.CANCELLED:
             return (
@@ -106,9 +107,9 @@ class Looking:
 
     def _ended(self, backend: Backend, namespace: str, output: str, job: Child) -> Look:
         """A job that has ended: with its artifact, or with an outcome that its pods explain."""
-        facts = self._artifacts.facts(output)
-        if facts is not None:
-            return Look(job, facts=facts)
+        artifact = self._artifacts.find(output)
+        if artifact is not None:
+            return _whole(job, artifact)
         pods = [keep_pod(pod) for pod in self._list(f"/api/v1/namespaces/{namespace}/pods", job.name)]
         pods = [pod for pod in pods if owns(job.name, pod, job.uid)]
         jobs = self._list(f"/apis/batch/v1/namespaces/{namespace}/jobs", job.name)
@@ -139,6 +140,11 @@ class Looking:
             return replace(look, unread=True)
         self.readings.note(key, stage, now, answered=True)
         return replace(look, progress=_counted(said), checkpoint=said.checkpoint)
+
+
+def _whole(job: Child | None, artifact: Artifact) -> Look:
+    """A stage whose artifact is there."""
+    return Look(job, facts=artifact.manifest.facts, sha256=artifact.sha256)
 
 
 def _stalls(status: StageStatus, stage: Stage) -> float | None:

@@ -25,6 +25,7 @@ from fastgen_k8s.controller.waiting import MADE
 from fastgen_k8s.controller.writes import Writes, path
 from fastgen_k8s.errors import BadInput, FastgenError, Misdescribed
 from fastgen_k8s.launch.connection import Connection, Refused
+from fastgen_k8s.pipeline.resolve import bound
 
 Found = dict[str, Any]
 
@@ -80,7 +81,7 @@ class Reconciler:
         key, uid, generation = _key(found), found["metadata"]["uid"], _generation(found)
         roots, known = self._roots.of(key[0]), self._accepted.get(key)
         if known is None or known[:2] != (uid, generation):
-            taken = accept(found, stored, self._settings, roots, self._artifacts.digest)
+            taken = accept(found, stored, self._settings, roots, self._artifacts.input)
             known = self._accepted[key] = uid, generation, taken
         else:
             check_places(known[2].pipeline, roots)
@@ -109,7 +110,7 @@ class Reconciler:
             if not self._is_fresh(found):
                 return _SOON
             for name in decision.start:
-                decided[name] = self._start(found, accepted, decided[name], now)
+                decided[name] = self._start(found, accepted, decided, name, now)
                 pause = _REFUSED if decided[name].state not in LIVE else pause
         for name, stage in decided.items():
             if stage.state == "Succeeded" and stage.artifact is None:
@@ -127,18 +128,22 @@ class Reconciler:
         live = self._connection.get(path(meta["namespace"], meta["name"]))
         return live is not None and live["metadata"]["resourceVersion"] == meta["resourceVersion"]
 
-    def _start(self, found: Found, accepted: Accepted, stage: StageStatus, now: float) -> StageStatus:
-        """The stage with its next job, made now or found: a crash after its creation has left it there."""
-        resolved, backend = accepted.stages[stage.name], BACKENDS[accepted.pipeline.backend]
+    def _start(
+        self, found: Found, accepted: Accepted, stages: Mapping[str, StageStatus], name: str, now: float
+    ) -> StageStatus:
+        """A stage with its next job, made now or found: a crash after its creation has left it there."""
+        stage, pipeline = stages[name], accepted.pipeline
+        resolved = bound(pipeline, accepted.stages[name], {one: status.sha256 for one, status in stages.items()})
+        backend = BACKENDS[pipeline.backend]
         attempt, namespace = stage.attempt + 1, found["metadata"]["namespace"]
-        name = job_name(found, stage.name, attempt)
-        if self._connection.get(backend.path(namespace, name)) is None:
+        made = job_name(found, name, attempt)
+        if self._connection.get(backend.path(namespace, made)) is None:
             try:
-                self._writes.create(backend, job(found, accepted.pipeline, resolved, attempt, self._settings))
+                self._writes.create(backend, job(found, pipeline, resolved, attempt, self._settings))
             except Refused as refusal:
                 return _refused(stage, backend.product, refusal, now)
-        started = begun(stage, name, attempt, resolved.stage.placement.max_nodes)
-        expected = None if accepted.pipeline.queue else MADE  # what the next look finds is no reason to write again
+        started = begun(stage, made, attempt, resolved.stage.placement.max_nodes)
+        expected = None if pipeline.queue else MADE  # what the next look finds is no reason to write again
         return started.model_copy(update={"message": expected})
 
     def _remove(self, found: Found, stored: Status, children: Iterable[Child], accepted: Accepted) -> None:
@@ -194,9 +199,8 @@ def read_status(found: Found) -> Status:
     try:
         return Status.parse(given, "status")
     except Misdescribed:
-        known = {
-            name: given[name] for name in ("observedGeneration", "conditions", "works", "digests") if name in given
-        }
+        kept = ("observedGeneration", "conditions", "works", "digests", "inputs")
+        known = {name: given[name] for name in kept if name in given}
         return Status.parse(known, "status")
 
 
@@ -229,6 +233,7 @@ def _of_generation(found: Found, accepted: Accepted, stored: Status, now: str) -
         "observedGeneration": _generation(found),
         "works": accepted.works,
         "digests": accepted.digests,
+        "inputs": accepted.inputs,
         "stages": tuple(stages),
         "startedAt": now if changed else stored.startedAt,
         "finishedAt": None,

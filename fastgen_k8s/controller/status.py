@@ -8,14 +8,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from fastgen_k8s.artifacts.names import Sha256
 from fastgen_k8s.config import Config
 from fastgen_k8s.pipeline.spec import Key, Name, Number, Uri
 
 Reason = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]*$", max_length=64)]
 Message = Annotated[str, Field(max_length=1024)]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", max_length=64)]
 Time = Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-time"})]
 Count = Annotated[int, Field(ge=0, le=2**53)]
+Inputs = Annotated[Mapping[Key, Sha256], Field(max_length=32)]
 Column = Annotated[str, Field(max_length=64)]
 
 
@@ -85,6 +86,7 @@ class StageStatus(Config):
     exitClass: ExitClass | None = None
     message: Message | None = None  # why it waits, or how it ended
     artifact: Uri | None = None
+    sha256: Sha256 | None = None  # of its artifact.json, as the first that was seen of this work's
     startedAt: Time | None = None  # when a pod of the last attempt began to work
     finishedAt: Time | None = None  # when the last attempt ended
 
@@ -104,8 +106,9 @@ class Status(Config):
 
     observedGeneration: Count | None = None
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
-    works: Digest | None = None  # of what the digests depend on: while it stays, they stay
-    digests: Annotated[Mapping[Key, Digest], Field(max_length=64)] = {}  # frozen, whatever version the controller has
+    works: Sha256 | None = None  # of what the digests depend on: while it stays, they stay
+    digests: Annotated[Mapping[Key, Sha256], Field(max_length=64)] = {}  # frozen, whatever version the controller has
+    inputs: Annotated[Mapping[Key, Inputs], Field(max_length=64)] = {}  # so too; those that no stage makes, by stage
     stages: Annotated[tuple[StageStatus, ...], Field(max_length=64)] = ()
     startedAt: Time | None = None  # when this generation was accepted
     finishedAt: Time | None = None

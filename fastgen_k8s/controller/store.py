@@ -1,12 +1,12 @@
 """What the controller reads of the store: artifacts' facts and running stages' progress, each timed."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TypeVar
 
-from fastgen_k8s.artifacts import find_artifact
+from fastgen_k8s.artifacts import Artifact, find_artifact
 from fastgen_k8s.artifacts.progress import Progress, read_progress
-from fastgen_k8s.artifacts.single import input_digest
+from fastgen_k8s.artifacts.single import Input, find_input
 from fastgen_k8s.controller.telemetry import Telemetry
 from fastgen_k8s.errors import FastgenError
 
@@ -21,14 +21,13 @@ class Artifacts:
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
 
-    def facts(self, output: str) -> Mapping[str, object] | None:
-        """What a whole artifact records; None while it is not whole."""
-        artifact = self._timed("artifact", lambda: find_artifact(output))
-        return None if artifact is None else artifact.manifest.facts
+    def find(self, output: str) -> Artifact | None:
+        """A whole artifact; None while it is not whole."""
+        return self._timed("artifact", lambda: find_artifact(output))
 
-    def digest(self, uri: str) -> str:
-        """The digest of an input that no stage makes."""
-        return self._timed("input", lambda: input_digest(uri, LARGEST_INPUT))
+    def input(self, uri: str) -> Input:
+        """What an input holds that no stage makes."""
+        return self._timed("input", lambda: find_input(uri, LARGEST_INPUT))
 
     def progress(self, output: str) -> Progress:
         """How far a stage is."""

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from torchx.specs import AppDef
 
 from fastgen_k8s.artifacts import find_artifact
+from fastgen_k8s.artifacts.single import input_digest
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.launch.app import app
-from fastgen_k8s.pipeline.work import Execution, Kind, Placement, Work, check_read, input_digest, known_input
+from fastgen_k8s.pipeline.work import Execution, Kind, Placement, Work, check_read, known_input
 
 MADE_BY: Mapping[str, str] = {
     "conditions": "encode",

@@ -32,6 +32,7 @@ def parse(argv: Sequence[str]) -> tuple[Work, int | None, Execution]:
             "inputs": parse_inputs(found["inputs"]),
             "output": found["output"],
             "expect_digest": found["expect_digest"],
+            "expect_inputs": parse_inputs(found["expect_inputs"]),
         },
         "command line",
     )
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--input", action="append", default=[], dest="inputs")
     parser.add_argument("--output", required=True)
     parser.add_argument("--expect-digest")
+    parser.add_argument("--expect-input", action="append", default=[], dest="expect_inputs")
     parser.add_argument("--micro-batch", type=int)
     for name in Execution.model_fields:
         parser.add_argument("--" + name.replace("_", "-"), dest="execution." + name)

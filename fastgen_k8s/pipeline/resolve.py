@@ -1,12 +1,20 @@
 """What a pipeline's stages come to: the digest, the place and the work of each, known before anything runs."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from fastgen_k8s.artifacts.single import input_digest
+from fastgen_k8s.artifacts.single import Input, find_input
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.pipeline.spec import Pipeline, Stage, is_uri
 from fastgen_k8s.pipeline.work import Work, work_digest
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """What a stage came to when its generation was accepted."""
+
+    digest: str
+    inputs: Mapping[str, str]  # sha256 of those inputs that no stage makes; none where it was not written down
 
 
 @dataclass(frozen=True)
@@ -26,29 +34,39 @@ class Resolved:
 def resolve(
     pipeline: Pipeline,
     root: str,
-    content: Callable[[str], str] = input_digest,
-    frozen: Mapping[str, str] | None = None,
+    content: Callable[[str], Input] = find_input,
+    frozen: Mapping[str, Frozen] | None = None,
 ) -> dict[str, Resolved]:
     """Every stage by name; an earlier stage counts by its work's digest, a URI by what `content` finds there.
 
-    Digests that are `frozen` are taken as they are, whatever they would come to now.
+    What is `frozen` is taken as it is, whatever it would come to now.
     """
     resolved: dict[str, Resolved] = {}
     for stage in pipeline.stages:
         outside = {name: source for name, source in stage.inputs.items() if is_uri(source)}
         inside = {name: resolved[source] for name, source in pipeline.inputs_of(stage).items()}
-        digest = (frozen or {}).get(stage.name)
-        if digest is None:
-            digests = {name: _content(content, stage, name, uri) for name, uri in outside.items()}
+        known = (frozen or {}).get(stage.name)
+        if known is None:
+            seen = {name: _content(content, stage, name, uri) for name, uri in outside.items()}
+            digests = {name: one.digest for name, one in seen.items()}
             digests |= {name: earlier.digest for name, earlier in inside.items()}
-            digest = work_digest(stage.kind, stage.resolve(), digests)
+            sha256s = {name: one.sha256 for name, one in seen.items()}
+            known = Frozen(work_digest(stage.kind, stage.resolve(), digests), sha256s)
         places = outside | {name: earlier.output for name, earlier in inside.items()}
-        work = stage.work(place(root, stage.name, digest), places)
-        resolved[stage.name] = Resolved(stage, digest, work.model_copy(update={"expect_digest": digest}))
+        work = stage.work(place(root, stage.name, known.digest), places)
+        expected = {"expect_digest": known.digest, "expect_inputs": dict(known.inputs)}
+        resolved[stage.name] = Resolved(stage, known.digest, work.model_copy(update=expected))
     return resolved
 
 
-def _content(content: Callable[[str], str], stage: Stage, name: str, uri: str) -> str:
+def bound(pipeline: Pipeline, stage: Resolved, made: Mapping[str, str | None]) -> Resolved:
+    """A stage that takes from earlier ones what was seen of them: `made` has the sha256 of each one's artifact.json."""
+    earlier = {name: made.get(source) for name, source in pipeline.inputs_of(stage.stage).items()}
+    seen = {name: sha256 for name, sha256 in earlier.items() if sha256 is not None}
+    return replace(stage, work=stage.work.model_copy(update={"expect_inputs": {**stage.work.expect_inputs, **seen}}))
+
+
+def _content(content: Callable[[str], Input], stage: Stage, name: str, uri: str) -> Input:
     try:
         return content(uri)
     except BadInput as error:

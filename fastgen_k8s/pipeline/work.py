@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal, Self, cast
 
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 from pydantic.config import JsonDict
 
-from fastgen_k8s.artifacts.single import input_digest
+from fastgen_k8s.artifacts.names import Sha256
+from fastgen_k8s.artifacts.single import find_input
 from fastgen_k8s.config import Config, digest
-from fastgen_k8s.errors import Misdescribed
+from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.experiments.keymap import refuse_seed_names
 from fastgen_k8s.experiments.schema import Experiment
@@ -52,6 +53,14 @@ class Work(Config):
     inputs: Mapping[str, str] = {}
     output: str
     expect_digest: str | None = None  # what the planner resolved it to
+    expect_inputs: Mapping[str, Sha256] = {}  # of an input's artifact.json, or of its file, as the planner saw it
+
+    @model_validator(mode="after")
+    def _expects_its_own(self) -> Self:
+        unknown = next((name for name in self.expect_inputs if name not in self.inputs), None)
+        if unknown is not None:
+            raise ValueError(f"wanted a sha256 of one of the inputs {', '.join(self.inputs)}, found that of {unknown}")
+        return self
 
     def resolve(self) -> Experiment:
         """The experiment with its overrides; Misdescribed when one does not fit."""
@@ -63,7 +72,18 @@ class Work(Config):
         words += [word for setting in self.overrides for word in ("--set", setting)]
         words += [word for name, uri in sorted(self.inputs.items()) for word in ("--input", f"{name}={uri}")]
         words += ["--output", self.output]
-        return words + (["--expect-digest", self.expect_digest] if self.expect_digest else [])
+        words += ["--expect-digest", self.expect_digest] if self.expect_digest else []
+        expected = sorted(self.expect_inputs.items())
+        return words + [word for name, sha256 in expected for word in ("--expect-input", f"{name}={sha256}")]
+
+    def check_input(self, name: str, sha256: str) -> None:
+        """Raise BadInput for an input that is not the one that the planner saw."""
+        wanted = self.expect_inputs.get(name, sha256)
+        if sha256 != wanted:
+            raise BadInput(
+                f"input {name}: {self.inputs[name]}: wanted what was there when this was planned, sha256 {wanted}, "
+                f"found {sha256}"
+            )
 
 
 @lru_cache(maxsize=256)  # each stage asks several times, and pipelines are often alike
@@ -171,10 +191,15 @@ def known_input(kind: Kind, name: str) -> None:
 
 
 def resolve_inputs(work: Work) -> dict[str, str]:
-    """The digest of every input of a work; Misdescribed for a name that its kind does not know."""
+    """The digest of every input of a work; Misdescribed for a name that its kind does not know, BadInput for
+    an input that is not there or is not the one that the planner saw.
+    """
     for name in work.inputs:
         known_input(work.kind, name)
-    return {name: input_digest(uri) for name, uri in sorted(work.inputs.items())}
+    found = {name: find_input(uri) for name, uri in sorted(work.inputs.items())}
+    for name, one in found.items():
+        work.check_input(name, one.sha256)
+    return {name: one.digest for name, one in found.items()}
 
 
 def _at(data: Mapping[str, object], dotted: str) -> object:

@@ -28,7 +28,7 @@ from fastgen_k8s.pipeline.plan import (
     Stop,
     plan,
 )
-from fastgen_k8s.pipeline.resolve import missing
+from fastgen_k8s.pipeline.resolve import bound, missing
 from fastgen_k8s.printable import last_drawn
 from fastgen_k8s.runner.history import History
 from fastgen_k8s.runner.jobs import SCHEDULER, Ended, Job, Jobs, path_of_this_python
@@ -89,6 +89,7 @@ class _Local:
         self._run, self._jobs, self._show, self._received = run, jobs, show, received
         self._history = History(run.root.uri, run.name)
         self._seen = {name: Seen(stage.digest) for name, stage in run.stages.items()}
+        self._made: dict[str, str] = {}  # sha256 of the artifact.json of stages, as seen first
         self._words: dict[str, list[str]] = {}  # of stages that failed
         self._failed: Record | None = None
         self._started: set[str] = set()
@@ -128,6 +129,7 @@ class _Local:
     def _observe(self) -> Observed:
         for name, seen in self._seen.items():
             artifact = None if seen.whole else find_artifact(self._run.stages[name].output)
+            self._made |= {} if artifact is None else {name: artifact.sha256}
             running = tuple(
                 Running(job.digest, job.since, job.stopping is not None, self._progressed(job))
                 for job in self._jobs.alive
@@ -170,7 +172,7 @@ class _Local:
     def _act(self, action: Action) -> None:
         match action:
             case Start(name, attempt):
-                self._jobs.start(self._run.stages[name])
+                self._jobs.start(bound(self._run.pipeline, self._run.stages[name], self._made))
                 self._history.started(self._run.stages[name])
                 self._started.add(name)
                 self._show.event(name, "started" if attempt == 1 else f"started, attempt {attempt}")

@@ -6,8 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fastgen_k8s.artifacts import find_artifact
-from fastgen_k8s.artifacts.single import find_file
+from fastgen_k8s.artifacts.artifact import of_kind
 from fastgen_k8s.data.conditions import Conditions, to_device
 from fastgen_k8s.data.pairs import PairSet, noise
 from fastgen_k8s.data.sampler import indices
@@ -134,9 +133,10 @@ def _student_weights(job: Job) -> Mapping[str, Tensor] | None:
     uri = job.work.inputs.get("student")
     if uri is None:
         return None
-    artifact = None if find_artifact(uri) is None else job.input("student", ("weights", "training"))
+    found = job.find("student")
+    artifact = None if found is None else of_kind(found, uri, ("weights", "training"))
     if artifact is None:
-        path = find_file(uri)
+        path = job.file("student")
         if path is None:
             raise BadInput(f"{uri}: wanted a student's weights, found no file and no artifact.json")
         return read_weights(path).state

@@ -9,8 +9,8 @@ from pydantic import JsonValue
 from safetensors.torch import save
 from torch import Tensor
 
-from fastgen_k8s.artifacts import Artifact, Manifest, Writer, find_artifact, open_artifact
-from fastgen_k8s.artifacts.single import find_file
+from fastgen_k8s.artifacts import Artifact, Manifest, Writer
+from fastgen_k8s.artifacts.artifact import of_kind
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.networks.foreign import read_weights
 from fastgen_k8s.networks.load import build_student, load_weights, save_transformer
@@ -82,14 +82,15 @@ def _artifact(job: Job) -> Artifact | None:
     uri = job.work.inputs.get("checkpoint")
     if uri is None:
         raise BadInput("a bridge stage wants the input 'checkpoint', found none")
-    return None if find_artifact(uri) is None else open_artifact(uri, "training")
+    found = job.find("checkpoint")
+    return None if found is None else of_kind(found, uri, "training")
 
 
 def _path(job: Job) -> Path:
     """A local file, or a local DCP folder, which no manifest describes; an object counts as a file."""
     uri = job.work.inputs["checkpoint"]
     folder = Path(uri.removeprefix("file://"))
-    path = folder if folder.is_dir() else find_file(uri)
+    path = folder if folder.is_dir() else job.file("checkpoint")
     if path is None:
         raise BadInput(f"{uri}: wanted a training artifact or a checkpoint, found none")
     return path

@@ -3,7 +3,7 @@
 import torch
 
 from fastgen_k8s.artifacts import Manifest
-from fastgen_k8s.artifacts.single import find_file, is_folder
+from fastgen_k8s.artifacts.single import is_folder
 from fastgen_k8s.data.conditions import write_conditions
 from fastgen_k8s.data.prompts import read_prompts
 from fastgen_k8s.errors import BadInput
@@ -40,7 +40,7 @@ def _prompts(job: Job) -> list[str]:
     uri = job.work.inputs.get("prompts")
     if uri is None:
         raise BadInput("an encode stage wants the input 'prompts', a text file or JSON lines, found none")
-    path = find_file(uri)
+    path = job.file("prompts")
     if path is None:
         raise BadInput(f"{uri}: wanted a file of prompts, found {'a folder' if is_folder(uri) else 'none'}")
     return read_prompts(path, uri.removeprefix("file://"))

@@ -5,7 +5,7 @@ import platform
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from fastgen_k8s.artifacts import Artifact, FileEntry, Manifest, open_artifact
+from fastgen_k8s.artifacts import Artifact, FileEntry, Manifest
 from fastgen_k8s.artifacts.metrics import read_metrics
 from fastgen_k8s.data.conditions import Conditions
 from fastgen_k8s.data.pairs import PairSet
@@ -69,7 +69,7 @@ def _inputs(job: Job) -> dict[str, Artifact]:
     """Every input, those that have a title first."""
     uris = job.work.inputs
     names = [name for name, _ in job.experiment.report.titles if name in uris]
-    return {name: open_artifact(uris[name], KINDS) for name in dict.fromkeys([*names, *uris])}
+    return {name: job.input(name, KINDS) for name in dict.fromkeys([*names, *uris])}
 
 
 def _page(job: Job) -> Page:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from fastgen_k8s.artifacts import Artifact, Manifest, Writer, begin, open_artifact
+from fastgen_k8s.artifacts import Artifact, FileEntry, Manifest, Writer, begin, find_artifact
+from fastgen_k8s.artifacts.artifact import of_kind
+from fastgen_k8s.artifacts.single import find_file
 from fastgen_k8s.config import digest
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments.schema import Experiment
@@ -35,7 +37,21 @@ class Job:
     def optional(self, name: str, kinds: str | Sequence[str]) -> Artifact | None:
         """The input artifact of that name, or None when it is not given."""
         uri = self.work.inputs.get(name)
-        return None if uri is None else open_artifact(uri, kinds)
+        return None if uri is None else of_kind(self.find(name), uri, kinds)
+
+    def find(self, name: str) -> Artifact | None:
+        """The artifact that an input is, or None for one that is a file; BadInput when it is not the expected one."""
+        artifact = find_artifact(self.work.inputs[name])
+        if artifact is not None:
+            self.work.check_input(name, artifact.sha256)
+        return artifact
+
+    def file(self, name: str) -> Path | None:
+        """A local file with an input that is one; None when it is none, BadInput when it is not the expected one."""
+        path = find_file(self.work.inputs[name])
+        if path is not None and name in self.work.expect_inputs:
+            self.work.check_input(name, FileEntry.of_file(path).sha256)
+        return path
 
     def begin(self) -> Writer:
         """Claim the output; BadInput when it belongs to another digest."""

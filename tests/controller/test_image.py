@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from fastgen_k8s.artifacts.single import Input
 from fastgen_k8s.controller.accept import accept
 from fastgen_k8s.controller.job import Settings, job
 from fastgen_k8s.controller.reconcile import Reconciler
@@ -31,7 +32,7 @@ def pipeline(image: str | None = None, of_stage: str | None = None) -> dict[str,
 
 
 def accepted(found: dict[str, Any], settings: Settings) -> Any:
-    return accept(found, Status(), settings, None, lambda _: "0" * 64)
+    return accept(found, Status(), settings, None, lambda _: Input("0" * 64, "0" * 64))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from fastgen_k8s.artifacts.address import Address
+from fastgen_k8s.artifacts.single import Input
 from fastgen_k8s.controller.accept import accept
 from fastgen_k8s.controller.job import Settings
 from fastgen_k8s.controller.roots import Roots, check_places, parsed
@@ -67,7 +68,7 @@ def test_an_input_that_no_pod_reaches_is_refused_before_the_controller_looks_for
     found = {"metadata": {"namespace": "team-a", "name": "a", "uid": "u"}, "spec": described}
     read: list[str] = []
     with pytest.raises(Misdescribed, match="wanted a place that every pod reaches"):
-        accept(found, Status(), Settings(), roots, lambda uri: read.append(uri) or "0" * 64)
+        accept(found, Status(), Settings(), roots, lambda uri: read.append(uri) or Input("0" * 64, "0" * 64))
     assert read == []
 
 
@@ -78,7 +79,7 @@ def test_a_place_that_is_not_allowed_is_not_read() -> None:
     }
     read: list[str] = []
     with pytest.raises(Misdescribed):
-        accept(found, Status(), Settings(), ROOTS, lambda uri: read.append(uri) or "0" * 64)
+        accept(found, Status(), Settings(), ROOTS, lambda uri: read.append(uri) or Input("0" * 64, "0" * 64))
     assert read == []
 
 

@@ -27,9 +27,9 @@ def hole(path: Path, size: int) -> Path:
 
 
 TOO_LARGE: dict[str, tuple[str, int, Callable[[Artifacts, Path], object]]] = {
-    "an artifact's manifest": (MANIFEST, MOST_BYTES + 1, lambda read, path: read.facts(str(path.parent))),
-    "an input's manifest": (MANIFEST, MOST_BYTES + 1, lambda read, path: read.digest(str(path.parent))),
-    "an input": ("prompts.txt", LARGEST_INPUT + 1, lambda read, path: read.digest(str(path))),
+    "an artifact's manifest": (MANIFEST, MOST_BYTES + 1, lambda read, path: read.find(str(path.parent))),
+    "an input's manifest": (MANIFEST, MOST_BYTES + 1, lambda read, path: read.input(str(path.parent))),
+    "an input": ("prompts.txt", LARGEST_INPUT + 1, lambda read, path: read.input(str(path))),
 }
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from fastgen_k8s.artifacts.single import Input
 from fastgen_k8s.config import digest
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.pipeline.resolve import missing, resolve
+from fastgen_k8s.pipeline.resolve import Frozen, bound, missing, resolve
 from fastgen_k8s.pipeline.settings import apply
 from fastgen_k8s.pipeline.spec import Pipeline, read_pipeline
 
@@ -17,12 +18,12 @@ AFTER_KD = {"kd", "bridge", "sf", "kd-samples", "sf-samples", "report"}
 AFTER_SF = {"sf", "sf-samples", "report"}
 
 
-def content(uri: str) -> str:
+def content(uri: str) -> Input:
     """A stand-in for the content of a URI."""
-    return f"content of {uri}"
+    return Input(f"content of {uri}", digest(uri))
 
 
-def digests(pipeline: Pipeline, content: Callable[[str], str] = content, root: str = "root") -> dict[str, str]:
+def digests(pipeline: Pipeline, content: Callable[[str], Input] = content, root: str = "root") -> dict[str, str]:
     """Every stage's digest."""
     return {name: stage.digest for name, stage in resolve(pipeline, root, content).items()}
 
@@ -72,7 +73,7 @@ def test_the_digests_of_the_shipped_pipelines_stay_what_they_are(name: str, said
 
 
 def test_other_content_outside_changes_everything_made_from_it() -> None:
-    assert differ(digests(PIPELINE, lambda uri: f"other {uri}")) == ALL
+    assert differ(digests(PIPELINE, lambda uri: Input(f"other {uri}", digest(uri)))) == ALL
 
 
 def test_another_root_changes_nothing() -> None:
@@ -95,6 +96,25 @@ def test_a_stage_writes_where_its_digest_says_and_reads_where_the_others_write()
     assert resolved["bridge"].work.inputs == {"checkpoint": resolved["kd"].output}
     assert resolved["conditions"].work.inputs == {"prompts": "examples/closed_form/gaussian.txt"}
     assert resolved["kd"].work.expect_digest == resolved["kd"].digest
+
+
+def test_a_stage_expects_what_was_seen_of_its_inputs() -> None:
+    resolved = resolve(PIPELINE, "root", content)
+    assert resolved["conditions"].work.expect_inputs == {"prompts": digest("examples/closed_form/gaussian.txt")}
+    assert resolved["kd"].work.expect_inputs == {}  # nothing is made yet
+    seen = {"conditions": "1" * 64, "pairs": "2" * 64, "bridge": "3" * 64}
+    assert bound(PIPELINE, resolved["kd"], seen).work.expect_inputs == {"conditions": "1" * 64, "pairs": "2" * 64}
+    assert bound(PIPELINE, resolved["kd"], {"pairs": None}) == resolved["kd"]
+
+
+def test_what_is_frozen_is_taken_as_it_was() -> None:
+    frozen = {"conditions": Frozen("a" * 64, {"prompts": "b" * 64}), "pairs": Frozen("c" * 64, {})}
+    resolved = resolve(PIPELINE, "root", content, frozen)
+    assert (resolved["conditions"].digest, resolved["conditions"].work.expect_inputs) == (
+        "a" * 64,
+        {"prompts": "b" * 64},
+    )
+    assert (resolved["pairs"].digest, resolved["pairs"].work.expect_inputs) == ("c" * 64, {})
 
 
 def test_an_input_that_is_not_there_is_refused_before_anything_runs(tmp_path: Path) -> None:

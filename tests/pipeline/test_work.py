@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import create_model
 
+from fastgen_k8s.artifacts.single import find_input, input_digest
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.experiments import EXPERIMENTS, get_experiment
 from fastgen_k8s.experiments.schema import Experiment, Labels, Model, NoCodec, Pairs, Regression, Train, Wan
@@ -18,7 +19,6 @@ from fastgen_k8s.pipeline.work import (
     Placement,
     Work,
     checked_digest,
-    input_digest,
     reads,
     resolve_inputs,
     sections,
@@ -166,6 +166,43 @@ EXECUTIONS = st.builds(
 def test_what_one_side_writes_the_other_reads(work: Work, execution: Execution, micro_batch: int | None) -> None:
     micro = ["--micro-batch", str(micro_batch)] if micro_batch else []
     assert parse([*work.argv(), *micro, *execution.argv()]) == (work, micro_batch, execution)
+
+
+@given(names=st.sets(WORDS.filter(lambda name: "=" not in name), max_size=3), data=st.data())
+def test_what_the_planner_saw_of_the_inputs_is_read_back_and_changes_no_other_word(
+    names: set[str], data: st.DataObject
+) -> None:
+    seen = {name: data.draw(st.text("0123456789abcdef", min_size=64, max_size=64)) for name in sorted(names)}
+    plain = Work(kind="report", experiment="e", inputs=dict.fromkeys(names, "place"), output="out")
+    bound = plain.model_copy(update={"expect_inputs": seen})
+    assert parse(bound.argv())[0] == bound
+    assert bound.argv()[: len(plain.argv())] == plain.argv()
+    assert len(bound.argv()) == len(plain.argv()) + 2 * len(seen)
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("pairs=" + "0" * 64, "wanted a sha256 of one of the inputs prompts, found that of pairs"),
+        ("prompts=0123", "expect_inputs.prompts: string should match pattern"),
+        ("prompts", "an input is name=uri"),
+    ],
+)
+def test_what_a_planner_cannot_have_seen_is_refused(word: str, said: str) -> None:
+    work = Work(kind="encode", experiment=KD.name, inputs={"prompts": "prompts.txt"}, output="out")
+    with pytest.raises(Misdescribed, match=said):
+        parse([*work.argv(), "--expect-input", word])
+
+
+def test_an_input_that_is_not_the_one_that_was_planned_with_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "prompts.txt").write_text("a red disc")
+    seen = find_input(str(tmp_path / "prompts.txt"))
+    inputs = {"prompts": str(tmp_path / "prompts.txt")}
+    work = Work(kind="encode", experiment=KD.name, inputs=inputs, output="out", expect_inputs={"prompts": seen.sha256})
+    assert resolve_inputs(work) == {"prompts": seen.digest}
+    (tmp_path / "prompts.txt").write_text("a blue disc")
+    with pytest.raises(BadInput, match=rf"input prompts: .*prompts\.txt: wanted .* {seen.sha256}, found \w{{64}}$"):
+        resolve_inputs(work)
 
 
 @pytest.mark.parametrize(

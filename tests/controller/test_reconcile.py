@@ -1,0 +1,196 @@
+"""What a generation has seen of its inputs is what its jobs are told to expect."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fastgen_k8s.artifacts import FileEntry, begin, store_at
+from fastgen_k8s.artifacts.manifest import MANIFEST
+from fastgen_k8s.controller.accept import accept
+from fastgen_k8s.controller.children import ATTEMPT, JOB, PIPELINE, STAGE, keep_pipeline
+from fastgen_k8s.controller.job import Settings, job_name
+from fastgen_k8s.controller.reconcile import Reconciler, read_status
+from fastgen_k8s.controller.roots import Roots
+from fastgen_k8s.controller.status import Status
+from fastgen_k8s.controller.store import Artifacts
+from fastgen_k8s.controller.telemetry import Telemetry
+from fastgen_k8s.controller.view import View
+from fastgen_k8s.controller.writes import Writes
+from fastgen_k8s.launch.connection import Connection
+from fastgen_k8s.launch.jobsets import JOBSET
+from fastgen_k8s.pipeline.argv import parse
+from fastgen_k8s.pipeline.spec import API_VERSION
+from fastgen_k8s.pipeline.work import Work
+from tests.s3_server import Server
+from tests.scripted_api import Answer, Asked, Scripted, scripted
+
+Found = dict[str, Any]
+SETTINGS = Settings(trainer_image="registry.example/trainer:1")
+PROMPTS = b"turning left\nturning right\n"
+STAGES = [
+    {"name": "conditions", "kind": "encode", "experiment": "closed_form/gaussian_kd"},
+    {"name": "pairs", "kind": "pairs", "experiment": "closed_form/gaussian_kd", "inputs": {"conditions": "conditions"}},
+]
+
+
+class Cluster:
+    """One pipeline of an API server, and the jobs that were made for it."""
+
+    def __init__(self, root: str) -> None:
+        first = STAGES[0] | {"inputs": {"prompts": f"{root}/prompts.txt"}}
+        meta = {"namespace": "n", "name": "p", "uid": "u", "generation": 1, "resourceVersion": "1"}
+        self.pipeline: Found = {"metadata": meta, "spec": {"root": root, "stages": [first, STAGES[1]]}, "status": {}}
+        self.jobs: list[Found] = []
+        self.pods: list[Found] = []
+
+    def answer(self, asked: Asked) -> Answer:
+        match asked.verb, asked.path.rpartition("/")[2]:
+            case "PATCH", "status":
+                self.pipeline = self.pipeline | {"status": asked.body["status"]}
+            case "PATCH", _:
+                self.jobs.append(asked.body)
+            case "GET", "pods":
+                return Answer(body={"items": self.pods})
+            case "GET", "jobs":
+                return Answer(body={"items": []})
+            case "GET", name if name != "p":
+                return Answer(404, {"message": "no such job"})
+            case _:
+                pass
+        return Answer(body=self.pipeline)
+
+    def stage(self, name: str) -> Found:
+        return next(one for one in self.pipeline["status"]["stages"] if one["name"] == name)
+
+    def works(self) -> list[Work]:
+        """What the jobs are told to do."""
+        specs = [one["spec"]["replicatedJobs"][-1]["template"]["spec"]["template"]["spec"] for one in self.jobs]
+        commands = [spec["containers"][0]["command"] for spec in specs]
+        return [parse(words[words.index("--kind") :])[0] for words in commands]
+
+
+@pytest.fixture
+def cluster(s3: Server) -> Cluster:
+    """With prompts in the store."""
+    root = s3.place()
+    store_at(root).put("prompts.txt", PROMPTS)
+    return Cluster(root)
+
+
+@pytest.fixture
+def server(cluster: Cluster, tmp_path: Path) -> Iterator[Scripted]:
+    with scripted(cluster.answer, tmp_path) as made:
+        yield made
+
+
+def look(cluster: Cluster, connection: Connection, jobs: tuple[Found, ...] = (), pods: tuple[Found, ...] = ()) -> None:
+    """A controller that has just been started looks once."""
+    view, telemetry = View(lambda _key, _seconds: None), Telemetry()
+    view.pipeline(None, keep_pipeline(cluster.pipeline))
+    for one in jobs:
+        view.job(JOBSET)(None, one)
+    for one in pods:
+        view.pod(None, one)
+    connection.get("/version")  # its clock is the server's
+    Reconciler(connection, view, Writes(connection, lambda: True), SETTINGS, Roots(None), telemetry)(("n", "p"))
+
+
+def made_by_a_job(cluster: Cluster, stage: str, **facts: str) -> str:
+    """The artifact of a stage, whole; the sha256 of its artifact.json."""
+    accepted = accept(cluster.pipeline, Status(), SETTINGS, None, Artifacts(Telemetry()).input)
+    resolved = accepted.stages[stage]
+    store = store_at(resolved.output)
+    store.delete(MANIFEST)
+    begin(resolved.output, "conditions", resolved.digest, {}).commit(facts)
+    return FileEntry.of(store.read(MANIFEST)).sha256
+
+
+def test_a_job_is_told_what_was_seen_of_its_inputs(cluster: Cluster, server: Scripted) -> None:
+    prompts = FileEntry.of(PROMPTS).sha256
+    look(cluster, server.connect())
+    assert cluster.works()[0].expect_inputs == {"prompts": prompts}
+    assert cluster.pipeline["status"]["inputs"] == {"conditions": {"prompts": prompts}}
+    assert "sha256" not in cluster.stage("conditions")
+
+
+def test_what_was_seen_of_prompts_stays_what_is_wanted_when_they_are_changed(
+    cluster: Cluster, server: Scripted
+) -> None:
+    prompts = FileEntry.of(PROMPTS).sha256
+    cluster.pipeline["spec"]["suspend"] = True
+    look(cluster, server.connect())
+    assert cluster.jobs == []
+    store_at(cluster.pipeline["spec"]["root"]).put("prompts.txt", b"turning round\n")
+    cluster.pipeline["spec"]["suspend"] = False
+    cluster.pipeline["metadata"]["generation"] = 2
+    look(cluster, server.connect())
+    assert cluster.works()[0].expect_inputs == {"prompts": prompts}
+
+
+def test_an_artifact_that_was_there_already_counts_and_is_bound_from_then_on(
+    cluster: Cluster, server: Scripted
+) -> None:
+    sha256 = made_by_a_job(cluster, "conditions")
+    look(cluster, server.connect())
+    assert (cluster.stage("conditions")["state"], cluster.stage("conditions")["sha256"]) == ("Succeeded", sha256)
+    assert cluster.works()[0].expect_inputs == {"conditions": sha256}
+
+
+def test_an_artifact_that_is_replaced_later_is_not_the_one_that_the_next_job_wants(
+    cluster: Cluster, server: Scripted
+) -> None:
+    sha256 = made_by_a_job(cluster, "conditions")
+    look(cluster, server.connect())
+    assert made_by_a_job(cluster, "conditions", other="fact") != sha256
+    cluster.jobs.clear()
+    cluster.pipeline["metadata"]["generation"] = 2  # as of another deadline: the works are the same
+    status = cluster.pipeline["status"]
+    status["stages"] = [one if one["name"] == "conditions" else {"name": one["name"]} for one in status["stages"]]
+    look(cluster, server.connect())
+    assert cluster.stage("conditions")["sha256"] == sha256
+    assert cluster.works()[0].expect_inputs == {"conditions": sha256}
+
+
+def test_a_status_of_an_earlier_version_goes_on_and_binds_what_it_sees(cluster: Cluster, server: Scripted) -> None:
+    look(cluster, server.connect())
+    earlier = json.loads(json.dumps(cluster.pipeline["status"]))
+    del earlier["inputs"]
+    earlier["stages"] = [
+        {"name": "conditions", "state": "Succeeded", "attempt": 1, "artifact": "s3://somewhere/conditions"},
+        {"name": "pairs", "state": "Waiting"},
+    ]
+    assert read_status({"status": earlier}).stages[0].sha256 is None
+    cluster.pipeline["status"] = earlier
+    cluster.jobs.clear()
+    look(cluster, server.connect())
+    assert cluster.works()[0].expect_inputs == {}
+    assert cluster.stage("pairs")["state"] == "Queued"
+
+
+def test_the_exit_code_of_a_stray_pod_is_not_that_of_a_job(cluster: Cluster, server: Scripted) -> None:
+    look(cluster, server.connect())
+    name = job_name(cluster.pipeline, "conditions", 1)
+    owner = {"apiVersion": API_VERSION, "uid": "u"}
+    digest = cluster.pipeline["status"]["digests"]["conditions"][:16]
+    labels = {PIPELINE: "p", STAGE: "conditions", ATTEMPT: "1", f"{API_VERSION.partition('/')[0]}/digest": digest}
+    meta = {"namespace": "n", "name": name, "uid": "j", "labels": labels, "ownerReferences": [owner]}
+    failed = {"conditions": [{"type": "Failed", "status": "True", "reason": "FailedJobs", "message": "crashed"}]}
+    job: Found = {"metadata": meta | {"creationTimestamp": "2026-01-02T03:04:05Z"}, "spec": {}, "status": failed}
+    ended = {"terminated": {"exitCode": 65, "message": "error: not one of ours"}}
+    stray: Found = {
+        "metadata": {
+            "namespace": "n",
+            "name": "stray",
+            "uid": "s",
+            "labels": {JOB: name, PIPELINE: "p", "app.kubernetes.io/component": "trainer"},
+            "creationTimestamp": "2026-01-02T03:04:05Z",
+        },
+        "spec": {},
+        "status": {"phase": "Failed", "containerStatuses": [{"state": ended}]},
+    }
+    cluster.pods = [stray]
+    look(cluster, server.connect(), (job,), (stray,))
+    assert (cluster.stage("conditions")["state"], cluster.stage("conditions")["exitClass"]) == ("Waiting", "Crashed")
