@@ -8,6 +8,7 @@ from pydantic import JsonValue
 from fastgen_k8s.artifacts.manifest import (
     CLAIM,
     MANIFEST,
+    MANIFEST_BYTES,
     MODEL,
     MOST_BYTES,
     Claim,
@@ -53,7 +54,7 @@ class Writer:
             f"{self.store.uri}/{MANIFEST}",
         )
         data = manifest.to_json()
-        check_size(len(data), MOST_BYTES, f"{self.store.uri}/{MANIFEST}")
+        check_size(len(data), MANIFEST_BYTES, f"{self.store.uri}/{MANIFEST}")
         if self.store.put_new(MANIFEST, data):
             self.store.sweep()
             return manifest
@@ -126,10 +127,13 @@ def begin(uri: str, kind: str, digest: str, inputs: Mapping[str, str]) -> Writer
     return Writer(store, claim, inputs)
 
 
-def find_artifact(uri: str) -> Artifact | None:
-    """The artifact at a URI, or None while it is not whole; BadInput for a model of another content than it says."""
+def find_artifact(uri: str, at_most: int = MANIFEST_BYTES) -> Artifact | None:
+    """The artifact at a URI, or None while it is not whole.
+
+    BadInput for a model of another content than it says, TooLarge for a manifest of more bytes than that.
+    """
     store = store_at(uri)
-    data = store.find(MANIFEST, MOST_BYTES)
+    data = store.find(MANIFEST, at_most)
     if data is None:
         return None
     manifest = from_json(Manifest, data, f"{uri}/{MANIFEST}")

@@ -15,7 +15,8 @@ from fastgen_k8s.errors import BadInput, Misdescribed, failed_io
 MANIFEST = "artifact.json"
 CLAIM = "work.json"  # put before the first data: whose place this is
 MODEL = "model"  # the kind whose digest is that of its content
-MOST_BYTES = 16 << 20  # of a manifest, a claim, and what else names files; about 100,000 files
+MOST_BYTES = 16 << 20  # of a claim, and of a manifest where many are read: about 100,000 files
+MANIFEST_BYTES = 256 << 20  # of an artifact's manifest where a stage or a person reads it
 
 
 class TooLarge(BadInput):

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 from fastgen_k8s.errors import BadInput
 
 LONGEST_NAME = 1024  # letters; S3 takes no more bytes
-MOST_FILES = 1 << 17
+MOST_FILES = 1 << 21
 LARGEST_FILE = 1 << 46  # bytes, 64 TiB
 
 _ANY = r"[^/\\\x00-\x1f\x7f-\x9f]"

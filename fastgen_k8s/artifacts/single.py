@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fastgen_k8s.artifacts.address import SCHEME, Address
 from fastgen_k8s.artifacts.artifact import find_artifact
-from fastgen_k8s.artifacts.manifest import FileEntry
+from fastgen_k8s.artifacts.manifest import MANIFEST_BYTES, FileEntry
 from fastgen_k8s.artifacts.store import store_at
 from fastgen_k8s.errors import BadInput
 
@@ -32,12 +32,12 @@ def input_digest(uri: str, at_most: int | None = None) -> str:
     return find_input(uri, at_most).digest
 
 
-def find_input(uri: str, at_most: int | None = None) -> Input:
+def find_input(uri: str, at_most: int | None = None, manifest: int = MANIFEST_BYTES) -> Input:
     """What an input holds; of a file nothing is kept.
 
-    BadInput when there is neither an artifact nor a file, TooLarge for a file of more bytes than that.
+    BadInput when there is neither an artifact nor a file, TooLarge for a file, or a manifest, of more bytes than that.
     """
-    artifact = find_artifact(uri)
+    artifact = find_artifact(uri, manifest)
     if artifact is not None:
         return Input(artifact.manifest.digest, artifact.sha256)
     content = _content(uri, at_most)

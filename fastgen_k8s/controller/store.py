@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from fastgen_k8s.artifacts import Artifact, find_artifact
+from fastgen_k8s.artifacts.manifest import MOST_BYTES
 from fastgen_k8s.artifacts.progress import Progress, read_progress
 from fastgen_k8s.artifacts.single import Input, find_input
 from fastgen_k8s.controller.telemetry import Telemetry
@@ -23,11 +24,11 @@ class Artifacts:
 
     def find(self, output: str) -> Artifact | None:
         """A whole artifact; None while it is not whole."""
-        return self._timed("artifact", lambda: find_artifact(output))
+        return self._timed("artifact", lambda: find_artifact(output, MOST_BYTES))
 
     def input(self, uri: str) -> Input:
         """What an input holds that no stage makes."""
-        return self._timed("input", lambda: find_input(uri, LARGEST_INPUT))
+        return self._timed("input", lambda: find_input(uri, LARGEST_INPUT, MOST_BYTES))
 
     def progress(self, output: str) -> Progress:
         """How far a stage is."""

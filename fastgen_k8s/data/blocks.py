@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 
 from fastgen_k8s.artifacts import FileEntry, Store, Writer
-from fastgen_k8s.artifacts.manifest import MOST_BYTES, Files, TooLarge, from_json, to_json
+from fastgen_k8s.artifacts.manifest import MANIFEST_BYTES, MOST_BYTES, Files, TooLarge, from_json, to_json
 from fastgen_k8s.artifacts.progress import FILE
 from fastgen_k8s.config import Config
 from fastgen_k8s.errors import Misdescribed
@@ -43,7 +43,8 @@ def make_blocks(writer: Writer, samples: int, size: int, make: Callable[[Sequenc
         if not _whole(writer.store, number):
             block = blocks[number]
             made = _write(writer.store, number, make([*block, *[block[-1]] * (size - len(block))]))
-            _check_room(made, len(block), samples, writer.store.uri)
+            if told == -math.inf:  # once is enough: blocks are alike
+                _check_room(made, len(block), samples, writer.store.uri)
             if time.monotonic() - told > _TELL_EVERY:
                 told = time.monotonic()
                 _tell(writer.store, len(writer.store.keys(f"{_FOLDER}/")), len(blocks))
@@ -85,11 +86,13 @@ def _write(store: Store, number: int, files: Mapping[str, bytes]) -> Block:
 
 
 def _check_room(made: Block, held: int, samples: int, where: str) -> None:
-    """Refuse a set that no manifest could name: as soon as one block is made, and not when all are."""
+    """Refuse a set that no manifest could name, as soon as one block is made; warn of one that no controller reads."""
     each = len(to_json(made)) / held
-    if each * samples > MOST_BYTES:
-        most = int(MOST_BYTES / each)
+    if each * samples > MANIFEST_BYTES:
+        most = int(MANIFEST_BYTES / each)
         raise Misdescribed(f"{where}: wanted at most {most:,} samples, as an artifact can name, found {samples:,}")
+    if each * samples > MOST_BYTES:
+        log.warning("no controller reads a manifest of so many files", samples=samples, most=int(MOST_BYTES / each))
 
 
 def _tell(store: Store, whole: int, blocks: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fastgen_k8s.artifacts import Artifact, begin, find_artifact, open_artifact
-from fastgen_k8s.artifacts.manifest import MOST_BYTES, FileEntry
+from fastgen_k8s.artifacts.manifest import MANIFEST_BYTES, MOST_BYTES, FileEntry
 from fastgen_k8s.artifacts.models import add_model
 from fastgen_k8s.artifacts.single import input_digest
 from fastgen_k8s.errors import BadInput, Misdescribed
@@ -173,19 +173,20 @@ def test_the_manifest_is_json_that_people_can_read(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "a/artifact.json").read_text())["files"]["a.txt"]["size"] == 5
 
 
-LARGE_BY_NAME: dict[str, Callable[[str], object]] = {
-    "artifact.json": find_artifact,
-    "work.json": lambda place: begin(place, "pairs", "d" * 64, {}),
-    "run.json": read_history,
+LARGE_BY_NAME: dict[str, tuple[int, Callable[[str], object]]] = {
+    "artifact.json": (MANIFEST_BYTES, find_artifact),
+    "work.json": (MOST_BYTES, lambda place: begin(place, "pairs", "d" * 64, {})),
+    "run.json": (MOST_BYTES, read_history),
 }
 
 
 @pytest.mark.parametrize("name", LARGE_BY_NAME)
 def test_a_small_file_that_is_not_small_is_refused_unread(tmp_path: Path, name: str) -> None:
+    most, read = LARGE_BY_NAME[name]
     with (tmp_path / name).open("wb") as file:
-        file.truncate(MOST_BYTES + 1)  # a hole: it takes no room
-    with pytest.raises(BadInput, match=rf"{re.escape(name)}: wanted at most 16,777,216 bytes, found 16,777,217"):
-        LARGE_BY_NAME[name](str(tmp_path))
+        file.truncate(most + 1)  # a hole: it takes no room
+    with pytest.raises(BadInput, match=rf"{re.escape(name)}: wanted at most {most:,} bytes, found {most + 1:,}"):
+        read(str(tmp_path))
 
 
 def test_an_input_that_takes_too_long_to_hash_is_refused(tmp_path: Path) -> None:
@@ -195,10 +196,11 @@ def test_an_input_that_takes_too_long_to_hash_is_refused(tmp_path: Path) -> None
     assert input_digest(str(tmp_path / "prompts.txt"), at_most=5) == FileEntry.of(b"alpha").sha256
 
 
-def test_what_no_reader_would_take_is_not_committed(tmp_path: Path) -> None:
+def test_what_no_reader_would_take_is_not_committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastgen_k8s.artifacts.artifact.MANIFEST_BYTES", 4096)
     writer = begin(str(tmp_path), "pairs", "d" * 64, {})
-    with pytest.raises(BadInput, match=r"artifact\.json: wanted at most 16,777,216 bytes"):
-        writer.commit({"said": "a" * MOST_BYTES})
+    with pytest.raises(BadInput, match=r"artifact\.json: wanted at most 4,096 bytes"):
+        writer.commit({"said": "a" * 4096})
     assert find_artifact(str(tmp_path)) is None
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import structlog
 
 from fastgen_k8s.artifacts import begin, open_artifact
 from fastgen_k8s.artifacts.manifest import MOST_BYTES
@@ -55,9 +56,18 @@ def test_a_commit_after_damage_verifies(tmp_path: Path) -> None:
 
 def test_a_set_that_no_manifest_could_name_is_refused_after_its_first_block(tmp_path: Path) -> None:
     maker, writer = Maker(), begin(str(tmp_path / "a"), "pairs", "d" * 64, {})
-    with pytest.raises(Misdescribed, match=r"wanted at most \d+,\d+ samples, as an artifact can name, found 200,000"):
-        make_blocks(writer, 200_000, 2, maker)
+    with pytest.raises(Misdescribed, match=r"wanted at most [0-9,]+ samples, as an artifact can name, found 4,000,000"):
+        make_blocks(writer, 4_000_000, 2, maker)
     assert len(maker.asked) == 1
+
+
+def test_a_set_whose_manifest_no_controller_reads_is_warned_of_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fastgen_k8s.data.blocks.MOST_BYTES", 500)
+    with structlog.testing.capture_logs() as logs:
+        make_blocks(begin(str(tmp_path / "a"), "pairs", "d" * 64, {}), 6, 2, Maker())
+    assert [one["samples"] for one in logs if one["event"].startswith("no controller reads")] == [6]
 
 
 def test_a_block_file_that_is_too_large_to_be_one_is_refused(tmp_path: Path) -> None:
