@@ -1,6 +1,7 @@
 # pyright: basic
 """The controller in the name of its own service account, told what its Deployment tells it, under our policies."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -71,8 +72,10 @@ def a_place(installed: Cluster, store: s3_server.Server, namespace: str) -> Iter
 def told() -> list[str]:
     """The command line of the Deployment, but for the port."""
     [made] = [one for one in both() if one["kind"] == "Deployment"]
-    words = made["spec"]["template"]["spec"]["containers"][0]["args"]
-    return [word.replace("$(POD_NAMESPACE)", OURS) for word in words if not word.startswith("--port")]
+    [container] = made["spec"]["template"]["spec"]["containers"]
+    values = {one["name"]: one["value"] for one in container["env"] if "value" in one} | {"POD_NAMESPACE": OURS}
+    words = [word for word in container["args"] if not word.startswith("--port")]
+    return [re.sub(r"\$\((\w+)\)", lambda found: values[found[1]], word) for word in words]  # as the kubelet does
 
 
 @contextmanager
