@@ -114,9 +114,8 @@ def begin(uri: str, kind: str, digest: str, inputs: Mapping[str, str]) -> Writer
     store, claim = store_at(uri), Claim(kind=kind, digest=digest)
     if store.find(CLAIM, MOST_BYTES) is None:
         foreign = next(iter(store.keys()), None)
-        if (
-            foreign and store.find(CLAIM, MOST_BYTES) is None
-        ):  # looked at again after the keys, for every writer claims first
+        # Looked at again after the keys, for every writer claims first.
+        if foreign and store.find(CLAIM, MOST_BYTES) is None:
             raise BadInput(f"{uri}: wanted an empty place or one of {kind} {digest[:16]}, found {foreign}")
     if not store.put_new(CLAIM, to_json(claim)):
         found = from_json(Claim, store.read(CLAIM, MOST_BYTES), f"{uri}/{CLAIM}")
