@@ -17,8 +17,8 @@ $(READY): pyproject.toml constraints.txt tools.txt images/tools.txt
 	@begun=$$(date +%s); \
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r images/tools.txt && \
-	$(UV) pip install --quiet --require-hashes -r constraints.txt && \
-	$(UV) pip install --quiet --require-hashes --no-deps -r tools.txt && \
+	$(UV) pip install --quiet --compile-bytecode --require-hashes -r constraints.txt && \
+	$(UV) pip install --quiet --compile-bytecode --require-hashes --no-deps -r tools.txt && \
 	$(UV) pip install --quiet --build-constraints images/tools.txt --no-deps -e . && touch $@ && \
 	echo "installed in $$(( $$(date +%s) - begun )) s: $$(du -sh $(VENV) | cut -f1) in $(VENV) (not part of any time below)"
 
