@@ -37,7 +37,7 @@ kd_causal = Experiment(
 )
 
 _SF = Optimiser(lr=1e-5)
-_MATCHING = DistributionMatching(kind="distribution_matching", guidance=3.0, renoise="ode")
+_MATCHING = DistributionMatching(kind="distribution_matching", guidance=3.0, critic_loss="x0", renoise="ode")
 _BLOCKS = (13, 20, 27)
 
 sf = kd_causal.model_copy(

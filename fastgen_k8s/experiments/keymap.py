@@ -17,6 +17,7 @@ BECAME: Mapping[str, str] = {
     "student_sample_type": "method.renoise while training, sample.renoise afterwards",
     "context_noise": "method.context_noise while training, sample.context_noise afterwards",
     "student_update_freq": "method.student_update_freq",
+    "fake_score_pred_type": "method.critic_loss",
     "gan_loss_weight_gen": "method.gan.weight",
     "guidance_scale": "pairs.guidance for the teacher's pairs, method.guidance for Self-Forcing",
     "num_steps": "pairs.solver_steps",

@@ -61,7 +61,10 @@ sf = kd_causal.model_copy(
     update={
         "name": "wan_t2v/sf",
         "method": DistributionMatching(
-            kind="distribution_matching", guidance=5.0, gan=Gan(weight=0.003, blocks=(15, 22, 29))
+            kind="distribution_matching",
+            guidance=5.0,
+            critic_loss="x0",
+            gan=Gan(weight=0.003, blocks=(15, 22, 29)),
         ),
         "optimisation": Optimisation(student=_SF, fake_score=_SF, discriminator=_SF),
         "train": kd.train.override("steps=5000", "global_batch=8").model_copy(
