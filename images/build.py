@@ -88,13 +88,18 @@ def command(image: str, version: tuple[str, str], base: str | None, torch: str |
     ]
 
 
-def names(image: str, version: tuple[str, str]) -> tuple[str, str]:
-    """What an image is called: by what it was made from, and for tests."""
-    return f"fastgen-k8s/{image}:{version[0]}-{version[1]}", for_tests(image)
+def names(image: str, version: tuple[str, str]) -> tuple[str, str, str]:
+    """What an image is called: by what it was made from, in the manifests, and for tests."""
+    return f"fastgen-k8s/{image}:{version[0]}-{version[1]}", in_manifests(image), for_tests(image)
+
+
+def in_manifests(image: str) -> str:
+    """The name that the manifests run where there is no registry: a node that has the archive has it."""
+    return f"fastgen-k8s/{image}:{__version__}"
 
 
 def for_tests(image: str) -> str:
-    """The name that tests and the archive use."""
+    """The name that tests use."""
     return f"fastgen-k8s/{image}:test"
 
 
@@ -117,15 +122,17 @@ def stamp() -> tuple[str, str]:
 
 
 def save(running: Engine, image: str) -> None:
-    """Write the archive, unless it holds this very image."""
+    """Write the archive, unless it holds this very image under the same names."""
     path = archive(image)
     path.parent.mkdir(exist_ok=True)
+    kept = (in_manifests(image), for_tests(image))
     mark, found = path.with_suffix(".id"), running.ask("image", "inspect", "--format", "{{.Id}}", for_tests(image))
-    if path.exists() and mark.exists() and mark.read_text() == found:
+    said = "\n".join((found, *kept))
+    if path.exists() and mark.exists() and mark.read_text() == said:
         return
     mark.unlink(missing_ok=True)
-    running.do("save", "--output", str(path), for_tests(image))
-    mark.write_text(found)
+    running.do("save", "--output", str(path), *kept)
+    mark.write_text(said)
 
 
 @contextmanager

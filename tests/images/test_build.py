@@ -42,8 +42,12 @@ def test_only_a_build_without_network_is_cut_off(offline: bool, found: bool) -> 
     assert ("none" in command("trainer", VERSION, None, None, offline)) is found
 
 
-def test_an_image_is_called_by_version_and_commit_and_for_tests() -> None:
-    assert names("trainer", VERSION) == ("fastgen-k8s/trainer:0.1.0-abc", "fastgen-k8s/trainer:test")
+def test_an_image_is_called_by_version_and_commit_as_the_manifests_call_it_and_for_tests() -> None:
+    assert names("trainer", VERSION) == (
+        "fastgen-k8s/trainer:0.1.0-abc",
+        "fastgen-k8s/trainer:0.1.0",
+        "fastgen-k8s/trainer:test",
+    )
 
 
 def test_an_unknown_image_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fastgen_k8s.pipeline.work import Execution, Work
-from images.build import archive, for_tests
+from images.build import archive, for_tests, in_manifests
 from images.engine import Engine
 from tests.conftest import run_stage
 from tests.images.conftest import RESTRICTED, inside
@@ -84,13 +84,13 @@ def test_an_agent_that_is_pid_1_ends_with_75_when_it_is_told_to_stop(
         assert running.ask("wait", name) == "75"
 
 
-def test_the_archive_holds_the_image_that_was_built(running: Engine, image: str) -> None:
+def test_the_archive_holds_the_image_that_was_built_as_the_manifests_call_it(running: Engine, image: str) -> None:
     with tarfile.open(archive(image)) as tar:
         content = tar.extractfile("manifest.json")
         assert content is not None
         (entry,) = json.load(content)
     wanted = running.ask("image", "inspect", "--format", "{{.Id}}", for_tests(image)).removeprefix("sha256:")
-    assert (entry["RepoTags"], entry["Config"]) == ([for_tests(image)], f"{wanted}.json")
+    assert (entry["RepoTags"], entry["Config"]) == ([in_manifests(image), for_tests(image)], f"{wanted}.json")
 
 
 def files(root: Path) -> dict[str, bytes]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from images.build import EXTRAS, in_manifests
 from tests.manifests.admission import judged
 from tests.manifests.jobs import job
 from tests.manifests.render import COMPONENTS, OVERLAYS, ROOT, STANDALONE, Object, render, with_component
@@ -31,6 +32,10 @@ def has_registry(image: str) -> bool:
     """Whether a name says where it comes from; docker's own rule for what is a host."""
     host, slash, _ = image.partition("/")
     return bool(slash) and ("." in host or ":" in host or host == "localhost")
+
+
+def test_without_a_registry_our_images_have_the_names_that_their_archives_bring() -> None:
+    assert {image for image in images("overlays/kind") if OURS.fullmatch(image)} == set(map(in_manifests, EXTRAS))
 
 
 @pytest.mark.parametrize("folder", OVERLAYS)
