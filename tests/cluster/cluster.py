@@ -51,10 +51,16 @@ class Cluster:
 
     def kubectl_text(self, *arguments: str, stdin: Object | None = None) -> str:
         """Run kubectl; what it prints."""
-        built = program("kubectl")
-        command = built if built.exists() else Path(shutil.which("kubectl") or "kubectl")
         said = None if stdin is None else json.dumps(stdin)
-        return run(command, f"--kubeconfig={self.kubeconfig}", *arguments, stdin=said)
+        return run(*self.kubectl_command, *arguments, stdin=said)
+
+    @property
+    def kubectl_command(self) -> tuple[str | Path, str]:
+        """How kubectl is called for this cluster."""
+        built = program("kubectl")
+        return built if built.exists() else Path(
+            shutil.which("kubectl") or "kubectl"
+        ), f"--kubeconfig={self.kubeconfig}"
 
     @contextmanager
     def namespace(self, prefix: str) -> Generator[str]:

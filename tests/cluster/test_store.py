@@ -4,8 +4,10 @@
 import base64
 import copy
 import os
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from boto3.session import Session
 from botocore.config import Config
 
+from fastgen_k8s.artifacts import store_at
 from tests.cluster import archive, images, pods
 from tests.cluster.cluster import Cluster
 from tests.cluster.custom import establish
@@ -78,14 +81,19 @@ def volume_at(folder: Path) -> Object:
 def signed(verb: str, key: str, secret_of: str = "fastgen-s3") -> str:
     """An address with a signature, as a pod with the Secret would make it: the small image has no S3 client."""
     config: dict[str, str] = MADE["ConfigMap", "fastgen-storage"]["data"]
-    [data] = [made["data"] for made in ALL if (made["kind"], made["metadata"]["name"]) == ("Secret", secret_of)]
-    secret: dict[str, Any] = {name: base64.b64decode(value).decode() for name, value in data.items()}
+    secret = keys(secret_of)
     session = Session(secret["AWS_ACCESS_KEY_ID"], secret["AWS_SECRET_ACCESS_KEY"], region_name=config["AWS_REGION"])
     path_style = Config(signature_version="s3v4", s3={"addressing_style": "path"})
     client = session.client("s3", endpoint_url=config["AWS_ENDPOINT_URL"], config=path_style)
     bucket = config["FASTGEN_ROOT"].removeprefix("s3://")
     named = {"Prefix": key} if verb == "list_objects_v2" else {"Key": key}
     return client.generate_presigned_url(verb, Params={"Bucket": bucket, **named})
+
+
+def keys(secret: str) -> dict[str, Any]:
+    """What a Secret of the overlay puts into an environment."""
+    [data] = [made["data"] for made in ALL if (made["kind"], made["metadata"]["name"]) == ("Secret", secret)]
+    return {name: base64.b64decode(value).decode() for name, value in data.items()}
 
 
 def asked(address: str, verb: str, body: bytes | None = None) -> str:
@@ -136,6 +144,29 @@ def test_what_a_trainer_wrote_is_there_after_the_store_was_lost(store: Cluster) 
         "pods", STORE, lambda one: one["metadata"]["uid"] != before and pods.is_ready(one), NAMESPACE, timeout=120
     )
     assert ran(store, "reads", asked(signed("get_object", "a/b"), "GET")) == "kept"
+
+
+def test_a_person_outside_reads_through_a_forwarded_port_with_the_key_that_only_reads(
+    store: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran(store, "puts", asked(signed("put_object", "outside/b"), "PUT", b"kept"))
+    with forwarded(store) as endpoint:
+        for name, value in (("AWS_ENDPOINT_URL_S3", endpoint), *keys("fastgen-s3-reader").items()):
+            monkeypatch.setenv(name, value)
+        assert store_at("s3://fastgen-artifacts/outside").read("b") == b"kept"
+
+
+@contextmanager
+def forwarded(cluster: Cluster) -> Generator[str]:
+    """The store's address on this machine while `kubectl port-forward` runs."""
+    command = [*cluster.kubectl_command, "-n", NAMESPACE, "port-forward", "service/seaweedfs", ":8333"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as forward:
+        try:
+            assert forward.stdout is not None
+            said = forward.stdout.readline()  # Forwarding from 127.0.0.1:40000 -> 8333
+            yield f"http://{said.split()[2]}"
+        finally:
+            forward.terminate()
 
 
 def statuses(*requests: tuple[str, str]) -> str:
