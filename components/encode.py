@@ -23,7 +23,7 @@ def encode(
 
     Args:
         overrides: settings of the experiment, key=value
-        prompts: a text file with a prompt a line, or JSON lines
+        prompts: a file, .txt with a prompt a line, .json, .jsonl, .csv or .tsv
         teacher: the model artifact whose text encoder is used
         experiment: a name from `fastgen-k8s experiments`
         output: where the artifact goes

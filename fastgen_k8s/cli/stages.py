@@ -31,7 +31,9 @@ _Tracker = Annotated[list[str] | None, typer.Option(help="tensorboard or wandb; 
 def encode(
     experiment: _Experiment,
     output: _Output,
-    prompts: Annotated[str | None, typer.Option(help="A text file with a prompt a line, or JSON lines.")] = None,
+    prompts: Annotated[
+        str | None, typer.Option(help="A file: .txt with a prompt a line, .json, .jsonl, .csv, .tsv.")
+    ] = None,
     settings: _Set = None,
     inputs: _Input = None,
 ) -> None:

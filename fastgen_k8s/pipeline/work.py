@@ -14,6 +14,7 @@ from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.experiments.keymap import refuse_seed_names
 from fastgen_k8s.experiments.schema import Experiment
+from fastgen_k8s.pipeline.reading import counted
 from fastgen_k8s.printable import shown
 
 Kind = Literal["encode", "pairs", "train", "bridge", "sample", "report"]
@@ -199,7 +200,7 @@ def resolve_inputs(work: Work) -> dict[str, str]:
     found = {name: find_input(uri) for name, uri in sorted(work.inputs.items())}
     for name, one in found.items():
         work.check_input(name, one.sha256)
-    return {name: one.digest for name, one in found.items()}
+    return {name: counted(name, work.inputs[name], one) for name, one in found.items()}
 
 
 def _at(data: Mapping[str, object], dotted: str) -> object:

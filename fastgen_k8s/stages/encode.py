@@ -39,7 +39,7 @@ def run(job: Job) -> Manifest:
 def _prompts(job: Job) -> list[str]:
     uri = job.work.inputs.get("prompts")
     if uri is None:
-        raise BadInput("an encode stage wants the input 'prompts', a text file or JSON lines, found none")
+        raise BadInput("an encode stage wants the input 'prompts', a file of them, found none")
     path = job.file("prompts")
     if path is None:
         raise BadInput(f"{uri}: wanted a file of prompts, found {'a folder' if is_folder(uri) else 'none'}")

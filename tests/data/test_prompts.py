@@ -15,6 +15,29 @@ GOOD = {
     "separators inside a line": ("p.txt", "a\u2028cat\r\na\x85dog\x0cin\n".encode(), ["a\u2028cat", "a\x85dog\x0cin"]),
     "separators inside JSON": ("p.jsonl", '{"prompt": "a\u2028cat\x85"}\n'.encode(), ["a\u2028cat\x85"]),
     "JSON lines": ("p.jsonl", b'{"prompt": "a cat", "id": 3}\n{"prompt": "a dog"}\n', ["a cat", "a dog"]),
+    "JSON lines in capitals": ("LINES.JSONL", b'{"prompt": "a cat"}\n', ["a cat"]),
+    "text in capitals": ("P.TXT", b"a cat\n", ["a cat"]),
+    "brackets that are no JSON": (
+        "p.txt",
+        b"[close-up] a cat\n{{soft}} light\n",
+        ["[close-up] a cat", "{{soft}} light"],
+    ),
+    "quotes": ("p.txt", b'"a cat"\n', ['"a cat"']),
+    "an array of objects": (
+        "p.json",
+        b'[\n  {\n    "prompt": "a cat"\n  },\n  {"id": 3, "prompt": "a dog"}\n]',
+        ["a cat", "a dog"],
+    ),
+    "an array of texts": ("P.Json", b'["a cat, grey", "a dog"]', ["a cat, grey", "a dog"]),
+    "texts and objects": ("p.json", b'["a cat",{"prompt": "a dog"}]', ["a cat", "a dog"]),
+    "a table": ("p.csv", b'path,prompt\r\n0.mp4,"a cat, grey"\r\n1.mp4,a dog\r\n', ["a cat, grey", "a dog"]),
+    "a table with blanks": (
+        "p.csv",
+        b'path, prompt\n0.mp4, "a cat, grey"\n,\n\n1.mp4, a dog',
+        ["a cat, grey", "a dog"],
+    ),
+    "a table's cell of two lines": ("p.csv", b'prompt\n"a cat\nand a dog"\n', ["a cat\nand a dog"]),
+    "a table with tabs": ("P.TSV", b'prompt\tn\na cat, grey\t1\na 5" dog\t2\n', ["a cat, grey", 'a 5" dog']),
 }
 BAD = {
     "an empty file": ("p.txt", b"", "wanted at least one prompt, found an empty file"),
@@ -28,6 +51,47 @@ BAD = {
     ),
     "JSON without end": ("p.jsonl", b"[" * 100_000, r"p\.jsonl:1: wanted a JSON object with 'prompt'"),
     "JSON that is none": ("p.jsonl", b"a cat", r"p\.jsonl:1: wanted a JSON object with 'prompt', found 'a cat'"),
+    "an array that has no end": ("p.json", b'["a",\n"b"\n', r"p\.json:3: wanted a JSON array of prompts"),
+    "JSON lines as an array": ("p.json", b'{"prompt": "a"}\n{"prompt": "b"}', r"p\.json:2: wanted a JSON array"),
+    "an object that is no array": ("p.json", b'{"prompts": ["a"]}', r"p\.json: wanted a JSON array of prompts, found"),
+    "an empty array": ("p.json", b"[ ]", "wanted at least one prompt"),
+    "an element without prompt": (
+        "p.json",
+        b'[\n{"prompt": "a"},\n\n{"text": "b"}]',
+        r"p\.json:4: wanted a JSON object with a non-empty 'prompt'",
+    ),
+    "a number in an array": (
+        "p.json",
+        b'["a", 3]',
+        r"p\.json:1: wanted a JSON object with a non-empty 'prompt', found 3",
+    ),
+    "a table without the column": (
+        "p.csv",
+        b"path,caption\n0.mp4,a cat\n",
+        r"p\.csv:1: wanted one column 'prompt', found 'path', 'caption'",
+    ),
+    "a table with two": ("p.csv", b"prompt,prompt\na,b\n", r"p\.csv:1: wanted one column 'prompt'"),
+    "a table with nothing below": ("p.csv", b"prompt\n", "wanted at least one prompt"),
+    "a comma without quotes": (
+        "p.csv",
+        b"n,prompt\n1,a cat\n2,a dog, grey\n",
+        r"p\.csv:3: wanted 2 columns .*, found 3",
+    ),
+    "an empty cell": ("p.tsv", b"n\tprompt\n1\t\n", r"p\.tsv:2: wanted a non-empty 'prompt'"),
+    "a quote that does not end": (
+        "p.csv",
+        b'prompt\na cat\n"a dog\n',
+        r"p\.csv:3: wanted a table, found unexpected end",
+    ),
+    "another ending": (
+        "p.yaml",
+        b"- a cat\n",
+        r"p\.yaml: wanted a file of prompts that ends in \.txt, \.jsonl, .*\.tsv",
+    ),
+    "no ending": ("prompts", b"a cat\n", r"prompts: wanted a file of prompts that ends in \.txt"),
+    "an array called text": ("p.txt", b'\n[\n"a cat"\n]', r"p\.txt:2: wanted a prompt a line \(JSON ends in"),
+    "JSON lines called text": ("p.txt", b'{"prompt": "a cat"}\n', r"p\.txt:1: wanted a prompt a line \(JSON ends in"),
+    "a row of an array called text": ("p.txt", b'[ "a cat",\n"a dog"]', r"p\.txt:1: wanted a prompt a line"),
 }
 
 

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from fastgen_k8s.artifacts.single import Input
+from fastgen_k8s.artifacts import begin, find_artifact
+from fastgen_k8s.artifacts.single import Input, input_digest
 from fastgen_k8s.config import digest
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.pipeline.resolve import Frozen, bound, missing, resolve
+from fastgen_k8s.pipeline.resolve import Frozen, bound, missing, place, resolve
 from fastgen_k8s.pipeline.settings import apply
 from fastgen_k8s.pipeline.spec import Pipeline, read_pipeline
+from fastgen_k8s.pipeline.work import work_digest
 
 PIPELINE = read_pipeline(Path("manifests/pipelines/closed-form-gaussian.yaml")).spec
 ALL = {stage.name for stage in PIPELINE.stages}
@@ -74,6 +76,20 @@ def test_the_digests_of_the_shipped_pipelines_stay_what_they_are(name: str, said
 
 def test_other_content_outside_changes_everything_made_from_it() -> None:
     assert differ(digests(PIPELINE, lambda uri: Input(f"other {uri}", digest(uri)))) == ALL
+
+
+def test_an_artifact_of_prompts_that_were_misread_is_not_taken_for_the_right_one(tmp_path: Path) -> None:
+    file = tmp_path / "prompts.json"
+    file.write_text('["a red disc"]')
+    stage = PIPELINE.stages[0].model_copy(update={"inputs": {"prompts": str(file)}})
+    pipeline = PIPELINE.model_copy(update={"stages": (stage,)})
+    root = tmp_path / "root"
+    as_lines = work_digest("encode", stage.resolve(), {"prompts": input_digest(str(file))})
+    before = begin(place(str(root), stage.name, as_lines), "conditions", as_lines, {})
+    before.commit({"prompts": 1})
+    planned = resolve(pipeline, str(root))[stage.name]
+    assert planned.digest != as_lines
+    assert find_artifact(planned.output) is None
 
 
 def test_another_root_changes_nothing() -> None:

@@ -115,6 +115,27 @@ def test_a_file_counts_by_its_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "as_before"),
+    [
+        ("prompts.txt", True),
+        ("PROMPTS.TXT", True),
+        ("prompts.jsonl", True),
+        ("prompts.ndjson", True),
+        ("prompts.JSONL", False),
+        ("prompts.json", False),
+        ("prompts.csv", False),
+        ("prompts.Tsv", False),
+    ],
+)
+def test_prompts_count_by_their_bytes_and_by_a_form_that_was_once_misread(
+    tmp_path: Path, name: str, as_before: bool
+) -> None:
+    (tmp_path / name).write_text("a red disc\n")
+    work = Work(kind="encode", experiment=KD.name, inputs={"prompts": str(tmp_path / name)}, output="out")
+    assert (resolve_inputs(work)["prompts"] == input_digest(str(tmp_path / name))) == as_before
+
+
+@pytest.mark.parametrize(
     ("name", "found"), [("nothing", "found nothing"), ("", "found a folder without artifact.json")]
 )
 def test_an_input_that_is_neither_file_nor_artifact_is_refused(tmp_path: Path, name: str, found: str) -> None:
