@@ -10,6 +10,7 @@ import yaml
 from fastgen_k8s.artifacts import open_artifact
 from fastgen_k8s.experiments import EXPERIMENTS
 from fastgen_k8s.experiments.schema import Experiment
+from tests import teachers
 from tests.conftest import Say
 
 GAUSSIAN = "manifests/pipelines/closed-form-gaussian.yaml"
@@ -135,15 +136,7 @@ def test_a_dry_run_says_what_is_there_and_what_is_to_do(tmp_path: Path, say: Say
 @pytest.fixture
 def teacher(tmp_path: Path) -> Path:
     """A folder that looks like diffusers'."""
-    for name, text in {
-        "transformer/config.json": "{}",
-        "vae/config.json": "{}",
-        ".cache/x": "",
-        "README.md": "a",
-    }.items():
-        (tmp_path / "teacher" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "teacher" / name).write_text(text)
-    return tmp_path / "teacher"
+    return teachers.write(tmp_path / "teacher", {**teachers.FILES, ".cache/x": b"", "README.md": b"a"})
 
 
 def test_a_folder_becomes_a_model_artifact(teacher: Path, tmp_path: Path, say: Say) -> None:
@@ -151,13 +144,13 @@ def test_a_folder_becomes_a_model_artifact(teacher: Path, tmp_path: Path, say: S
     manifest = open_artifact(str(tmp_path / "model"), "model").manifest
     assert code == 0
     assert manifest.digest[:16] in out
-    assert sorted(manifest.files) == ["README.md", "transformer/config.json", "vae/config.json"]
+    assert manifest.files.keys() == {"README.md", *teachers.FILES}
 
 
 def test_the_digest_of_a_model_is_that_of_its_content(teacher: Path, tmp_path: Path, say: Say) -> None:
     for name in ("one", "other"):
         say("models", "add", str(teacher), "--to", str(tmp_path / name))
-    (teacher / "vae/config.json").write_text("{1}")
+    (teacher / "vae/config.json").write_text('{"a": 1}')
     say("models", "add", str(teacher), "--to", str(tmp_path / "third"))
     digests = [open_artifact(str(tmp_path / name), "model").manifest.digest for name in ("one", "other", "third")]
     assert digests[0] == digests[1] != digests[2]
@@ -167,7 +160,7 @@ def test_a_model_is_added_twice_to_no_effect_and_another_is_refused_its_place(
     teacher: Path, tmp_path: Path, say: Say
 ) -> None:
     assert [say("models", "add", str(teacher), "--to", str(tmp_path / "model"))[0] for _ in range(2)] == [0, 0]
-    (teacher / "vae/config.json").write_text("{1}")
+    (teacher / "vae/config.json").write_text('{"a": 1}')
     code, _, err = say("models", "add", str(teacher), "--to", str(tmp_path / "model"))
     assert code == 65
     assert "wanted the place of model" in err

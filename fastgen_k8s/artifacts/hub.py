@@ -7,7 +7,8 @@ from pathlib import Path
 
 from fastgen_k8s.artifacts.cache import cache_folder
 from fastgen_k8s.artifacts.manifest import Manifest
-from fastgen_k8s.artifacts.models import PARTS, add_model
+from fastgen_k8s.artifacts.models import add_model
+from fastgen_k8s.artifacts.teacher import PARTS
 from fastgen_k8s.errors import BadInput, FastgenError, Misdescribed, StoreFailed, failed_io
 
 _PATTERNS = ["model_index.json", *(f"{part}/*" for part in PARTS)]
@@ -31,7 +32,10 @@ def pull_model(repo: str, uri: str, revision: str | None = None) -> Manifest:
         commit = str(api.model_info(repo, revision=revision).sha)
         with tempfile.TemporaryDirectory(dir=place) as folder:
             api.snapshot_download(repo, revision=commit, local_dir=folder, allow_patterns=_PATTERNS)
-            return add_model(Path(folder), uri, {"repo": repo, "revision": commit})
+            try:
+                return add_model(Path(folder), uri, {"repo": repo, "revision": commit})
+            except BadInput as error:
+                raise BadInput(f"{where}: {error}") from error
     except HFValidationError as error:
         raise Misdescribed(f"{repo!r}: wanted the name of a repository, OWNER/NAME, found: {_line(error)}") from error
     except (HTTPError, ConnectionError, FileNotFoundError) as error:

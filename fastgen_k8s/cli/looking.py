@@ -31,11 +31,14 @@ def experiments(name: Annotated[str | None, typer.Argument(help="Print this one 
 def add(
     folder: Annotated[Path, typer.Argument(help="A diffusers folder.")],
     to: Annotated[str, typer.Option(metavar="URI", help="Where the artifact goes.")],
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Also those that lead out of the folder and its hub cache.")
+    ] = False,
 ) -> None:
-    """Make a `model` artifact of a teacher's folder: every file with its sha256."""
+    """Make a `model` artifact of a teacher's folder: every file with its sha256, if a stage can read it."""
     from fastgen_k8s.artifacts.models import add_model
 
-    manifest = add_model(folder, to)
+    manifest = add_model(folder, to, follow_links=follow_links)
     print(f"{to}: model {manifest.digest[:16]}, {len(manifest.files)} files")
 
 

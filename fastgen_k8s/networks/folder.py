@@ -4,22 +4,17 @@
 diffusers' own loader only logs when weights are missing or left over, and wants `accelerate` for some classes.
 """
 
-import json
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from fastgen_k8s.artifacts.teacher import INDEX, WEIGHTS, read_json, weight_map
 from fastgen_k8s.errors import BadInput, failed_io
-
-LARGEST_TEXT = 64 << 20
-"""Bytes of a file of settings or of a vocabulary; the largest tokenizer.json that people have is of 35 MB."""
-WEIGHTS = "diffusion_pytorch_model.safetensors"
-
 
 UNBUILT = (TypeError, ValueError, RuntimeError, AssertionError, ArithmeticError, LookupError)
 """What diffusers and torch raise on settings that describe no network."""
@@ -43,26 +38,6 @@ def read_config(path: Path, wanted_class: str) -> dict[str, Any]:
     return {name: value for name, value in config.items() if not name.startswith("_")}
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object in a file."""
-    check_small(path)
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BadInput(f"{path}: wanted a file, found none") from error
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{path}: wanted JSON, found {error}") from error
-    if not isinstance(data, dict):
-        raise BadInput(f"{path}: wanted a JSON object, found {type(data).__name__}")
-    return cast("dict[str, Any]", data)
-
-
-def check_small(path: Path) -> None:
-    """Refuse a file of text that would take much memory (BadInput); an absent one is not large."""
-    if path.is_file() and (size := path.stat().st_size) > LARGEST_TEXT:
-        raise BadInput(f"{path}: wanted at most {LARGEST_TEXT >> 20} MiB, found {size >> 20}")
-
-
 def read_component(path: Path) -> dict[str, Tensor]:
     """All weights of a component, from one file or from the files that its index names."""
     state: dict[str, Tensor] = {}
@@ -82,13 +57,8 @@ def read_tensors(path: Path, names: Sequence[str]) -> dict[str, Tensor]:
 
 def _index(path: Path) -> dict[str, str]:
     """Which file of a component holds which weight; empty where there is one file."""
-    index = path / f"{WEIGHTS}.index.json"
-    if not index.is_file():
-        return {}
-    names = read_json(index).get("weight_map")
-    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
-        raise BadInput(f"{index}: wanted a weight_map of file names, found none")
-    return {weight: Path(name).name for weight, name in cast("dict[str, str]", names).items()}
+    index = path / f"{WEIGHTS}{INDEX}"
+    return weight_map(index) if index.is_file() else {}
 
 
 @contextmanager

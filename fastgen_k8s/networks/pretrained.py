@@ -11,9 +11,10 @@ from torch import nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from fastgen_k8s.artifacts.teacher import check_small, read_json
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.networks.device import local_device
-from fastgen_k8s.networks.folder import UNBUILT, check_small, finite, first_line, read_json
+from fastgen_k8s.networks.folder import UNBUILT, finite, first_line
 
 log = structlog.get_logger()
 _VOCABULARIES = {".json", ".txt", ".model", ".jinja"}  # the files that tokenizers are made of

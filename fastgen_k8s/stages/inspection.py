@@ -11,9 +11,10 @@ from torch import Tensor
 from fastgen_k8s.artifacts import Artifact, find_artifact, store_at
 from fastgen_k8s.artifacts.manifest import CLAIM, MOST_BYTES, Claim, from_json
 from fastgen_k8s.artifacts.single import find_file, is_folder
+from fastgen_k8s.artifacts.teacher import read_json
 from fastgen_k8s.errors import BadInput, FastgenError, failed_io, refuse
 from fastgen_k8s.networks.dcp import read_whole
-from fastgen_k8s.networks.folder import finite, read_component, read_json
+from fastgen_k8s.networks.folder import finite, read_component
 from fastgen_k8s.networks.foreign import read_weights
 from fastgen_k8s.networks.pth import from_pth
 from fastgen_k8s.printable import clean

@@ -15,6 +15,7 @@ from fastgen_k8s.artifacts.models import add_model
 from fastgen_k8s.artifacts.single import input_digest
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.runner.history import read_history
+from tests import teachers
 
 
 def write(place: Path, digest: str = "d" * 64, kind: str = "pairs") -> Artifact:
@@ -205,10 +206,8 @@ def test_what_no_reader_would_take_is_not_committed(tmp_path: Path, monkeypatch:
 
 
 def test_a_model_whose_digest_does_not_follow_from_its_files_is_nobodys_input(tmp_path: Path) -> None:
-    (tmp_path / "given/vae").mkdir(parents=True)
-    (tmp_path / "given/vae/config.json").write_text("{}")
     place = tmp_path / "model"
-    add_model(tmp_path / "given", str(place))
+    add_model(teachers.write(tmp_path / "given"), str(place))
     assert open_artifact(str(place), "model").manifest.digest == input_digest(str(place))
     manifest = json.loads((place / "artifact.json").read_text())
     (place / "vae/config.json").write_text('{"other": 1}')

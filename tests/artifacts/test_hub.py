@@ -13,14 +13,13 @@ import pytest
 from fastgen_k8s.artifacts import open_artifact
 from fastgen_k8s.artifacts.hub import pull_model
 from fastgen_k8s.errors import BadInput, FastgenError, Misdescribed, StoreFailed
+from tests import teachers
 
 COMMIT = "c" * 40
 FILES = {
     "model_index.json": b"{}",
     "README.md": b"# words",
-    "transformer/config.json": b'{"_class_name": "Some"}',
-    "transformer/weights.safetensors": bytes(range(256)) * 40,
-    "vae/config.json": b"{}",
+    **teachers.FILES,
     "safety_checker/weights.bin": b"not read by us",
 }
 
@@ -89,7 +88,8 @@ def test_a_repository_becomes_a_model_with_the_parts_that_we_read(hub: str, tmp_
         name: data for name, data in FILES.items() if name not in ("README.md", "safety_checker/weights.bin")
     }
     facts = {name: artifact.fact(name) for name in ("repo", "revision", "parts")}
-    assert facts == {"repo": "someone/model", "revision": COMMIT, "parts": ["transformer", "vae"]}
+    parts = ["transformer", "text_encoder", "tokenizer", "vae", "codec"]
+    assert facts == {"repo": "someone/model", "revision": COMMIT, "parts": parts}
 
 
 def test_nothing_is_left_in_the_cache_when_a_model_is_there(hub: str, tmp_path: Path) -> None:
@@ -112,6 +112,17 @@ def test_what_the_hub_refuses_is_one_line(hub: str, tmp_path: Path, case: str) -
     with pytest.raises(FastgenError, match=said) as found:
         pull_model(repo, str(tmp_path / "model"), revision)
     assert type(found.value) is kind
+
+
+def test_a_repository_that_no_stage_could_read_is_refused_by_name(
+    hub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(FILES, "vae/diffusion_pytorch_model.safetensors")
+    with pytest.raises(
+        BadInput, match=r"/someone/model: .*vae: wanted diffusion_pytorch_model\.safetensors.*, found co"
+    ):
+        pull_model("someone/model", str(tmp_path / "model"))
+    assert not (tmp_path / "model").exists()
 
 
 def test_no_network_is_one_line_that_may_pass(hub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
