@@ -124,9 +124,11 @@ def resume(name: _Name, namespace: _Namespace = None) -> None:
 
 @commands.command()
 def retry(
-    name: _Name, stage: Annotated[str, typer.Argument(help="One that failed.")], namespace: _Namespace = None
+    name: _Name,
+    stage: Annotated[str, typer.Argument(help="One that failed, or waits in vain for its pods.")],
+    namespace: _Namespace = None,
 ) -> None:
-    """Have a failed stage tried again, with all its retries."""
+    """Have a failed stage tried again, with all its retries, or a job that has never worked made anew."""
     from fastgen_k8s.people import requests
 
     print(requests.retry(_pipelines(namespace), name, stage))

@@ -12,6 +12,7 @@ from typing import Any
 
 from torchx.specs import AppState
 
+from fastgen_k8s.controller.form import Form, read_form
 from fastgen_k8s.launch.cluster import GROUP
 from fastgen_k8s.launch.jobs import ENDED, Backend
 from fastgen_k8s.launch.outcome import CANCELLED, COMPONENT, count
@@ -22,6 +23,7 @@ Found = dict[str, Any]
 
 PIPELINE, STAGE, ATTEMPT, DIGEST = (f"{GROUP}/{word}" for word in ("pipeline", "pipeline-stage", "attempt", "digest"))
 JOB = f"{GROUP}/job"
+FORM = f"{GROUP}/made-with"  # annotation of a job: what no digest knows of it
 RETRY = f"{GROUP}/retry"  # annotation of a pipeline: the stage to try again, and when that was asked for
 _META = ("name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp")
 _POD = ("phase", "conditions", "containerStatuses")
@@ -43,6 +45,7 @@ class Child:
     created: float  # seconds since 1970, on the API server's clock
     said: str
     pods: tuple[Found, ...] = ()
+    form: Form | None = None  # None: an earlier version made it
 
     @property
     def ended(self) -> bool:
@@ -66,7 +69,7 @@ def keep_job(found: Found) -> Found:
     """A JobSet, or a Job of Volcano, without its templates."""
     meta = found["metadata"]
     ours = {name: value for name, value in meta.get("labels", {}).items() if name.startswith(GROUP)}
-    marks = {name: value for name, value in meta.get("annotations", {}).items() if name == CANCELLED}
+    marks = {name: value for name, value in meta.get("annotations", {}).items() if name in (CANCELLED, FORM)}
     kept = _meta(found) | {"labels": ours, "annotations": marks, "ownerReferences": meta.get("ownerReferences", [])}
     spec = {"suspend": found.get("spec", {}).get("suspend", False)}
     return {"metadata": kept, "spec": spec, "status": found.get("status", {})}
@@ -114,6 +117,7 @@ def child(job: Found, pods: Iterable[Found], backend: Backend) -> Child | None:
         created=seconds(meta["creationTimestamp"]),
         said=backend.said(job),
         pods=tuple(pod for pod in pods if owns(meta["name"], pod, meta["uid"])),
+        form=read_form(meta.get("annotations", {}).get(FORM)),
     )
 
 

@@ -12,6 +12,7 @@ from fastgen_k8s.pipeline.plan import (
     DONE,
     NO_PROGRESS,
     PAST_DEADLINE,
+    REPLACED,
     SUPERSEDED,
     Observed,
     Record,
@@ -25,6 +26,7 @@ from fastgen_k8s.pipeline.spec import Pipeline, Stage
 
 _WHY: Mapping[str, ExitClass] = {
     SUPERSEDED: "Superseded",
+    REPLACED: "Replaced",
     PAST_DEADLINE: "DeadlineExceeded",
     NO_PROGRESS: "Stalled",
 }

@@ -36,6 +36,8 @@ class Look:
     unread: bool = False  # the store does not say how far it is
     why: str | None = None  # the job does not work yet
     superseded: bool = False  # the job has ended, and worked for settings or inputs that have changed
+    differs: str | None = None  # in what the job was made otherwise than is wanted now
+    renew: bool = False  # somebody asked for another job
 
     @property
     def gone(self) -> bool:
@@ -147,7 +149,8 @@ def _running(status: StageStatus, look: Look, digest: str) -> tuple[Running, ...
     began = seconds(status.startedAt) if status.startedAt else float("inf")
     progressed = seconds(status.progressedAt) if status.progressedAt else None
     progressed = float("inf") if look.unread else progressed
-    return (Running(of, began, status.state == "Stopping", progressed),)
+    outdated = look.renew or look.differs is not None
+    return (Running(of, began, status.state == "Stopping", progressed, outdated),)
 
 
 def _adopted(was: StageStatus, child: Child | None) -> StageStatus:
@@ -178,12 +181,18 @@ def _gone(was: StageStatus, now: float) -> StageStatus:
     return _ended(was, now).model_copy(update={"exitCode": None} | ({"failures": 0} if superseded else {}))
 
 
+def _said(look: Look, worked: bool) -> list[str]:
+    """Why a live attempt does not work, and that one which has worked is not as it is wanted now."""
+    made = f"still runs with {look.differs}: suspend and resume, and it goes on so from its checkpoint"
+    return [*([look.why] if look.why else []), *([made] if worked and look.differs else [])]
+
+
 def _alive(was: StageStatus, look: Look, child: Child, now: float) -> StageStatus:
     started = was.startedAt or (rfc3339(now) if child.ready else None)
     changed: dict[str, object] = {"nodesReady": child.ready, "startedAt": started}
     if was.state != "Stopping":
         changed["state"] = "Running" if started else "Queued"
-        changed["message"] = bounded(look.why) if look.why else None
+        changed["message"] = bounded("; ".join(said)) if (said := _said(look, worked=started is not None)) else None
     if look.progress is not None and look.progress != was.progress:
         changed["progress"] = look.progress
         if was.progress is None or look.progress.step != was.progress.step:

@@ -5,7 +5,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, cast
 
-from fastgen_k8s.controller.children import ATTEMPT, DIGEST, PIPELINE, STAGE
+from fastgen_k8s.controller.children import ATTEMPT, DIGEST, FORM, PIPELINE, STAGE
+from fastgen_k8s.controller.form import form_of
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.launch.app import app
 from fastgen_k8s.launch.appdef import check_image
@@ -73,5 +74,8 @@ def job(found: Found, pipeline: Pipeline, stage: Resolved, attempt: int, setting
     application = app(stage.work, described.placement, described.execution, image)
     body = BACKENDS[pipeline.backend].render(application, cluster)
     owner = {"apiVersion": API_VERSION, "kind": OBJECT_KIND, "name": meta["name"], "uid": meta["uid"]}
-    metadata = cast("Found", body["metadata"]) | {"ownerReferences": [owner | {"controller": True}]}
-    return body | {"metadata": metadata}
+    metadata = cast("Found", body["metadata"])
+    made_with = {FORM: form_of(pipeline, described).text()}
+    annotations = cast("dict[str, str]", metadata.get("annotations", {})) | made_with
+    ours = {"ownerReferences": [owner | {"controller": True}], "annotations": annotations}
+    return body | {"metadata": metadata | ours}

@@ -12,6 +12,7 @@ from fastgen_k8s.artifacts import Artifact, progress
 from fastgen_k8s.controller.accept import Accepted
 from fastgen_k8s.controller.children import JOB, Child, child, keep_job, keep_pod, seconds
 from fastgen_k8s.controller.fold import Look
+from fastgen_k8s.controller.form import difference, form_of
 from fastgen_k8s.controller.job import BACKENDS, job_name
 from fastgen_k8s.controller.outcomes import outcome
 from fastgen_k8s.controller.readings import Readings
@@ -93,7 +94,7 @@ class Looking:
                 Look(job, superseded=True) if superseded else self._ended(backend, meta["namespace"], stage.output, job)
             )
         sentence = None if job.ready else self._why(accepted, status.name, meta["namespace"], job, now)
-        look = Look(job, why=sentence)
+        look = Look(job, why=sentence, differs=difference(job.form, form_of(accepted.pipeline, stage.stage)))
         if superseded or not (job.ready or status.startedAt):
             return look
         key, stalls = (meta["namespace"], meta["name"]), _stalls(status, stage.stage)

@@ -2,6 +2,7 @@
 # pyright: reportMissingTypeStubs=false
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -102,6 +103,8 @@ class Reconciler:
         except FastgenError as error:
             self._say(found, stored, condition(SUCCEEDED, "Unknown", "StoreUnreadable", str(error), _generation(found)))
             raise
+        renew = _retried(found, stored)
+        looks = {name: replace(look, renew=name == renew) for name, look in looks.items()}
         folded = {name: fold(stages[name], look, now) for name, look in looks.items()}
         left = _left(pipeline.deadline, status.startedAt, now)
         decision = decide(pipeline, folded, accepted.digests, looks, now, late=left is not None and left <= 0)
@@ -217,6 +220,11 @@ def _retry_asked(stored: Status, found: Found) -> bool:
     return asked is not None and asked != stored.retried
 
 
+def _retried(found: Found, stored: Status) -> str | None:
+    """The stage that somebody asked to try again since the last look."""
+    return str(found["metadata"]["annotations"][RETRY]).partition(" ")[0] if _retry_asked(stored, found) else None
+
+
 def _of_generation(found: Found, accepted: Accepted, stored: Status, now: str) -> Status:
     """The status that this generation starts from: attempts that live go on, the rest is looked at anew."""
     before = {stage.name: stage for stage in stored.stages}
@@ -225,9 +233,9 @@ def _of_generation(found: Found, accepted: Accepted, stored: Status, now: str) -
     changed = stored.observedGeneration != _generation(found) or not stored.stages
     if changed:
         stages = [again(one, stored.digests.get(one.name) == accepted.digests[one.name]) for one in stages]
-    if _retry_asked(stored, found):
+    chosen = _retried(found, stored)
+    if chosen is not None:
         retried = str(found["metadata"]["annotations"][RETRY])
-        chosen = retried.partition(" ")[0]
         stages = [again(one, same=True) if one.name == chosen and one.state == "Failed" else one for one in stages]
     update: dict[str, object] = {
         "observedGeneration": _generation(found),

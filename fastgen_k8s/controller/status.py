@@ -66,6 +66,7 @@ ExitClass = Literal[
     "Gone",  # its job was removed by somebody else
     "Suspended",
     "Superseded",  # its settings or inputs changed
+    "Replaced",  # it had never worked, and its image, placement or queue changed, or somebody asked for another
 ]
 
 

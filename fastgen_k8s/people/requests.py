@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from fastgen_k8s.config import nearest
 from fastgen_k8s.controller.children import RETRY
+from fastgen_k8s.controller.status import StageStatus
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.people.pipelines import Pipelines
 from fastgen_k8s.people.present import status_of
@@ -21,15 +22,17 @@ def suspend(pipelines: Pipelines, name: str, wanted: bool) -> str:
 
 
 def retry(pipelines: Pipelines, name: str, stage: str) -> str:
-    """Have a failed stage tried again, with all its retries; what was done."""
+    """Have a failed stage tried again, with all its retries, or a job that never worked made anew; what was done."""
     found = pipelines.get(name)
     names = [str(one["name"]) for one in found["spec"]["stages"]]
     if stage not in names:
         raise Misdescribed(f"unknown stage {stage!r} of {name}: {nearest(stage, names)}")
-    states = {one.name: one.state for one in status_of(found).stages}
-    state = states.get(stage, "Waiting")
-    if state != "Failed":
-        raise Misdescribed(f"stage {stage} of {name}: wanted a failed one to try again, found it {state.lower()}")
+    seen = next((one for one in status_of(found).stages if one.name == stage), StageStatus(name=stage))
+    if seen.state != "Failed" and not (seen.state == "Queued" and seen.startedAt is None):
+        raise Misdescribed(
+            f"stage {stage} of {name}: wanted one that failed, or whose job has never worked, to try again, "
+            f"found it {seen.state.lower()}"
+        )
     pipelines.change(name, {"metadata": {"annotations": {RETRY: f"{stage} {_now()}"}}})
     return f"{pipelines.namespace}/{name}: stage {stage} is to be tried again"
 

@@ -1,5 +1,6 @@
 """What to do next, as a pure function of a pipeline and of what was seen: the same for a laptop and a cluster."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -20,9 +21,10 @@ class Running:
     """A job that is alive."""
 
     digest: str  # first 16 of its work's digest
-    since: float  # when it began to work: seconds on the observer's clock
+    since: float  # when it began to work: seconds on the observer's clock; infinite: it never has
     stopping: bool = False  # asked to stop already
     progressed: float | None = None  # when its last step was seen; None: none was; infinite: nobody can look
+    outdated: bool = False  # made with another image, placement or queue than is wanted now, or to be made anew
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ Action = Start | Stop | Wait | Record
 DONE = "done"
 ASKED = "the run was asked to stop"
 SUPERSEDED = "its settings or inputs changed"
+REPLACED = "it has never worked, and is made anew"
 PAST_DEADLINE = "past its deadline"
 NO_PROGRESS = "no progress"
 
@@ -180,6 +183,7 @@ def _stops(stage: Stage, seen: Seen, observed: Observed, chosen: bool) -> list[A
             ASKED: observed.stopping,
             "it is not part of this run": not chosen,
             SUPERSEDED: job.digest != seen.digest[:16],
+            REPLACED: job.outdated and math.isinf(job.since),
             PAST_DEADLINE: late and not seen.whole,
             NO_PROGRESS: stalled and not seen.whole,
         }

@@ -133,6 +133,21 @@ def test_suspended_jobs_are_removed_and_made_anew_on_resume(place: Place) -> Non
         assert (succeeded(status)["status"], stage(status, "kd")["attempt"]) == ("True", 2)
 
 
+def test_a_stage_at_work_says_that_it_has_the_old_image_until_it_is_suspended_and_resumed(place: Place) -> None:
+    with played(place, lambda name, _: Act(forever=name == "kd")), place.controller():
+        place.apply()
+        place.wait(lambda status: stage(status, "kd")["state"] == "Running")
+        place.merge({"spec": {"image": "fastgen-k8s/trainer:other"}})
+        old = "still runs with image fastgen-k8s/trainer:test instead of fastgen-k8s/trainer:other: suspend and resume"
+        status = place.wait(lambda status: old in stage(status, "kd").get("message", ""))
+        assert (stage(status, "kd")["state"], stage(status, "kd")["attempt"]) == ("Running", 1)
+        place.merge({"spec": {"suspend": True}})
+        place.wait(lambda status: succeeded(status)["reason"] == "Suspended")
+        place.merge({"spec": {"suspend": False}})
+        found = stage(place.wait(lambda status: stage(status, "kd")["state"] == "Running"), "kd")
+        assert (found["attempt"], found["failures"], found.get("message")) == (2, 0, None)
+
+
 def test_a_job_that_somebody_deleted_is_made_anew_and_not_counted(place: Place) -> None:
     with played(place, lambda name, attempt: Act(forever=name == "kd" and attempt == 1)), place.controller():
         place.apply()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from fastgen_k8s.controller.children import JOB, RETRY
 from tests import s3_server
 from tests.cluster import queues
 from tests.cluster.api import Object
@@ -63,4 +64,34 @@ def test_what_keeps_a_stage_from_working_stands_in_its_status(place: Place, case
             lambda status: all(part in stage(status, "conditions").get("message", "") for part in wanted), timeout=60
         )
         assert stage(status, "conditions")["state"] == "Queued"
+        assert controller.faults() == []
+
+
+def test_a_stage_that_cannot_start_follows_its_correction_and_counts_nothing(place: Place) -> None:
+    """In the wrong pool, then in the right one; then with another image; then because somebody asks."""
+
+    def one_stage(spec: Object) -> None:
+        spec["stages"] = [spec["stages"][0] | {"placement": {"pool": "nowhere"}}]
+
+    def queued(attempt: int, pool: str) -> Object:
+        def so(status: Object) -> bool:
+            found = stage(status, "conditions")
+            said = found.get("message", "").startswith(f"waits for a node of pool {pool}: ")
+            return (found["attempt"], found["state"], said) == (attempt, "Queued", True)
+
+        return stage(place.wait(so, timeout=60), "conditions")
+
+    with place.controller() as controller:
+        place.apply(change=one_stage)
+        queued(1, "nowhere")
+        corrected = place.get()["spec"]["stages"][0] | {"placement": {"pool": "training"}}
+        place.merge({"spec": {"stages": [corrected]}})
+        queued(2, "training")
+        place.merge({"spec": {"image": "fastgen-k8s/trainer:other"}})
+        found = queued(3, "training")
+        pods = place.cluster.api.list("pods", place.namespace, selector=f"{JOB}={found['job']}")
+        assert {one["spec"]["containers"][0]["image"] for one in pods.values()} == {"fastgen-k8s/trainer:other"}
+        place.merge({"metadata": {"annotations": {RETRY: "conditions 2026-01-01T00:00:00Z"}}})
+        found = queued(4, "training")
+        assert (found["failures"], found["exitClass"], place.jobs()) == (0, "Replaced", [found["job"]])
         assert controller.faults() == []

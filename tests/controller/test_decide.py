@@ -120,6 +120,14 @@ def test_the_next_look_is_at_the_nearest_deadline() -> None:
     assert decided({"pairs": DONE, "kd": WORKING}, {"kd": Look(WORKS)}, NOW + 20).again == 30
 
 
+@pytest.mark.parametrize(
+    ("was", "state"), [(begun(FRESH["kd"], "p-kd-1", 1, 2), ("Stopping", "Replaced")), (WORKING, ("Running", None))]
+)
+def test_only_a_job_that_has_never_worked_is_replaced(was: StageStatus, state: tuple[str, str | None]) -> None:
+    found = decided({"pairs": DONE, "kd": was}, {"kd": Look(JOB, differs="image a instead of b")}).stages["kd"]
+    assert (found.state, found.exitClass, found.failures) == (*state, 0)
+
+
 def test_a_suspended_pipeline_starts_nothing() -> None:
     found = decided({}, pipeline=PIPELINE.model_copy(update={"suspend": True}))
     assert (found.start, found.stages["pairs"].message) == ((), "suspended")

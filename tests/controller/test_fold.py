@@ -66,6 +66,7 @@ def state(status: StageStatus) -> tuple[str, int, str | None]:
         (stopping(RUNNING, "Stalled"), Look(), ("Waiting", 1, "Stalled")),
         (stopping(RUNNING, "DeadlineExceeded"), Look(), ("Waiting", 1, "DeadlineExceeded")),
         (stopping(RUNNING, "Gone"), Look(), ("Waiting", 0, "Gone")),
+        (stopping(QUEUED, "Replaced"), Look(), ("Waiting", 0, "Replaced")),
         (
             stopping(RUNNING, "Suspended"),
             Look(replace(JOB, state=AppState.FAILED), outcome=OOM),
@@ -91,6 +92,20 @@ def test_a_job_that_is_heard_of_after_its_stage_has_ended_changes_nothing_but_is
     ended = NEW.model_copy(update={"state": end})
     found = fold(ended, Look(replace(JOB, state=AppState.SUCCEEDED)), NOW)
     assert (found.state, found.attempt, found.job) == (end, 1, "p-kd-1")
+
+
+def test_a_job_that_works_says_that_it_is_not_as_it_is_wanted_now_and_what_to_do() -> None:
+    found = fold(RUNNING, Look(WORKS, differs="image a:1 instead of b:2"), NOW)
+    assert found.message == (
+        "still runs with image a:1 instead of b:2: suspend and resume, and it goes on so from its checkpoint"
+    )
+    assert fold(found, Look(WORKS), NOW).message is None
+
+
+@pytest.mark.parametrize("look", [Look(JOB, differs="image a:1 instead of b:2"), Look(JOB, renew=True)])
+def test_the_plan_hears_of_a_job_that_is_to_be_made_anew(look: Look) -> None:
+    [job] = seen(STAGE, QUEUED, DIGEST, look).running
+    assert job.outdated
 
 
 def test_a_failure_is_counted_once() -> None:

@@ -10,7 +10,7 @@ import pytest
 from fastgen_k8s.artifacts import FileEntry, begin, store_at
 from fastgen_k8s.artifacts.manifest import MANIFEST
 from fastgen_k8s.controller.accept import accept
-from fastgen_k8s.controller.children import ATTEMPT, JOB, PIPELINE, STAGE, keep_pipeline
+from fastgen_k8s.controller.children import ATTEMPT, JOB, PIPELINE, RETRY, STAGE, keep_pipeline
 from fastgen_k8s.controller.job import Settings, job_name
 from fastgen_k8s.controller.reconcile import Reconciler, read_status
 from fastgen_k8s.controller.roots import Roots
@@ -168,6 +168,40 @@ def test_a_status_of_an_earlier_version_goes_on_and_binds_what_it_sees(cluster: 
     look(cluster, server.connect())
     assert cluster.works()[0].expect_inputs == {}
     assert cluster.stage("pairs")["state"] == "Queued"
+
+
+def stored(cluster: Cluster, made: Found) -> Found:
+    """A job as the server has it that it was asked to make."""
+    return made | {"metadata": made["metadata"] | {"uid": "j", "creationTimestamp": "2026-01-02T03:04:05Z"}}
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        ({"image": "registry.example/trainer:2"}, ("Stopping", "Replaced")),
+        ({"queue": "gpus"}, ("Stopping", "Replaced")),
+        ({"deadline": 7}, ("Queued", None)),
+    ],
+)
+def test_a_job_that_has_never_worked_is_made_anew_when_what_it_needs_was_corrected(
+    cluster: Cluster, server: Scripted, change: Found, state: tuple[str, str | None]
+) -> None:
+    look(cluster, server.connect())
+    cluster.pipeline["spec"] |= change
+    cluster.pipeline["metadata"]["generation"] = 2
+    look(cluster, server.connect(), (stored(cluster, cluster.jobs[0]),))
+    found = cluster.stage("conditions")
+    assert (found["state"], found.get("exitClass"), found["failures"]) == (*state, 0)
+
+
+def test_a_job_that_has_never_worked_is_made_anew_once_when_somebody_asks(cluster: Cluster, server: Scripted) -> None:
+    look(cluster, server.connect())
+    cluster.pipeline["metadata"]["annotations"] = {RETRY: "conditions 2026-01-02T03:04:05Z"}
+    look(cluster, server.connect(), (stored(cluster, cluster.jobs[0]),))
+    assert (cluster.stage("conditions")["state"], cluster.stage("conditions")["exitClass"]) == ("Stopping", "Replaced")
+    look(cluster, server.connect())
+    look(cluster, server.connect(), (stored(cluster, cluster.jobs[1]),))
+    assert (cluster.stage("conditions")["state"], cluster.stage("conditions")["attempt"]) == ("Queued", 2)
 
 
 def test_the_exit_code_of_a_stray_pod_is_not_that_of_a_job(cluster: Cluster, server: Scripted) -> None:

@@ -1,5 +1,6 @@
 """The plan, as tables: what was seen, and what is done about it."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -148,6 +149,13 @@ def test_with_room_enough_independent_stages_run_together() -> None:
         (ALIVE, 101, False, None, "past its deadline"),
         (ALIVE, 51, False, None, "no progress"),
         (Seen(DIGEST, running=(Running(DIGEST[:16], 0, progressed=30),)), 81, False, None, "no progress"),
+        (
+            Seen(DIGEST, running=(Running(DIGEST[:16], math.inf, outdated=True),)),
+            10,
+            False,
+            None,
+            "it has never worked, and is made anew",
+        ),
     ],
 )
 def test_a_job_that_should_not_go_on_is_stopped(
@@ -155,6 +163,11 @@ def test_a_job_that_should_not_go_on_is_stopped(
 ) -> None:
     found = acted(pairs=seen, now=now, stopping=stopping, chosen=chosen)
     assert found[0] == Stop("pairs", seen.running[0].digest, why)
+
+
+def test_a_job_that_has_worked_is_not_stopped_because_another_image_is_wanted() -> None:
+    works = Seen(DIGEST, running=(Running(DIGEST[:16], 0, outdated=True),))
+    assert acted(pairs=works, chosen=frozenset({"pairs"})) == [Wait("pairs", "running")]
 
 
 def test_a_job_is_asked_to_stop_once() -> None:
