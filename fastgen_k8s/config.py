@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, Validatio
 
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.plain import read_yaml
-from fastgen_k8s.printable import shown
+from fastgen_k8s.printable import shown, unfit
 
 _NAMES = 16  # known names that are listed
 
@@ -59,6 +59,15 @@ class Config(BaseModel):
     @classmethod
     def parse(cls, data: object, where: str) -> Self:
         """The value that plain data describe; Misdescribed names field, wanted and found in one line."""
+        for path, text in _texts(data):
+            found = unfit(text)
+            if found is not None:
+                raise Misdescribed(f"{where}: {path or cls.__name__}: wanted text, found {found[1]}")
+        return cls.restore(data, where)
+
+    @classmethod
+    def restore(cls, data: object, where: str) -> Self:
+        """The value of data that were written down from one, and whose text was looked at then; else as `parse`."""
         try:
             return cls.model_validate(data)
         except ValidationError as error:
@@ -94,6 +103,24 @@ def _value(setting: str, text: str) -> object:
         raise Misdescribed(
             f"the value of {shown(setting)}: wanted YAML, found {' '.join(str(error).split())}"
         ) from error
+
+
+def _texts(data: object) -> Iterator[tuple[str, str]]:
+    """Every text in plain data with where it stands; the keys are texts too."""
+    left: list[tuple[str, object]] = [("", data)]
+    while left:
+        path, value = left.pop()
+        if isinstance(value, str):
+            yield path, value
+        elif isinstance(value, dict):
+            for name, inner in cast("dict[object, object]", value).items():
+                left += [(_below(path, name), inner), (path, name)]
+        elif isinstance(value, list | tuple):
+            left += [(_below(path, index), inner) for index, inner in enumerate(cast("list[object]", value))]
+
+
+def _below(path: str, name: object) -> str:
+    return f"{path}.{name}" if path else str(name)
 
 
 def _keys(data: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

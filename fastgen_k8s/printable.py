@@ -5,12 +5,22 @@ import reprlib
 
 _SHOWN = 160  # characters of a found value
 _BITS = 128  # of a number that is written out
+_UNFIT = re.compile("[\0\ud800-\udfff\ufeff]")
+_CALLED = {"\0": "a NUL byte", "\ufeff": "a byte order mark"}
 _SEQUENCES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")  # colours, and what else a terminal is asked for in this way
 
 
 def clean(text: str) -> str:
     """Text of others on one line, with nothing in it that a terminal obeys."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def unfit(text: str) -> tuple[int, str] | None:
+    """Where a text holds what none may, and what that is in words: half a surrogate pair has no UTF-8, a NUL ends a
+    word of a command line, and a byte order mark within is where files were put together.
+    """
+    found = _UNFIT.search(text)
+    return found and (found.start(), _CALLED.get(found[0], f"half a surrogate pair (U+{ord(found[0]):04X})"))
 
 
 def last_drawn(line: str) -> str:

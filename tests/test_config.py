@@ -74,6 +74,10 @@ def test_an_override_sets_what_it_names(settings: tuple[str, ...], wanted: Outer
         ("inner.steps=2.5", "inner.steps: input should be a valid integer"),
         ("inner.rate=fast", "inner.rate: .*found 'fast'"),
         ("inner.rate=.nan", "finite"),
+        (r'inner.name="\ud83d"', r"inner\.name: wanted text, found half a surrogate pair \(U\+D83D\)"),
+        (r'inner={name: "a\0"}', r"inner\.name: wanted text, found a NUL byte"),
+        (r'several=[{name: "\ufeff"}]', r"several\.0\.name: wanted text, found a byte order mark"),
+        ("inner.name=caf\udce9", "wanted text|special characters"),  # a word of a command line that was no UTF-8
         ("inner.name=4", "inner.name: .*found 4"),
         ("choice=up", "'left' or 'right', found 'up'"),
         ("inner=4", "inner: .*found 4"),

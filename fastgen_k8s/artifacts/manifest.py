@@ -127,6 +127,6 @@ def from_json(model: type[C], data: bytes, where: str) -> C:
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{where}: wanted JSON, found {data[:40]!r}") from error
     try:
-        return model.parse(value, where)
+        return model.restore(value, where)
     except Misdescribed as error:
         raise BadInput(str(error)) from error

@@ -15,8 +15,8 @@ LONGEST_NAME = 1024  # letters; S3 takes no more bytes
 MOST_FILES = 1 << 21
 LARGEST_FILE = 1 << 46  # bytes, 64 TiB
 
-_ANY = r"[^/\\\x00-\x1f\x7f-\x9f]"
-_FIRST = r"[^./\\\x00-\x1f\x7f-\x9f]"
+_ANY = r"[^/\\\x00-\x1f\x7f-\x9f\ud800-\udfff]"
+_FIRST = r"[^./\\\x00-\x1f\x7f-\x9f\ud800-\udfff]"
 _SEGMENT = rf"(?:\.{{0,2}}{_FIRST}|\.{{3}}){_ANY}*"  # all but nothing, "." and ".."
 _NAME = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
 _DIGEST = re.compile("[0-9a-f]{64}")
@@ -24,7 +24,10 @@ _WANTED = "wanted the name of a file below its artifact"
 
 
 def is_name(text: str) -> bool:
-    """Whether a text names something below a folder: no empty segment, no `.` or `..`, no backslash, no control."""
+    """Whether a text names something below a folder.
+
+    It has no empty segment, no `.` or `..`, no backslash, no control, and nothing that UTF-8 cannot hold.
+    """
     return len(text) <= LONGEST_NAME and _NAME.fullmatch(text) is not None
 
 

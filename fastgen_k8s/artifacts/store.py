@@ -8,6 +8,7 @@ from fastgen_k8s.artifacts.address import SCHEME
 from fastgen_k8s.artifacts.directory import Directory
 from fastgen_k8s.artifacts.manifest import FileEntry
 from fastgen_k8s.errors import Misdescribed
+from fastgen_k8s.printable import unfit
 
 
 class Store(Protocol):
@@ -91,6 +92,6 @@ def store_at(uri: str) -> Store:
         from fastgen_k8s.artifacts.s3 import S3  # here, because boto3 takes its time and few commands need it
 
         return S3(uri)
-    if not uri.removeprefix("file://") or "\0" in uri or (separator and scheme != "file"):
+    if not uri.removeprefix("file://") or unfit(uri) or (separator and scheme != "file"):
         raise Misdescribed(f"wanted a folder, file:// or s3:// as the place of an artifact, found {uri!r}")
     return Directory(uri.removeprefix("file://"))

@@ -11,7 +11,7 @@ from typing import TypeGuard, cast
 
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.pipeline.reading import JSON, JSON_LINES, LINES, ending
-from fastgen_k8s.printable import shown
+from fastgen_k8s.printable import shown, unfit
 
 Numbered = Iterable[tuple[int, str]]  # the line on which a prompt begins, and the prompt
 
@@ -28,7 +28,7 @@ def read_prompts(path: Path, called: str | None = None) -> list[str]:
     text, read = _text(path, where), _READERS.get(ending(where))
     if read is None:
         raise BadInput(f"{where}: wanted a file of prompts that ends in {', '.join(_READERS)}, found another name")
-    prompts = [prompt for _, prompt in read(text, where)]
+    prompts = [_checked(prompt, f"{where}:{number}") for number, prompt in read(text, where)]
     if not prompts:
         raise BadInput(f"{where}: wanted at least one prompt, found an empty file")
     return prompts
@@ -42,8 +42,19 @@ def _text(path: Path, where: str) -> str:
     except IsADirectoryError as error:
         raise BadInput(f"{where}: wanted a file of prompts, found a folder") from error
     except UnicodeDecodeError as error:
-        raise BadInput(f"{where}: wanted prompts in UTF-8, found byte {error.object[error.start]:#04x}") from error
+        line, byte = 1 + error.object.count(b"\n", 0, error.start), error.object[error.start]
+        raise BadInput(f"{where}:{line}: wanted prompts in UTF-8, found byte {byte:#04x}") from error
+    found = unfit(text)
+    if found is not None:
+        raise BadInput(f"{where}:{1 + text.count(chr(10), 0, found[0])}: wanted text, found {found[1]}")
     return text.replace("\r\n", "\n")  # a prompt may hold what else splitlines() takes for the end of a line
+
+
+def _checked(prompt: str, where: str) -> str:
+    found = unfit(prompt)  # a letter of JSON may be written as its number
+    if found is not None:
+        raise BadInput(f"{where}: wanted text, found {found[1]}")
+    return prompt
 
 
 def _lines(text: str, where: str) -> Numbered:
@@ -52,9 +63,6 @@ def _lines(text: str, where: str) -> Numbered:
         if _opens_json(first):
             wanted = f"a prompt a line (JSON ends in {', '.join((*JSON, *JSON_LINES))})"
             raise BadInput(f"{where}:{number}: wanted {wanted}, found {shown(first)}")
-    for number, line in lines:
-        if "\0" in line:
-            raise BadInput(f"{where}:{number}: wanted text, found a NUL byte")
     return lines
 
 

@@ -34,6 +34,7 @@ NAMES = [
     "a/.",
     "a\\b",
     "a\0b",
+    "a\udce9b",  # a byte that was no UTF-8
     "a\nb",
     "a\x7fb",
     "n" * (LONGEST_NAME + 1),

@@ -15,6 +15,8 @@ GOOD = {
     "separators inside a line": ("p.txt", "a\u2028cat\r\na\x85dog\x0cin\n".encode(), ["a\u2028cat", "a\x85dog\x0cin"]),
     "separators inside JSON": ("p.jsonl", '{"prompt": "a\u2028cat\x85"}\n'.encode(), ["a\u2028cat\x85"]),
     "JSON lines": ("p.jsonl", b'{"prompt": "a cat", "id": 3}\n{"prompt": "a dog"}\n', ["a cat", "a dog"]),
+    "a pair in JSON": ("p.jsonl", b'{"prompt": "\\ud83d\\ude00"}', ["\U0001f600"]),
+    "a byte order mark before a table": ("p.csv", b"\xef\xbb\xbfprompt,n\na cat,1\n", ["a cat"]),
     "JSON lines in capitals": ("LINES.JSONL", b'{"prompt": "a cat"}\n', ["a cat"]),
     "text in capitals": ("P.TXT", b"a cat\n", ["a cat"]),
     "brackets that are no JSON": (
@@ -43,6 +45,31 @@ BAD = {
     "an empty file": ("p.txt", b"", "wanted at least one prompt, found an empty file"),
     "blank lines": ("p.txt", b"\n \n", "wanted at least one prompt, found an empty file"),
     "latin-1": ("p.txt", "café".encode("latin-1"), "wanted prompts in UTF-8, found byte 0xe9"),
+    "latin-1 further down": ("p.txt", "a cat\ncafé".encode("latin-1"), r"p\.txt:2: wanted prompts in UTF-8"),
+    "half a pair in JSON lines": (
+        "p.jsonl",
+        b'{"prompt": "a"}\n{"prompt": "b \\ud83d"}\n',
+        r"p\.jsonl:2: wanted text, found half a surrogate pair \(U\+D83D\)",
+    ),
+    "half a pair in an array": (
+        "p.json",
+        b'["a",\n"b \\udc00 c"]',
+        r"p\.json:2: wanted text, found half a surrogate pair",
+    ),
+    "half a pair as bytes": ("p.txt", b"a\nb \xed\xa0\xbd\n", r"p\.txt:2: wanted prompts in UTF-8, found byte 0xed"),
+    "NUL in JSON lines": ("p.jsonl", b'{"prompt": "a \\u0000 b"}', r"p\.jsonl:1: wanted text, found a NUL byte"),
+    "NUL in a table": ("p.csv", b"prompt\na\0b\n", r"p\.csv:2: wanted text, found a NUL byte"),
+    "two byte order marks": (
+        "p.txt",
+        b"\xef\xbb\xbf\xef\xbb\xbfa cat\n",
+        r"p\.txt:1: wanted text, found a byte order mark",
+    ),
+    "files put together": (
+        "p.txt",
+        b"\xef\xbb\xbfa\n\xef\xbb\xbfb\n",
+        r"p\.txt:2: wanted text, found a byte order mark",
+    ),
+    "a mark in JSON": ("p.jsonl", b'{"prompt": "\\ufeffa"}', r"p\.jsonl:1: wanted text, found a byte order mark"),
     "a binary file": ("p.txt", b"a\0b", r"p\.txt:1: wanted text, found a NUL byte"),
     "JSON without prompt": (
         "p.jsonl",

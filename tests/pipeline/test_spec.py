@@ -125,6 +125,13 @@ def test_a_missing_field_is_refused_by_its_name(path: str) -> None:
         ("apiVersion", "v1", "fastgen-k8s.github.io/v1alpha1"),
         ("kind", "Pipeline", "DistillationPipeline"),
         ("metadata.name", "Tiny_1", "pattern"),
+        ("metadata.annotations", {"note": "a\0b"}, "metadata.annotations.note: wanted text, found a NUL byte"),
+        ("spec.root", "runs/\ud83d", r"spec.root: wanted text, found half a surrogate pair (U+D83D)"),
+        (
+            "spec.stages.0.overrides",
+            ['conditions.negative_prompt="\\ud83d"'],
+            "negative_prompt: wanted text, found half",
+        ),
         ("metadata.name", "a" * 41, "at most 40"),
         ("spec.stages", [], "at least 1"),
         ("spec.backend", "slurm", "'jobset'"),

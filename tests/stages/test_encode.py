@@ -9,7 +9,7 @@ import torch
 
 from fastgen_k8s.artifacts import open_artifact
 from fastgen_k8s.data.conditions import Conditions
-from fastgen_k8s.errors import BadInput
+from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.networks.network import Condition
 from fastgen_k8s.networks.text import LabelEncoder
 from fastgen_k8s.stages import encode
@@ -35,6 +35,23 @@ def test_the_negative_prompt_can_be_chosen(tmp_path: Path) -> None:
     setting = "conditions.negative_prompt=turning right"
     artifact = run_stage("encode", GAUSSIAN, tmp_path / "c", setting, prompts=tmp_path / "prompts.txt")
     assert torch.equal(Conditions(artifact).negative["text"][0, 0], torch.tensor([0.0, 1.0]))
+
+
+def test_prompts_that_utf_8_cannot_hold_are_refused_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "turning left"}\n{"prompt": "turning \\ud83d"}\n')
+    job = job_of("encode", GAUSSIAN, tmp_path / "c", prompts=tmp_path / "prompts.jsonl")
+    with pytest.raises(BadInput, match=r"prompts\.jsonl:2: wanted text, found half a surrogate pair"):
+        encode.check(job)
+    assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize("value", [r'"\ud83d"', r'"a\0b"'])
+def test_a_negative_prompt_that_utf_8_cannot_hold_is_misdescribed(tmp_path: Path, value: str) -> None:
+    (tmp_path / "prompts.txt").write_text("turning left\n")
+    with pytest.raises(Misdescribed, match="negative_prompt: wanted text, found"):
+        job_of(
+            "encode", GAUSSIAN, tmp_path / "c", f"conditions.negative_prompt={value}", prompts=tmp_path / "prompts.txt"
+        )
 
 
 def test_encoding_twice_gives_the_same_bytes(tmp_path: Path, gaussian_conditions: Path) -> None:
