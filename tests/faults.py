@@ -77,7 +77,35 @@ def proxy(endpoint: str, faults: Faults) -> Generator[str]:
     class Handler(_Handler):
         target, plan = endpoint, faults
 
-    with _Server(("127.0.0.1", 0), Handler) as server:
+    with _serving(Handler) as address:
+        yield address
+
+
+@contextmanager
+def refusing_checksums(endpoint: str, status: int, code: str) -> Generator[tuple[str, Counter[str]]]:
+    """The address of a server that stores what an S3 server does but knows no header of checksums; what it refused."""
+    refused = Counter[str]()
+
+    class Handler(_Handler):
+        target, plan = endpoint, Faults(0, 0.0)
+
+        def _serve(self) -> None:
+            if any("checksum" in name.lower() or name.lower() == "x-amz-trailer" for name in self.headers):
+                self._body()
+                refused[self.command] += 1
+                self._refuse(status, code)
+            else:
+                super()._serve()
+
+        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _serve
+
+    with _serving(Handler) as address:
+        yield address, refused
+
+
+@contextmanager
+def _serving(handler: type["_Handler"]) -> Generator[str]:
+    with _Server(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:

@@ -15,6 +15,7 @@ from fastgen_k8s.artifacts.address import Address
 from fastgen_k8s.artifacts.cache_views import owner
 from fastgen_k8s.artifacts.manifest import FileEntry, check_size
 from fastgen_k8s.artifacts.names import below, is_sha256
+from fastgen_k8s.artifacts.s3_checksums import are_left_out, asked
 from fastgen_k8s.artifacts.s3_client import client, transfers, wait
 from fastgen_k8s.artifacts.s3_errors import CUT_SHORT, FAILED, answer, explained
 from fastgen_k8s.errors import BadInput, failed_io
@@ -180,8 +181,10 @@ class S3:
 
     def _opened(self, key: str) -> Any:
         """An object whose body is still to be read, or None."""
+        its = client()
+        checked = {} if are_left_out(its.meta.endpoint_url) else {"ChecksumMode": "ENABLED"}
         try:
-            return client().get_object(**self._object(key), ChecksumMode="ENABLED")
+            return its.get_object(**self._object(key), **checked)
         except ClientError as error:
             if answer(error)[1] in _ABSENT:
                 return None
@@ -235,7 +238,7 @@ class S3:
         with self._said(key):
             while True:
                 try:
-                    return ask()
+                    return asked(ask, client)
                 except (_Garbled, *CUT_SHORT) as error:
                     seconds = wait(attempt, "", f"{key}: {error}")
                     if seconds is None:

@@ -6,13 +6,13 @@ import random
 import threading
 import weakref
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import structlog
 from boto3.s3.transfer import TransferConfig, create_transfer_manager
 from boto3.session import Session
 from botocore.config import Config
 
+from fastgen_k8s.artifacts.s3_checksums import are_in_doubt, are_left_out, is_aws, left_out, may_be_refused
 from fastgen_k8s.artifacts.s3_errors import CUT_SHORT, UNANSWERED, may_pass, pause
 from fastgen_k8s.errors import Misdescribed
 
@@ -23,7 +23,8 @@ _ATTEMPTS = 10  # with the pauses, about half a minute
 _CONNECTIONS = 32
 _READ = ("AWS_", ADDRESSING)  # variables that make a connection what it is
 _ONE_AT_A_TIME = threading.Lock()  # making a client is no work for two threads
-_CURRENT: dict[tuple[int, tuple[tuple[str, str], ...]], tuple[Any, Any]] = {}  # one, by process and environment
+_Key = tuple[int, tuple[tuple[str, str], ...], frozenset[str]]  # process, environment, stores without checksums
+_CURRENT: dict[_Key, tuple[Any, Any]] = {}
 _STYLES = ("auto", "path", "virtual")
 log = structlog.get_logger()
 _chance = random.Random()  # of pauses only
@@ -41,15 +42,18 @@ def transfers() -> Any:
 
 def _connected() -> tuple[Any, Any]:
     """What leads to the store that the environment names now; a fork must not share its parent's sockets."""
-    of = os.getpid(), tuple((name, value) for name, value in sorted(os.environ.items()) if name.startswith(_READ))
+    environment = tuple((name, value) for name, value in sorted(os.environ.items()) if name.startswith(_READ))
+    of = os.getpid(), environment, left_out()
     with _ONE_AT_A_TIME:
         if of not in _CURRENT:
             made = _connection()
-            for (process, _), (its_client, its_transfers) in list(_CURRENT.items()):
-                if process == of[0]:  # else its sockets are another process's
+            for key, (its_client, its_transfers) in list(_CURRENT.items()):
+                if key[:2] == of[:2]:
+                    continue  # other threads may be amid a request with checksums
+                if key[0] == of[0]:  # else its sockets are another process's
                     its_transfers.shutdown()
                     its_client.close()
-            _CURRENT.clear()
+                del _CURRENT[key]
             _CURRENT[of] = made
         return _CURRENT[of]
 
@@ -58,9 +62,10 @@ def _connection() -> tuple[Any, Any]:
     attempts()  # botocore reads the variable, too, and says less of it
     session = Session()  # of both, or what it reads of S3's description is read and held twice
     made = _client(session, _style("auto"))
-    if _custom(made.meta.endpoint_url) and _style("path") == "path":
-        made = _client(session, "path")  # few servers besides AWS's have a name for each bucket
-    made.meta.events.register("needs-retry.s3", _needs_retry)
+    endpoint = made.meta.endpoint_url
+    if not is_aws(endpoint):  # few other servers have a name for each bucket
+        made = _client(session, _style("path"), "when_required" if are_left_out(endpoint) else None)
+    made.meta.events.register("needs-retry.s3", _needs_retry_once if are_in_doubt(made) else _needs_retry)
     made.meta.events.register("after-call.s3.GetObject", _give_back)
     config = TransferConfig(
         multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=8, preferred_transfer_client="classic"
@@ -68,12 +73,13 @@ def _connection() -> tuple[Any, Any]:
     return made, create_transfer_manager(made, config)
 
 
-def _client(session: Session, style: str) -> Any:
+def _client(session: Session, style: str, checksums: Literal["when_required"] | None = None) -> Any:
     config = Config(
         connect_timeout=5,
         read_timeout=30,
         max_pool_connections=_CONNECTIONS,
         retries={"mode": "standard", "total_max_attempts": 1},  # `_needs_retry` is the rule
+        request_checksum_calculation=checksums,
         response_checksum_validation="when_required",  # downloads in parts are checked by their sha256
         s3={"addressing_style": style, "payload_signing_enabled": False},
     )
@@ -82,11 +88,6 @@ def _client(session: Session, style: str) -> Any:
         return session.client("s3", region_name=region, config=config)
     except ValueError as error:
         raise Misdescribed(f"AWS_ENDPOINT_URL: wanted an address http(s)://HOST[:PORT], found: {error}") from error
-
-
-def _custom(endpoint: str) -> bool:
-    host = urlsplit(endpoint).hostname or ""
-    return not host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
 
 def _style(default: Literal["auto", "path"]) -> str:
@@ -115,6 +116,17 @@ def _needs_retry(
         code = parsed.get("Error", {}).get("Code", "")
         wanted, why = may_pass(status, code), f"{status} {code}"
     return wait(attempts, code, f"{operation.name}: {why}") if wanted else None
+
+
+def _needs_retry_once(
+    attempts: int, response: Any, caught_exception: Exception | None, operation: Any, **rest: object
+) -> float | None:
+    """As `_needs_retry`, but what may be a refusal of checksums is no accident when it comes again."""
+    if attempts > 1 and response is not None:
+        code = response[1].get("Error", {}).get("Code", "")
+        if may_be_refused(operation.name, response[0].status_code, code):
+            return None
+    return _needs_retry(attempts, response, caught_exception, operation, **rest)
 
 
 def _give_back(http_response: Any, parsed: dict[str, Any], **_: object) -> None:

@@ -54,12 +54,18 @@ _WRONG = {
     "NotImplemented": "wanted a store with conditional puts and multipart uploads, found one without",
 }
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"})
+_MISSING = frozenset({"NoSuchBucket", "NoSuchKey", "NoSuchUpload"})
 _FIRST, _FIRST_THROTTLED, _LONGEST = 0.1, 0.5, 20.0  # seconds
 
 
 def may_pass(status: int, code: str) -> bool:
     """Whether the same request may succeed later: faults of the store, throttling, and what the wire did."""
     return (status >= 500 and status != _NOT_IMPLEMENTED) or status in (408, 429) or code in _PASSING
+
+
+def is_explained(code: str) -> bool:
+    """Whether a code of S3's says by itself what is wrong."""
+    return code in _WRONG or code in _EXPIRED | _PASSING | _MISSING
 
 
 def pause(attempt: int, code: str, chance: random.Random) -> float:

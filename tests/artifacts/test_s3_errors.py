@@ -88,24 +88,25 @@ def test_a_bucket_that_is_missing_is_bad_input(server: Server, how: str, tmp_pat
         ASKED[how](store_at("s3://not-there/place"), tmp_path / "source")
 
 
-REFUSED: dict[str, tuple[type[FastgenError], str]] = {
-    "expired": (StoreFailed, r"wanted credentials that are in force, found expired ones \(ExpiredToken\)"),
-    "denied": (Misdescribed, "wanted permission, found none"),
-    "broken": (Misdescribed, "wanted a store with conditional puts and multipart uploads, found one without"),
+REFUSED: dict[str, tuple[type[FastgenError], str, int]] = {
+    "expired": (StoreFailed, r"wanted credentials that are in force, found expired ones \(ExpiredToken\)", 1),
+    "denied": (Misdescribed, "wanted permission, found none", 1),
+    # The second time without checksums, which may be what such a store has not implemented.
+    "broken": (Misdescribed, "wanted a store with conditional puts and multipart uploads, found one without", 2),
 }
 
 
 @pytest.mark.parametrize("fault", REFUSED)
-def test_a_refusal_is_said_once_and_not_asked_for_again(
+def test_a_refusal_is_said_once_and_not_asked_for_in_the_same_way_again(
     server: Server, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
-    kind, said = REFUSED[fault]
+    kind, said, asked = REFUSED[fault]
     faults = Faults(0, 1.0, (fault,))
     with proxy(server.endpoint, faults) as endpoint:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
         with pytest.raises(kind, match=said):
             store_at(server.place()).put("a", b"")
-    assert faults.met.total() == 1
+    assert faults.met.total() == asked
 
 
 @pytest.mark.parametrize("fault", ["error", "slow down", "refused", "lost answer", "truncated"])
