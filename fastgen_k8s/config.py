@@ -4,13 +4,14 @@ import difflib
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Self, cast, get_args
+from types import NoneType, UnionType
+from typing import Annotated, Any, Self, Union, cast, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from fastgen_k8s.errors import Misdescribed
-from fastgen_k8s.plain import read_yaml
+from fastgen_k8s.plain import quoted, read_yaml
 from fastgen_k8s.printable import shown, unfit
 
 _NAMES = 16  # known names that are listed
@@ -31,7 +32,7 @@ class Config(BaseModel):
         return checked
 
     def override(self, *settings: str) -> Self:
-        """A copy with each `dotted.key=value` set; values are YAML, and checked like the file's own.
+        """A copy with each `dotted.key=value` set; values are text where the setting is, else YAML, and checked.
 
         Raises Misdescribed with the nearest known name for an unknown key, and with the wanted type for a bad value.
         """
@@ -40,7 +41,11 @@ class Config(BaseModel):
             key, separator, text = setting.partition("=")
             if not separator:
                 raise Misdescribed(f"an override is key=value, found {shown(setting)}")
-            _assign(data, key.strip(), _value(setting, text))
+            key = key.strip()
+            wanted = _types(type(self), key.split("."))
+            _assign(
+                data, key, _words(text, NoneType in wanted) if wanted - {NoneType} == {str} else _value(setting, text)
+            )
             data = self._completed(data)
         return self.parse(data, "overrides " + " ".join(settings))
 
@@ -94,6 +99,33 @@ def nearest(name: str, known: Iterable[str]) -> str:
         return "none is known"
     more = f", ... ({len(names)} in all)" if len(names) > _NAMES else ""
     return f"known are {', '.join(names[:_NAMES])}{more}"
+
+
+def _types(model: type[BaseModel], path: list[str]) -> set[object]:
+    """What a setting may be: the types in its annotation, of all variants that have it."""
+    *sections, name = path
+    fields = [each.model_fields[name] for each in _walked(model, sections)[1] if name in each.model_fields]
+    return {found for field in fields for found in _members(field.annotation)}
+
+
+def _members(annotation: Any) -> Iterator[object]:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        yield from _members(get_args(annotation)[0])
+    elif origin in (Union, UnionType):
+        for inner in get_args(annotation):
+            yield from _members(inner)
+    else:
+        yield annotation
+
+
+def _words(text: str, may_be_none: bool) -> str | None:
+    """The text of an override as it was given, without outer blanks; a text in quotes, and `null`, are YAML's."""
+    bare = text.strip(" \t\r\n")
+    if may_be_none and bare == "null":
+        return None
+    inside = quoted(bare)
+    return bare if inside is None else inside
 
 
 def _value(setting: str, text: str) -> object:

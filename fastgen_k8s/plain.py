@@ -14,6 +14,7 @@ DEEPEST = 32  # values within each other
 
 _TOO_DEEP = f"values more than {DEEPEST} deep"
 _INT, _FLOAT, _TIME = (f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp"))
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _MERGE = "tag:yaml.org,2002:merge"
 _NOT_IN_JSON = frozenset(f"tag:yaml.org,2002:{name}" for name in ("timestamp", "binary", "set", "omap", "pairs"))
 _WRONG_FOR_ITS_TAG = (ValueError, AttributeError, LookupError, ArithmeticError)
@@ -59,6 +60,10 @@ class _Loader(yaml.SafeLoader):
             known |= {key.value for key, _ in source.value}
         node.value = pairs
 
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> str:
+        """A letter that JSON writes as two numbers is one; PyYAML 6.0.4 makes two of it, which no text can hold."""
+        return _PAIR.sub(_joined, super().construct_scalar(node))
+
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
         number = super().construct_yaml_int(node)
         if not -(2**63) <= number < 2**63:
@@ -91,6 +96,20 @@ def read_yaml(text: str, *, aliases: bool = True) -> object:
         raise yaml.YAMLError(str(error)) from error
     finally:
         loader.dispose()  # pyright: ignore[reportUnknownMemberType]
+
+
+def quoted(text: str) -> str | None:
+    """The string that a text as a whole is in YAML's quotes; None for every other text."""
+    if text[:1] not in ("'", '"') or len(text) > LONGEST:
+        return None
+    try:
+        loader = _Loader(text, aliases=False)
+        node = loader.get_single_node()
+    except yaml.YAMLError:
+        return None
+    if not isinstance(node, yaml.ScalarNode) or node.end_mark.index != len(text):
+        return None
+    return loader.construct_scalar(node)
 
 
 class _Extent(NamedTuple):
@@ -149,6 +168,10 @@ def _inner(node: yaml.Node) -> list[yaml.Node]:
 
 def _own(node: yaml.Node) -> int:
     return 1 + (len(node.value) if isinstance(node, yaml.ScalarNode) else 0)
+
+
+def _joined(pair: re.Match[str]) -> str:
+    return pair[0].encode("utf-16", "surrogatepass").decode("utf-16")
 
 
 def _refused(why: str, where: Any) -> yaml.YAMLError:

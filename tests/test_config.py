@@ -42,6 +42,9 @@ class Outer(Config):
     choice: Literal["left", "right"] = "left"
     times: tuple[float, ...] = (1.0, 0.0)
     several: tuple[Inner, ...] = ()
+    note: Annotated[str, Field(max_length=99)] | None = None
+    words: tuple[str, ...] = ()
+    either: str | tuple[str, ...] = ""
     shape: Annotated[Round | Square, Field(discriminator="kind")] = Round(kind="round")
 
 
@@ -57,6 +60,14 @@ class Outer(Config):
         (("times=[1, 0.5, 0]",), Outer(times=(1.0, 0.5, 0.0))),
         (("inner.name=a=b",), Outer(inner=Inner(name="a=b"))),
         (("inner.name='4'",), Outer(inner=Inner(name="4"))),
+        (("note='null'",), Outer(note="null")),
+        (("note=x", "note= null "), Outer()),
+        (("note=~",), Outer(note="~")),
+        (("note=",), Outer(note="")),
+        (("inner.name=null",), Outer(inner=Inner(name="null"))),
+        (("words=[a, b]",), Outer(words=("a", "b"))),
+        (("either=[a, b]",), Outer(either=("a", "b"))),
+        (("either='a'",), Outer(either="a")),
     ],
 )
 def test_an_override_sets_what_it_names(settings: tuple[str, ...], wanted: Outer) -> None:
@@ -78,7 +89,7 @@ def test_an_override_sets_what_it_names(settings: tuple[str, ...], wanted: Outer
         (r'inner={name: "a\0"}', r"inner\.name: wanted text, found a NUL byte"),
         (r'several=[{name: "\ufeff"}]', r"several\.0\.name: wanted text, found a byte order mark"),
         ("inner.name=caf\udce9", "wanted text|special characters"),  # a word of a command line that was no UTF-8
-        ("inner.name=4", "inner.name: .*found 4"),
+        ("inner={name: 4}", "inner.name: .*found 4"),
         ("choice=up", "'left' or 'right', found 'up'"),
         ("inner=4", "inner: .*found 4"),
         ("inner={stepz: 4}", "unknown setting 'inner.stepz': did you mean 'steps'?"),
@@ -108,6 +119,30 @@ def test_an_override_that_does_not_fit_is_refused_in_one_line(setting: str, said
         Outer().override(setting)
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 700
+
+
+AS_GIVEN = ["blurry, watermark #logo, text", "|", "@", "%", "no", "2026", "a: b", "", "[", "{a}", "&a", "*a", "a\\nb"]
+MORE = ["$$5", "- a", "? a", "!!int a", "a 'b'", "'a' b", "'a' and 'b'", '"a" # "b"', '"a', r'"\q"', "x=y", "a\tb"]
+
+
+@pytest.mark.parametrize("words", AS_GIVEN + MORE)
+def test_a_setting_of_text_takes_words_as_they_are_given(words: str) -> None:
+    assert Outer().override(f"inner.name= {words}\n").inner.name == words
+    assert Outer().override(f"note={words}").note == words
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("'4'", "4"),
+        ('" a # b "', " a # b "),
+        ("'it''s'", "it's"),
+        (r'"a\tb"', "a\tb"),
+        (r'"\ud83d\ude00"', "\U0001f600"),
+    ],
+)
+def test_a_text_in_yaml_s_quotes_as_a_whole_is_what_stands_in_them(words: str, text: str) -> None:
+    assert Outer().override(f"inner.name={words}", f"note= {words} ") == Outer(inner=Inner(name=text), note=text)
 
 
 def test_an_override_leaves_the_original_alone() -> None:
@@ -149,6 +184,9 @@ def test_every_setting_has_a_dotted_name() -> None:
         "choice",
         "times",
         "several",
+        "note",
+        "words",
+        "either",
         "shape",
         "shape.kind",
         "shape.radius",
