@@ -106,7 +106,11 @@ class _Reader(FileSystemReader):
             value = _read(whole, part, f"{part.file}, {item.storage_index.fqn}")
             for dimension, (start, count) in enumerate(zip(item.storage_offsets, item.lengths, strict=True)):
                 value = value.narrow(dimension, start, count)
-            planner.resolve_tensor(item).detach().copy_(value)
+            into = planner.resolve_tensor(item).detach()
+            if into.dtype != value.dtype:  # copying would convert it without a word
+                name = item.storage_index.fqn
+                raise BadInput(f"{part.file}: wanted {name} of {into.dtype}, found {value.dtype}")
+            into.copy_(value)
         done = Future[None]()
         done.set_result(None)
         return done

@@ -1,6 +1,7 @@
 # pyright: basic
 """Reading a tokenizer or an encoder of transformers from a teacher's folder, strictly and with one-line errors."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from fastgen_k8s.networks.folder import UNBUILT, finite, first_line
 
 log = structlog.get_logger()
 _VOCABULARIES = {".json", ".txt", ".model", ".jinja"}  # the files that tokenizers are made of
+_SENTENCE_PIECES, _THEIR_PACKAGES = ("spiece.model", "sentencepiece.bpe.model"), ("sentencepiece", "google.protobuf")
 _COUNTS, _MADE_TOKENS = {"extra_ids", "offset", "num_madeup_words"}, 1 << 16  # of tokens that a class makes, often 100
 Encoder = TypeVar("Encoder", bound=PreTrainedModel)
 
@@ -30,6 +32,7 @@ def read_tokenizer(path: Path) -> PreTrainedTokenizerBase:
     for file in path.iterdir():
         if file.suffix in _VOCABULARIES:
             check_small(file)
+    _check_packages(path)
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
     except (OSError, ImportError, *UNBUILT) as error:
@@ -44,6 +47,26 @@ def read_tokenizer(path: Path) -> PreTrainedTokenizerBase:
     if tokenizer.pad_token is None:
         raise BadInput(f"{path}: wanted a tokenizer with a token for padding, found none")
     return tokenizer
+
+
+def _check_packages(path: Path) -> None:
+    """Refuse a vocabulary that needs packages which are not here; transformers would ask for another one of them."""
+    vocabulary = next((name for name in _SENTENCE_PIECES if (path / name).is_file()), None)
+    if vocabulary is None or (path / "tokenizer.json").is_file():
+        return
+    missing = [name.removeprefix("google.") for name in _THEIR_PACKAGES if not _is_installed(name)]
+    if missing:
+        raise BadInput(
+            f"{path}: wanted tokenizer.json, or sentencepiece and protobuf installed to read {vocabulary}, "
+            f"found neither (no {', no '.join(missing)})"
+        )
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # of the package that it lies in
+        return False
 
 
 def read_encoder(wanted: type[Encoder], model_type: str, path: Path) -> Encoder:

@@ -1,6 +1,7 @@
 # pyright: basic
 """Codecs between video [B, 3, F, H, W] in [-1, 1] and latents [B, C, T, h, w] of unit scale."""
 
+import math
 from pathlib import Path
 from typing import Protocol
 
@@ -21,8 +22,10 @@ from fastgen_k8s.networks.folder import (
     read_config,
     read_safetensors,
 )
+from fastgen_k8s.printable import shown
 
 BLOCK = 8  # pixels
+_FRAMES = 4  # that make one latent frame of Wan's, after the first
 
 
 class Codec(Protocol):
@@ -101,6 +104,12 @@ class WanCodec:
     @torch.no_grad()
     def encode(self, video: Tensor) -> Tensor:
         """The posterior's mode, (mode - mean) / std; 1 + 4 k frames make 1 + k latent frames."""
+        frames, *pixels = video.shape[2:]
+        if frames % _FRAMES != 1:
+            raise BadInput(f"wanted a video of 1 + {_FRAMES} k frames, found {frames}")  # the rest would be dropped
+        block = BLOCK * (self.vae.config["patch_size"] or 1)
+        if any(size % block for size in pixels):
+            raise BadInput(f"wanted a video of whole {block} x {block} blocks, found {pixels} pixels")
         (posterior,) = self.vae.encode(video.to(self.vae.device, self.vae.dtype), return_dict=False)
         return (posterior.mode().float() - self.mean) / self.std
 
@@ -112,11 +121,23 @@ class WanCodec:
 
 
 def _autoencoder(path: Path) -> AutoencoderKLWan:
+    where = path / "config.json"
     try:
         vae = AutoencoderKLWan(**read_config(path, "AutoencoderKLWan"))
     except UNBUILT as error:
-        reason = first_line(error)
-        raise BadInput(f"{path / 'config.json'}: wanted an AutoencoderKLWan's settings, found {reason}") from error
+        raise BadInput(f"{where}: wanted an AutoencoderKLWan's settings, found {first_line(error)}") from error
+    for name in ("latents_mean", "latents_std"):
+        _check_statistics(name, vae.config[name], vae.config["z_dim"], where)
     fill(vae, read_component(path), str(path))
     nn.Module.to(vae, local_device())
     return vae.requires_grad_(False).eval()
+
+
+def _check_statistics(name: str, value: object, channels: int, where: Path) -> None:
+    """Refuse what is not one number for each channel of the latents: it would be seen at the first clip only."""
+    if not isinstance(value, list | tuple) or not all(isinstance(number, int | float) for number in value):
+        raise BadInput(f"{where}: wanted {name} as a list of numbers, found {shown(value)}")
+    if len(value) != channels:
+        raise BadInput(f"{where}: wanted {channels} numbers in {name}, as z_dim says, found {len(value)}")
+    if not all(map(math.isfinite, value)) or (name == "latents_std" and min(value) <= 0):
+        raise BadInput(f"{where}: wanted {name} with which a latent can be normalised, found {shown(list(value))}")

@@ -4,6 +4,7 @@
 import io
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,6 +136,20 @@ def test_a_tokenizer_without_its_vocabulary_is_refused(tmp_path: Path) -> None:
     (folders.text_encoder(tmp_path) / "tokenizer" / "tokenizer.json").unlink()
     with pytest.raises(BadInput, match=r"wanted a tokenizer's .*tokenizer\.json, found none"):
         load_text_encoder(Umt5(kind="umt5"), tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["T5Tokenizer", "UMT5Tokenizer"])
+def test_a_vocabulary_of_sentence_pieces_alone_says_which_packages_read_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "sentencepiece", None)  # not installed
+    tokenizer = folders.text_encoder(tmp_path) / "tokenizer"
+    (tokenizer / "tokenizer.json").rename(tokenizer / "spiece.model")
+    (tokenizer / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": kind}))
+    wanted = "wanted tokenizer.json, or sentencepiece and protobuf installed to read spiece.model, found neither"
+    with pytest.raises(BadInput, match=wanted) as error:
+        load_text_encoder(Umt5(kind="umt5"), tmp_path)
+    assert "tiktoken" not in str(error.value)
 
 
 @pytest.mark.parametrize(

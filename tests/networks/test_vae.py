@@ -1,6 +1,7 @@
 # pyright: basic
 """Codecs: pixels to latents and back, for the demo's linear one and for Wan's autoencoder."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -113,4 +114,46 @@ def test_an_autoencoder_with_torn_weights_is_refused(tmp_path: Path) -> None:
     path = folders.vae(tmp_path) / "vae" / "diffusion_pytorch_model.safetensors"
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(BadInput, match="wanted a whole safetensors file"):
+        load_codec(WAN, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ((4, 16, 16), r"wanted a video of 1 \+ 4 k frames, found 4"),
+        ((6, 16, 16), r"wanted a video of 1 \+ 4 k frames, found 6"),
+        ((8, 16, 16), r"wanted a video of 1 \+ 4 k frames, found 8"),
+        ((5, 12, 16), r"wanted a video of whole 8 x 8 blocks, found \[12, 16\] pixels"),
+        ((5, 16, 20), r"wanted a video of whole 8 x 8 blocks, found \[16, 20\] pixels"),
+    ],
+)
+def test_a_video_of_which_wan_would_drop_a_part_is_refused(
+    tmp_path: Path, shape: tuple[int, int, int], said: str
+) -> None:
+    with pytest.raises(BadInput, match=said):
+        wan(tmp_path).encode(video(*shape))
+
+
+@pytest.mark.parametrize("frames", [1, 5, 9])
+def test_a_video_of_which_wan_drops_nothing_comes_back_whole(tmp_path: Path, frames: int) -> None:
+    codec = wan(tmp_path)
+    assert codec.decode(codec.encode(video(frames, 16, 16))).shape == (2, 3, frames, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("latents_mean", [0.1, 0.2, 0.3], r"config\.json: wanted 4 numbers in latents_mean, as z_dim says, found 3"),
+        ("latents_std", [1.0] * 16, r"config\.json: wanted 4 numbers in latents_std, as z_dim says, found 16"),
+        ("latents_mean", None, r"wanted latents_mean as a list of numbers, found None"),
+        ("latents_std", [1.0, "2", 1.0, 1.0], r"wanted latents_std as a list of numbers, found "),
+        ("latents_std", [1.0, 0.0, 1.0, 1.0], r"wanted latents_std with which a latent can be normalised, found "),
+    ],
+)
+def test_statistics_that_are_not_one_number_a_channel_are_refused_at_loading(
+    tmp_path: Path, name: str, value: object, said: str
+) -> None:
+    path = folders.vae(tmp_path) / "vae" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+    with pytest.raises(BadInput, match=said):
         load_codec(WAN, tmp_path)

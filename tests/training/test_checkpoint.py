@@ -268,6 +268,14 @@ def test_a_checkpoint_of_another_architecture_is_refused(store: Store, alone: Wo
         resume(store, other.state, alone)
 
 
+def test_a_checkpoint_of_another_precision_is_refused(store: Store, alone: World) -> None:
+    first, other = Run(store, alone), Run(store, alone)
+    first.save(2)
+    other.state.roles["student"].module.double()
+    with pytest.raises(BadInput, match=r"wanted student\.weights\.\S+ of torch\.float64, found torch\.float32"):
+        resume(store, other.state, alone)
+
+
 def test_a_failed_write_is_seen_by_the_loop_and_said_by_wait(tmp_path: Path, alone: World) -> None:
     store = store_at(str(tmp_path))
     run = Run(store, alone, prefix="0001-aa")
