@@ -22,7 +22,7 @@ def bridge(
 
     Args:
         overrides: settings of the experiment, key=value
-        checkpoint: the artifact of stage 2, or a checkpoint file
+        checkpoint: the artifact of stage 2, a checkpoint file, or a DCP folder
         experiment: a name from `fastgen-k8s experiments`
         output: where the artifact goes
         resource: what the node offers

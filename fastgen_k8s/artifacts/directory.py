@@ -8,7 +8,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fastgen_k8s.artifacts.manifest import FileEntry, check_size
+from fastgen_k8s.artifacts.manifest import FileEntry, check_size, first_keys
 from fastgen_k8s.artifacts.names import below
 from fastgen_k8s.errors import BadInput, failed_io
 
@@ -105,6 +105,9 @@ class Directory:
         path = self.copy(key)
         return None if path is None else FileEntry.of_file(path, at_most)
 
+    def stated(self, key: str) -> FileEntry | None:
+        """Nothing: a folder has no room for it."""
+
     def holds(self, key: str, entry: FileEntry) -> bool:
         """Whether a file has a content."""
         path = self._path(key)
@@ -129,13 +132,13 @@ class Directory:
     def publish(self, prefix: str, files: Mapping[str, FileEntry]) -> None:
         """The files are there already."""
 
-    def keys(self, prefix: str = "") -> Sequence[str]:
+    def keys(self, prefix: str = "", at_most: int | None = None) -> Sequence[str]:
         """All keys that begin with `prefix`, sorted; unfinished writes are not keys."""
         with _io(self.root):
             top = self.root / prefix.rpartition("/")[0]
             files = (path for path in top.rglob("*") if path.is_file() and not path.name.startswith(_TEMPORARY))
             names = (path.relative_to(self.root).as_posix() for path in files)
-            return sorted(name for name in names if name.startswith(prefix))
+            return first_keys((name for name in names if name.startswith(prefix)), at_most, self.uri)
 
     def delete(self, key: str) -> None:
         """Remove a key; an absent one is fine."""

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, TypeVar, cast
 
@@ -27,6 +28,14 @@ def check_size(size: int, at_most: int | None, where: str) -> None:
     """Raise TooLarge for more bytes than that."""
     if at_most is not None and size > at_most:
         raise TooLarge(f"{where}: wanted at most {at_most:,} bytes, found {size:,}")
+
+
+def first_keys(keys: Iterable[str], at_most: int | None, where: str) -> list[str]:
+    """Keys, sorted; TooLarge for more than that, of which no more are looked at."""
+    found = list(keys if at_most is None else islice(keys, at_most + 1))
+    if at_most is not None and len(found) > at_most:
+        raise TooLarge(f"{where}: wanted at most {at_most:,} files, found more")
+    return sorted(found)
 
 
 class FileEntry(Config):

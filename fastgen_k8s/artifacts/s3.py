@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError, ResponseStreaming
 
 from fastgen_k8s.artifacts.address import Address
 from fastgen_k8s.artifacts.cache_views import owner
-from fastgen_k8s.artifacts.manifest import FileEntry, check_size
+from fastgen_k8s.artifacts.manifest import FileEntry, check_size, first_keys
 from fastgen_k8s.artifacts.names import below, is_sha256
 from fastgen_k8s.artifacts.s3_checksums import are_left_out, asked
 from fastgen_k8s.artifacts.s3_client import client, transfers, wait
@@ -90,6 +90,11 @@ class S3:
         """Size and sha256 of what a key holds, read through and not kept; None when it is absent."""
         return self._whole(key, lambda: self._content(key, at_most))
 
+    def stated(self, key: str) -> FileEntry | None:
+        """What the writer of an object said that it is, if it was one of ours."""
+        found = self._head(key)
+        return None if found is None else _recorded(found)
+
     def holds(self, key: str, entry: FileEntry) -> bool:
         """Whether a key has a content, by what the store says of it: it has checked that when it was put."""
         try:
@@ -103,9 +108,9 @@ class S3:
         found = self._head(key)
         return None if found is None else found["LastModified"].timestamp()
 
-    def keys(self, prefix: str = "") -> Sequence[str]:
+    def keys(self, prefix: str = "", at_most: int | None = None) -> Sequence[str]:
         """All keys that begin with `prefix`, sorted."""
-        return self._whole(prefix, lambda: sorted(self._list(prefix)))
+        return self._whole(prefix, lambda: first_keys(self._list(prefix), at_most, self.uri))
 
     # --- write ---
 

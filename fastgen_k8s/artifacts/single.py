@@ -1,13 +1,18 @@
-"""Inputs that are no artifacts: the one file that a URI names."""
+"""Inputs that are no artifacts: the one file, or the one DCP folder, that a URI names."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from fastgen_k8s.artifacts.address import SCHEME, Address
 from fastgen_k8s.artifacts.artifact import find_artifact
-from fastgen_k8s.artifacts.manifest import MANIFEST_BYTES, FileEntry
+from fastgen_k8s.artifacts.manifest import MANIFEST_BYTES, FileEntry, TooLarge
 from fastgen_k8s.artifacts.store import store_at
+from fastgen_k8s.config import digest
 from fastgen_k8s.errors import BadInput
+
+DESCRIBED = ".metadata"  # what tells a DCP folder from others
+MOST_PARTS = 4096  # files of a DCP folder: each process that saved has written one or two
 
 
 def find_file(uri: str) -> Path | None:
@@ -20,11 +25,32 @@ def find_file(uri: str) -> Path | None:
 
 
 @dataclass(frozen=True)
+class Folder:
+    """A local folder with the files of a DCP folder, and the digest of what they hold."""
+
+    path: Path  # its last part is that of the URI
+    digest: str
+
+
+def find_folder(uri: str) -> Folder | None:
+    """The DCP folder that a URI names, with the files that its digest counts and no other; None when it names none."""
+    entries = _entries(uri, None)
+    if entries is None:
+        return None
+    if not uri.startswith(SCHEME):
+        return Folder(Path(uri.removeprefix("file://")), _digest(entries))
+    above, name = _object(uri) or (uri, "")
+    prefix = f"{name}/" if name else ""
+    path = store_at(above).folder(prefix, {prefix + key: entry for key, entry in entries.items()})
+    return Folder(path, _digest(entries))
+
+
+@dataclass(frozen=True)
 class Input:
     """What was found where an input is."""
 
-    digest: str  # what works are hashed with: an artifact's own, or the content of one file
-    sha256: str  # of an artifact.json, which binds all of its files, or of the one file
+    digest: str  # what works are hashed with: an artifact's own, or the content of one file or DCP folder
+    sha256: str  # of an artifact.json, which binds all of its files, or of the one file or DCP folder
 
 
 def input_digest(uri: str, at_most: int | None = None) -> str:
@@ -35,16 +61,20 @@ def input_digest(uri: str, at_most: int | None = None) -> str:
 def find_input(uri: str, at_most: int | None = None, manifest: int = MANIFEST_BYTES) -> Input:
     """What an input holds; of a file nothing is kept.
 
-    BadInput when there is neither an artifact nor a file, TooLarge for a file, or a manifest, of more bytes than that.
+    BadInput when there is neither an artifact, a file nor a DCP folder, TooLarge for a file, a folder that nobody has
+    hashed, or a manifest, of more bytes than that.
     """
     artifact = find_artifact(uri, manifest)
     if artifact is not None:
         return Input(artifact.manifest.digest, artifact.sha256)
     content = _content(uri, at_most)
-    if content is None:
-        found = "a folder without artifact.json" if is_folder(uri) else "nothing"
-        raise BadInput(f"{uri}: wanted an artifact or a file, found {found}")
-    return Input(content.sha256, content.sha256)
+    if content is not None:
+        return Input(content.sha256, content.sha256)
+    entries = _entries(uri, at_most)
+    if entries is not None:
+        return Input(_digest(entries), _digest(entries))
+    found = f"a folder without artifact.json and {DESCRIBED}" if is_folder(uri) else "nothing"
+    raise BadInput(f"{uri}: wanted an artifact, a file or a DCP folder, found {found}")
 
 
 def is_folder(uri: str) -> bool:
@@ -65,3 +95,36 @@ def _object(uri: str) -> tuple[str, str] | None:
     """The place and the name of the object that a URI names; None for a whole bucket."""
     above, _, name = uri.rpartition("/")
     return (above, name) if Address.parse(uri).prefix else None
+
+
+def _entries(uri: str, at_most: int | None) -> dict[str, FileEntry] | None:
+    """Every file of a DCP folder by its name there; None where there is none.
+
+    A file whose sha256 its writer has written down costs one question; the others are read through, `at_most` bytes.
+    """
+    store, found, left = store_at(uri), dict[str, FileEntry](), at_most
+    if store.written(DESCRIBED) is None:
+        return None
+    names = store.keys(at_most=MOST_PARTS)
+    for name in names:
+        entry = store.stated(name)
+        if entry is None:
+            entry = _read_through(uri, name, left)
+            left = None if left is None else left - entry.size
+        found[name] = entry
+    return found
+
+
+def _read_through(uri: str, name: str, left: int | None) -> FileEntry:
+    try:
+        entry = store_at(uri).content(name, left)
+    except TooLarge as error:
+        raise TooLarge(f"{uri}: wanted a smaller DCP folder: {error}") from error
+    if entry is None:
+        raise BadInput(f"{uri}/{name}: wanted a file, found none any more")
+    return entry
+
+
+def _digest(entries: Mapping[str, FileEntry]) -> str:
+    """The digest of a DCP folder: of the name, the size and the content of each file."""
+    return digest({name: [entry.size, entry.sha256] for name, entry in entries.items()})

@@ -56,6 +56,10 @@ class Store(Protocol):
         """Size and sha256 of what a key holds, whatever that is; None when it is absent, TooLarge as `read`."""
         ...
 
+    def stated(self, key: str) -> FileEntry | None:
+        """What the writer of a key has written down of its content, which nobody has checked; None without."""
+        ...
+
     def holds(self, key: str, entry: FileEntry) -> bool:
         """Whether a key has a content."""
         ...
@@ -72,8 +76,8 @@ class Store(Protocol):
         """Put files of the draft of a prefix, by their names in it, where others see them."""
         ...
 
-    def keys(self, prefix: str = "") -> Sequence[str]:
-        """All keys that begin with `prefix`, sorted."""
+    def keys(self, prefix: str = "", at_most: int | None = None) -> Sequence[str]:
+        """All keys that begin with `prefix`, sorted; TooLarge for more than that, of which no more are looked at."""
         ...
 
     def delete(self, key: str) -> None:

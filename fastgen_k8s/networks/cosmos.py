@@ -44,6 +44,12 @@ class Cosmos:
     times = 1
     pairing: Pairing = "halves"
     by_head = True
+    top: tuple[str, ...] = (
+        "patch_embed.proj.weight",
+        "time_embed.norm.weight",
+        "norm_out.linear_1.weight",
+        "proj_out.weight",
+    )
     blocks, text, table = "transformer_blocks", "text_embed_dim", "max_size"
 
     def build(self, settings: schema.Cosmos, sees: int, channels: int) -> CosmosTransformer3DModel:

@@ -2,7 +2,7 @@
 """torch's distributed checkpoint format: parts of tensors written by many processes, read by any number of them."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,7 @@ from torch.futures import Future
 
 from fastgen_k8s.errors import BadInput, FastgenError, StoreFailed
 from fastgen_k8s.networks.dcp_description import Description, Part, Whole, describe
+from fastgen_k8s.networks.numbers import check_computes
 from fastgen_k8s.networks.plain_pickle import Window
 from fastgen_k8s.networks.pth import dense, from_pth
 
@@ -49,26 +50,34 @@ def read_into(tensors: dict[str, Tensor], folder: Path, group: ProcessGroup | No
 
 def read_whole(folder: Path, prefix: str) -> dict[str, Tensor]:
     """The whole tensors whose names begin with a prefix, without it, read by one process alone (BadInput)."""
-    planner = _Planner(folder)
-    wholes = {name: whole for name, whole in planner.described.tensors.items() if name.startswith(prefix)}
+    described = describe(folder)
+    found = read_named(folder, described, [name for name in described.tensors if name.startswith(prefix)])
+    return {name.removeprefix(prefix): value for name, value in found.items()}
+
+
+def read_named(folder: Path, described: Description, names: Iterable[str]) -> dict[str, Tensor]:
+    """The whole tensors of some names, and no others, read by one process alone (BadInput)."""
+    wholes = {name: described.tensors[name] for name in names}
+    for name, whole in wholes.items():
+        check_computes(whole.dtype, f"{folder}, {name}")
     into = {name: torch.zeros(whole.size, dtype=whole.dtype) for name, whole in wholes.items()}
     with _one_line(folder), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="torch.distributed is disabled")
-        load(into, storage_reader=_Reader(folder), planner=planner, no_dist=True)
-    return {name.removeprefix(prefix): value for name, value in into.items()}
+        load(into, storage_reader=_Reader(folder), planner=_Planner(folder, described), no_dist=True)
+    return into
 
 
 class _Planner(DefaultLoadPlanner):
     """Plans from what `describe` has checked, for tensors alone: torch's own would unpickle whatever is no tensor."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, described: Description | None = None) -> None:
         super().__init__(flatten_state_dict=False, flatten_sharded_tensors=False)
-        self.folder = folder
+        self.folder, self._described = folder, described
 
     @cached_property
     def described(self) -> Description:
         """What the folder holds (BadInput)."""
-        return describe(self.folder)
+        return self._described or describe(self.folder)
 
     def set_up_planner(
         self, state_dict: dict[str, Any], metadata: Metadata | None = None, is_coordinator: bool = False

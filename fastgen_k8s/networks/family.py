@@ -16,6 +16,7 @@ class Family(Protocol):
     pairing: Pairing  # of its rotary positions
     by_head: bool  # queries and keys are normalised over a head's numbers, not over all of a token's
     blocks: str  # the name of its list of blocks
+    top: tuple[str, ...]  # names of weights at its top, by which it is found in a checkpoint
     text: str  # the setting that says how many numbers a token of a condition has
     table: str  # the setting that says how many positions there are
 

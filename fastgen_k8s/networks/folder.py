@@ -4,7 +4,7 @@
 diffusers' own loader only logs when weights are missing or left over, and wants `accelerate` for some classes.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 from fastgen_k8s.artifacts.teacher import INDEX, WEIGHTS, read_json, weight_map
 from fastgen_k8s.errors import BadInput, failed_io
+from fastgen_k8s.networks.numbers import check_computes
 
+_SHARD = "DCP_SHARDING_INFO"  # in the metadata of a file that one process of several has written
 UNBUILT = (TypeError, ValueError, RuntimeError, AssertionError, ArithmeticError, LookupError)
 """What diffusers and torch raise on settings that describe no network."""
 
@@ -51,7 +53,8 @@ def read_tensors(path: Path, names: Sequence[str]) -> dict[str, Tensor]:
     index, state = _index(path), dict[str, Tensor]()
     for file in sorted({index[name] for name in names if name in index}) if index else [WEIGHTS]:
         with _opened(path / file) as content:
-            state |= {name: content.get_tensor(name) for name in names if name in set(content.keys())}
+            held = set(content.keys())
+            state |= {name: _tensor(content, path / file, name) for name in names if name in held}
     return state
 
 
@@ -67,6 +70,11 @@ def _opened(path: Path) -> Generator[safe_open]:
         if not path.is_file():
             raise BadInput(f"{path}: wanted a file, found none")
         with safe_open(path, "pt") as content:
+            if _SHARD in (content.metadata() or {}):
+                raise BadInput(
+                    f"{path}: wanted whole weights, found one shard of a HuggingFace-storage save ({_SHARD} in its "
+                    "metadata); give the consolidated file"
+                )
             yield content
     except SafetensorError as error:
         raise BadInput(f"{path}: wanted a whole safetensors file, found {str(error).splitlines()[0]}") from error
@@ -74,10 +82,24 @@ def _opened(path: Path) -> Generator[safe_open]:
         raise failed_io(error, path) from error
 
 
-def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file."""
+def read_safetensors(path: Path, names: Iterable[str] | None = None) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, all or those of some names."""
     with _opened(path) as content:
-        return {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118  # it is no mapping
+        wanted = content.keys() if names is None else names
+        return {name: _tensor(content, path, name) for name in wanted}
+
+
+def safetensors_shapes(path: Path) -> dict[str, tuple[tuple[int, ...], bool]]:
+    """Shape of each tensor of a safetensors file, and whether its numbers are floating-point ones; none is read."""
+    with _opened(path) as content:
+        slices = {name: content.get_slice(name) for name in content.keys()}  # noqa: SIM118  # it is no mapping
+        return {name: (tuple(one.get_shape()), "F" in one.get_dtype()) for name, one in slices.items()}
+
+
+def _tensor(content: safe_open, path: Path, name: str) -> Tensor:
+    value = content.get_tensor(name)
+    check_computes(value.dtype, f"{path}, {name}")
+    return value
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], where: str) -> None:

@@ -1,22 +1,27 @@
 """Reading a network's weights out of any checkpoint that people have: FastGen's, CausVid's, DCP folders, flat files."""
 
 # pyright: basic
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+import torch
 from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
 from torch import Tensor
 
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.networks.dcp import read_whole
-from fastgen_k8s.networks.folder import read_safetensors
+from fastgen_k8s.networks.dcp import read_named
+from fastgen_k8s.networks.dcp_description import describe
+from fastgen_k8s.networks.folder import UNBUILT, first_line, read_safetensors, safetensors_shapes
+from fastgen_k8s.networks.groups import Entry, Group, Role, choose, everything, find_groups, some, tops
 from fastgen_k8s.networks.pth import dense, from_pth
 
-_OPTIMISER = ("optimizer", "optim.")
-_WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
-_ROOTS = ("model", "net", "generator", "generator_ema", "student", "transformer", "state_dict")
+_STEP = re.compile(r"(?:(?:global_?)?step|iter(?:ation)?|checkpoint|ckpt)?[-_]?([0-9]{1,18})")
+_DEEPEST = 16  # mappings in mappings
+_MOST_LETTERS = 64 << 20  # of all names: one mapping may stand in many places
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -28,49 +33,142 @@ class Weights:
     step: int | None = None
 
 
-def read_weights(path: Path, *, ema: bool = False) -> Weights:
-    """The weights in a file or a DCP folder, loaded without running any code of it (BadInput otherwise)."""
+@dataclass(frozen=True)
+class _Checkpoint:
+    """A checkpoint that was looked at, and how its tensors are read."""
+
+    where: str
+    kind: str
+    entries: Mapping[str, Entry]
+    read: Callable[[list[str]], Mapping[str, Any]]
+    step: int | None
+
+    def weights(self, group: Group) -> Weights:
+        """The weights of a group, each a tensor."""
+        found = self.read(list(group.names.values()))
+        for name in group.names.values():
+            if not isinstance(found[name], Tensor):
+                beside = some(tops(self.entries))
+                raise BadInput(
+                    f"{self.where}: wanted a tensor under {name!r}, found {type(found[name]).__name__} ({beside})"
+                )
+            dense(found[name], f"{self.where}, {name}")
+        state = {own: found[name] for own, name in group.names.items()}
+        return Weights(_diffusers_keys(state, self.where), _layout(self.kind, group.prefix), self.step)
+
+    def fits(self, group: Group, wanted: Shapes) -> bool:
+        """Whether a group has the names and shapes of an architecture."""
+        shapes = {own: self.entries[name].shape for own, name in group.names.items()}
+        if None in shapes.values():
+            return False
+        state = {own: torch.empty(cast("tuple[int, ...]", shape), device="meta") for own, shape in shapes.items()}
+        found = _diffusers_keys(state, self.where)
+        return {name: tuple(value.shape) for name, value in found.items()} == dict(wanted)
+
+
+def read_weights(
+    path: Path, *, role: Role = "student", average: bool = False, architecture: Shapes | None = None
+) -> Weights:
+    """The weights of a role in a file or a DCP folder, loaded without running any code of it.
+
+    Of several that could be meant the ones that fit the architecture are taken. BadInput where there is no such role or
+    average, and where nothing says which of several it is: unnamed weights are the student's, and no average.
+    """
+    checkpoint = _look(path)
+    groups = find_groups(checkpoint.entries, str(path))
+    if not groups:
+        if role != "student" or average:
+            raise BadInput(
+                f"{path}: wanted {'averaged' if average else 'raw'} weights of one {role}, "
+                f"found {some(tops(checkpoint.entries))}"
+            )
+        return checkpoint.weights(everything(checkpoint.entries, str(path)))
+    fits = {} if architecture is None else {one.prefix: checkpoint.fits(one, architecture) for one in groups}
+    return checkpoint.weights(choose(groups, role, average, fits, str(path)))
+
+
+def read_every(path: Path) -> Iterator[tuple[str, Weights]]:
+    """Each network's weights in a file or a DCP folder by their name there, one after the other."""
+    checkpoint = _look(path)
+    for group in find_groups(checkpoint.entries, str(path)) or [everything(checkpoint.entries, str(path))]:
+        yield group.label, checkpoint.weights(group)
+
+
+def _look(path: Path) -> _Checkpoint:
     if path.is_dir():
-        state = {name: value for name, value in read_whole(path, "").items() if not name.startswith(_OPTIMISER)}
-        return Weights(_diffusers_keys(state, path), "DCP folder", _number(path.name))
+        return _dcp(path)
     if not path.is_file():
         raise BadInput(f"{path}: wanted a checkpoint, found none")
-    if path.suffix == ".safetensors":
-        return Weights(_diffusers_keys(read_safetensors(path), path), "safetensors")
-    return _from_pickle(from_pth(path, str(path)), path, ema)
+    return _safetensors(path) if path.suffix == ".safetensors" else _pickle(path)
 
 
-def _from_pickle(data: object, path: Path, ema: bool) -> Weights:
+def _dcp(path: Path) -> _Checkpoint:
+    described = describe(path)
+    entries = {
+        name: Entry("Tensor", whole.size, whole.dtype.is_floating_point) for name, whole in described.tensors.items()
+    }
+    return _Checkpoint(
+        str(path), "DCP folder", entries, lambda names: read_named(path, described, names), _number(path.name)
+    )
+
+
+def _safetensors(path: Path) -> _Checkpoint:
+    entries = {name: Entry("Tensor", *about) for name, about in safetensors_shapes(path).items()}
+    return _Checkpoint(str(path), "safetensors", entries, lambda names: read_safetensors(path, names), None)
+
+
+def _pickle(path: Path) -> _Checkpoint:
+    data = from_pth(path, str(path))
     if not isinstance(data, dict):
         raise BadInput(f"{path}: wanted a state dict, found {type(data).__name__}")
-    if "generator" in data or "generator_ema" in data:
-        name = "generator_ema" if ema else "generator"
-        if name not in data:
-            raise BadInput(f"{path}: wanted {name!r}, found {', '.join(sorted(map(str, data)))}")
-        return Weights(_diffusers_keys(data[name], path), f"{{{name}: ...}}")
-    if isinstance(data.get("model"), dict):
-        state = _diffusers_keys(data["model"].get("net", data["model"]), path)
-        return Weights(state, "{model: {net: ...}}", _iteration(data.get("iteration"), path))
-    return Weights(_diffusers_keys(data, path), "flat")
+    flat, letters = dict[str, Any](), 0
+    for name, value in _flat(data):
+        letters += len(name)
+        if name in flat or letters > _MOST_LETTERS:
+            found = f"{name!r} twice" if name in flat else f"more than {_MOST_LETTERS >> 20} MiB of names"
+            raise BadInput(f"{path}: wanted each name once, found {found}")
+        flat[name] = value
+    entries = {name: _entry(value) for name, value in flat.items()}
+    step = _iteration(data.get("iteration"), path)
+    return _Checkpoint(str(path), "flat", entries, lambda names: {name: flat[name] for name in names}, step)
 
 
-def _diffusers_keys(state: object, path: Path) -> dict[str, Tensor]:
-    if not isinstance(state, Mapping):
-        raise BadInput(f"{path}: wanted tensors by name, found {type(state).__name__}")
-    flat = {_unwrapped(str(name)): value for name, value in state.items()}
-    while flat and (root := next((r for r in _ROOTS if all(n.startswith(f"{r}.") for n in flat)), None)):
-        flat = {name.removeprefix(f"{root}."): value for name, value in flat.items()}
-    for name, value in flat.items():
-        if not isinstance(value, Tensor):
-            raise BadInput(f"{path}: wanted a tensor under {name!r}, found {type(value).__name__}")
-        dense(value, f"{path}, {name}")
-    if any(".self_attn." in name for name in flat):  # the original Wan release's names
-        flat = convert_wan_transformer_to_diffusers(dict(flat))
-    return flat
+def _entry(value: object) -> Entry:
+    if isinstance(value, Tensor):
+        return Entry("Tensor", tuple(value.shape), value.is_floating_point())
+    return Entry(type(value).__name__)
 
 
-def _unwrapped(name: str) -> str:
-    return ".".join(part for part in name.split(".") if part not in _WRAPPERS)
+def _flat(data: Mapping[Any, Any], above: str = "", depth: int = 1) -> Iterator[tuple[str, Any]]:
+    """What lies in nested mappings, by the keys on the way there; below a depth a mapping counts as one thing."""
+    for key, value in data.items():
+        name = f"{above}{key}"
+        if isinstance(value, Mapping) and value and depth < _DEEPEST:
+            yield from _flat(value, f"{name}.", depth + 1)
+        else:
+            yield name, value
+
+
+def _layout(kind: str, prefix: str) -> str:
+    inside = prefix.removesuffix(".")
+    if not inside:
+        return kind
+    if kind != "flat":
+        return f"{kind}, {inside}"
+    parts = inside.split(".")
+    return "".join(f"{{{part}: " for part in parts) + "..." + "}" * len(parts)
+
+
+def _diffusers_keys(state: dict[str, Tensor], where: str) -> dict[str, Tensor]:
+    if not any(".self_attn." in name for name in state):
+        return state
+    try:  # the names of Wan's own release
+        converted = convert_wan_transformer_to_diffusers(dict(state))
+    except UNBUILT as error:
+        raise BadInput(f"{where}: wanted the names of Wan's release, found {first_line(error)}") from error
+    if len(converted) < len(state):
+        raise BadInput(f"{where}: wanted each weight once, found two names that become one in diffusers")
+    return converted
 
 
 def _iteration(value: object, path: Path) -> int | None:
@@ -81,5 +179,6 @@ def _iteration(value: object, path: Path) -> int | None:
 
 
 def _number(name: str) -> int | None:
-    digits = name.split(".")[0].removeprefix("step-")
-    return int(digits) if digits.isdigit() else None
+    """The step that a folder's name says: digits, with no other word before them than one for a step."""
+    found = _STEP.fullmatch(name.split(".")[0])
+    return int(found[1]) if found else None

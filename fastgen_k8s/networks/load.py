@@ -28,6 +28,12 @@ def build_student(model: Model, teacher: Path | None) -> Network:
     return VideoNetwork(transformer, model.chunk_size, model.window, model.sink)
 
 
+def architecture(model: Model) -> dict[str, tuple[int, ...]]:
+    """The shape of each of a student's weights under diffusers' keys; nothing is built."""
+    with torch.device("meta"):
+        return {name: tuple(value.shape) for name, value in weights(build_student(model, None)).items()}
+
+
 def build_teacher(model: Model, teacher: Path | None) -> Network:
     """The frozen teacher: a closed form, or the bidirectional network in the teacher's folder."""
     if model.teacher is not None:

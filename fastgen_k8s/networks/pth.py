@@ -11,9 +11,10 @@ from typing import IO, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fastgen_k8s.errors import BadInput
+from fastgen_k8s.networks.numbers import check_computes
 from fastgen_k8s.networks.plain_pickle import Refused, Window
 from fastgen_k8s.networks.pth_file import check_pth
 
@@ -33,6 +34,7 @@ UNREADABLE = (
     RecursionError,
 )
 """What a restricted unpickler raises, besides its own error, on bytes that are no pickle of what is wanted."""
+_INSTEAD = "; save plain, dense tensors: a DTensor's full_tensor(), or give the whole DCP folder"
 # A training loop's iteration is often a numpy scalar, which weights_only refuses unless it is named.
 _NUMPY: list[Callable[..., object] | tuple[Callable[..., object], str]] = [
     cast("Callable[..., object]", np.float64(0).__reduce__()[0]),  # numpy's own maker of scalars
@@ -56,7 +58,7 @@ def from_pth(source: Path | bytes | Window, where: str) -> object:
                 return _read(Window(file, 0, source.stat().st_size))
         return _read(Window(io.BytesIO(source), 0, len(source)) if isinstance(source, bytes) else source)
     except Refused as error:
-        raise BadInput(f"{where}: wanted tensors, found {error}") from error
+        raise BadInput(f"{where}: wanted tensors, found {error}{_instead(str(error))}") from error
     except UNREADABLE as error:
         raise BadInput(f"{where}: wanted tensors, found {_reason(error)}") from error
 
@@ -78,6 +80,9 @@ def dense(value: object, where: str) -> Tensor:
     """A tensor with each of its numbers in memory (BadInput for anything else): a view may show one a million times."""
     if not isinstance(value, Tensor):
         raise BadInput(f"{where}: wanted one tensor, found {type(value).__name__}")
+    if type(value) not in (Tensor, nn.Parameter):
+        raise BadInput(f"{where}: wanted a plain tensor, found a {type(value).__name__}{_INSTEAD}")
+    check_computes(value.dtype, where)
     held = value.untyped_storage().nbytes()
     if value.numel() * value.element_size() > held:
         raise BadInput(f"{where}: wanted a number in memory for each of {list(value.shape)}, found {held} bytes")
@@ -86,6 +91,11 @@ def dense(value: object, where: str) -> Tensor:
 
 def _own(value: Tensor) -> Tensor:
     return value.detach().cpu().contiguous().clone()  # a view would drag its whole storage into the file
+
+
+def _instead(refused: str) -> str:
+    """torch's makers of tensors are named alike; all but the allowed ones make what is no tensor as others are."""
+    return _INSTEAD if "_rebuild_" in refused else ""
 
 
 def _reason(error: Exception) -> str:

@@ -16,6 +16,14 @@ class Wan:
     times = 1000
     pairing: Pairing = "neighbours"
     by_head = False
+    # also in the names of its own release, where the last layer has another
+    top: tuple[str, ...] = (
+        "patch_embedding.weight",
+        "patch_embedding.bias",
+        "proj_out.weight",
+        "head.head.weight",
+        "head.head.bias",
+    )
     blocks, text, table = "blocks", "text_dim", "rope_max_seq_len"
 
     def build(self, settings: schema.Wan, sees: int, channels: int) -> WanTransformer3DModel:

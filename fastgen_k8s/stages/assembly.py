@@ -20,7 +20,14 @@ from fastgen_k8s.methods.method import Batch, Method
 from fastgen_k8s.methods.regression import TrajectoryRegression
 from fastgen_k8s.methods.rollout import sample
 from fastgen_k8s.networks.foreign import read_weights
-from fastgen_k8s.networks.load import build_discriminator, build_fake_score, build_student, build_teacher, load_weights
+from fastgen_k8s.networks.load import (
+    architecture,
+    build_discriminator,
+    build_fake_score,
+    build_student,
+    build_teacher,
+    load_weights,
+)
 from fastgen_k8s.networks.network import Network
 from fastgen_k8s.stages.stage import Job, teacher_digest, teacher_folder
 from fastgen_k8s.stages.student import check_student, student_state
@@ -129,16 +136,16 @@ def _teacher(job: Job) -> Path | None:
 
 
 def _student_weights(job: Job) -> Mapping[str, Tensor] | None:
-    """The initial weights of the input `student`: an artifact of the bridge or of a training, or a file."""
+    """The initial weights of the input `student`: a bridge's or a training's artifact, a file or a DCP folder."""
     uri = job.work.inputs.get("student")
     if uri is None:
         return None
     found = job.find("student")
     artifact = None if found is None else of_kind(found, uri, ("weights", "training"))
     if artifact is None:
-        path = job.file("student")
+        path = job.weights("student")
         if path is None:
-            raise BadInput(f"{uri}: wanted a student's weights, found no file and no artifact.json")
-        return read_weights(path).state
+            raise BadInput(f"{uri}: wanted a student's weights, found no file, no DCP folder and no artifact.json")
+        return read_weights(path, architecture=architecture(job.experiment.model)).state
     check_student(artifact, job.experiment.model)
     return student_state(artifact, "raw")

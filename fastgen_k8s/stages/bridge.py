@@ -13,7 +13,7 @@ from fastgen_k8s.artifacts import Artifact, Manifest, Writer
 from fastgen_k8s.artifacts.artifact import of_kind
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.networks.foreign import read_weights
-from fastgen_k8s.networks.load import build_student, load_weights, save_transformer
+from fastgen_k8s.networks.load import architecture, build_student, load_weights, save_transformer
 from fastgen_k8s.networks.pth import to_pth
 from fastgen_k8s.stages.stage import Job
 from fastgen_k8s.stages.student import DIFFUSERS, PT, ROLLOUT, SAFETENSORS, check_student
@@ -58,7 +58,12 @@ def _read(job: Job) -> tuple[Mapping[str, Tensor], Mapping[str, JsonValue]]:
         state, step = load_role(artifact, settings.role, settings.weights)
         recorded = {name: value for name, value in artifact.manifest.facts.items() if name in ROLLOUT}
         return state, {"origin": artifact.manifest.digest, "layout": "training", "step": step, **recorded}
-    found = read_weights(_path(job), ema=settings.weights == "ema")
+    found = read_weights(
+        _path(job),
+        role=settings.role,
+        average=settings.weights == "ema",
+        architecture=architecture(job.experiment.model),
+    )
     return found.state, {"origin": job.inputs["checkpoint"], "layout": found.layout, "step": found.step}
 
 
@@ -87,10 +92,8 @@ def _artifact(job: Job) -> Artifact | None:
 
 
 def _path(job: Job) -> Path:
-    """A local file, or a local DCP folder, which no manifest describes; an object counts as a file."""
-    uri = job.work.inputs["checkpoint"]
-    folder = Path(uri.removeprefix("file://"))
-    path = folder if folder.is_dir() else job.file("checkpoint")
+    """The file or DCP folder that the checkpoint is, where no manifest describes it."""
+    path = job.weights("checkpoint")
     if path is None:
-        raise BadInput(f"{uri}: wanted a training artifact or a checkpoint, found none")
+        raise BadInput(f"{job.work.inputs['checkpoint']}: wanted a training artifact or a checkpoint, found none")
     return path

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from fastgen_k8s.artifacts import Artifact, find_artifact, store_at
 from fastgen_k8s.artifacts.manifest import CLAIM, MOST_BYTES, Claim, from_json
-from fastgen_k8s.artifacts.single import find_file, is_folder
+from fastgen_k8s.artifacts.single import DESCRIBED, find_file, find_folder, is_folder
 from fastgen_k8s.artifacts.teacher import read_json
 from fastgen_k8s.errors import BadInput, FastgenError, failed_io, refuse
 from fastgen_k8s.networks.dcp import read_whole
+from fastgen_k8s.networks.dcp_description import describe
 from fastgen_k8s.networks.folder import finite, read_component
-from fastgen_k8s.networks.foreign import read_weights
+from fastgen_k8s.networks.foreign import read_every
 from fastgen_k8s.networks.pth import from_pth
 from fastgen_k8s.printable import clean
 from fastgen_k8s.training.checkpoint import newest, verified_folder
@@ -33,6 +34,8 @@ def inspect(uri: str) -> Iterator[str]:
         yield from _unfinished(uri, from_json(Claim, claim, f"{uri}/{CLAIM}"))
     elif (folder := Path(uri.removeprefix("file://"))).is_dir():
         yield from _folder(folder)
+    elif (checkpoint := find_folder(uri)) is not None:
+        yield from _dcp(checkpoint.path)
     elif (path := find_file(uri)) is None:
         raise BadInput(f"{uri}: wanted an artifact or a file, found {'other files' if is_folder(uri) else 'nothing'}")
     elif path.suffix in _WEIGHTS:
@@ -52,7 +55,8 @@ def _artifact(artifact: Artifact) -> Iterator[str]:
     for name in manifest.files:
         path = _whole(artifact, name)
         if path.suffix in _WEIGHTS and manifest.kind in ("weights", "model"):
-            yield from (f"{name}: {line}" for line in _tensors(read_weights(path).state))
+            for _, found in read_every(path):
+                yield from (f"{name}: {line}" for line in _tensors(found.state))
     if manifest.kind == "training":
         folder = verified_folder(artifact)
         yield from _roles(read_whole(folder, ""), folder)
@@ -74,12 +78,19 @@ def _unfinished(uri: str, claim: Claim) -> Iterator[str]:
         yield "no checkpoint yet" if checkpoint is None else f"newest whole checkpoint: step {checkpoint.step}"
 
 
+def _dcp(path: Path) -> Iterator[str]:
+    yield "folder: a DCP checkpoint"
+    names = describe(path).tensors
+    if "step" in names and any(".weights." in name for name in names):  # one of our own trainings
+        yield from _roles(read_whole(path, ""), path)
+    else:
+        yield from _weights(path)
+    yield "whole"
+
+
 def _folder(path: Path) -> Iterator[str]:
-    if (path / ".metadata").is_file():
-        yield "folder: a DCP checkpoint"
-        state = read_whole(path, "")
-        yield from _roles(state, path) if "step" in state else _weights(path)
-        yield "whole"
+    if (path / DESCRIBED).is_file():
+        yield from _dcp(path)
         return
     if (path / "transformer" / "config.json").is_file():
         named = read_json(path / "transformer" / "config.json")
@@ -108,11 +119,16 @@ def _file(path: Path) -> Iterator[str]:
 
 
 def _weights(path: Path) -> Iterator[str]:
-    found = read_weights(path)
-    yield f"layout: {found.layout}"
-    if found.step is not None:
-        yield f"step: {found.step}"
-    yield from _tensors(found.state)
+    """Each network's weights; what else a checkpoint holds is not counted."""
+    every = read_every(path)
+    for number, (name, found) in enumerate(every):
+        if number == 0:
+            yield f"layout: {found.layout}"
+            if found.step is not None:
+                yield f"step: {found.step}"
+        else:
+            yield f"beside it: {name}"
+        yield from _tensors(found.state)
 
 
 def _roles(state: Mapping[str, Tensor], where: Path) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from fastgen_k8s.artifacts import Artifact, FileEntry, Manifest, Writer, begin, find_artifact
 from fastgen_k8s.artifacts.artifact import of_kind
-from fastgen_k8s.artifacts.single import find_file
+from fastgen_k8s.artifacts.single import find_file, find_folder
 from fastgen_k8s.config import digest
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments.schema import Experiment
@@ -52,6 +52,17 @@ class Job:
         if path is not None and name in self.work.expect_inputs:
             self.work.check_input(name, FileEntry.of_file(path).sha256)
         return path
+
+    def weights(self, name: str) -> Path | None:
+        """A local file or DCP folder with an input that is one; None and BadInput as `file`."""
+        path = self.file(name)
+        if path is not None:
+            return path
+        folder = find_folder(self.work.inputs[name])
+        if folder is None:
+            return None
+        self.work.check_input(name, folder.digest)
+        return folder.path
 
     def begin(self) -> Writer:
         """Claim the output; BadInput when it belongs to another digest."""

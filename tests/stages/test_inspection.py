@@ -1,15 +1,23 @@
 """What `inspect` says of artifacts, files and folders, whole and torn."""
+# pyright: basic
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
+from torch.distributed.checkpoint.filesystem import FileSystemWriter
+from torch.distributed.checkpoint.state_dict_saver import save
 
 from fastgen_k8s.artifacts import begin
 from fastgen_k8s.errors import BadInput
+from fastgen_k8s.networks.folder import read_component
 from fastgen_k8s.networks.pth import to_pth
 from fastgen_k8s.stages.inspection import inspect, main
 from tests.networks import folders, tiny
+
+TEACHER = read_component(Path("examples/moving_shapes/teacher/transformer"))
 
 
 def said(path: Path) -> str:
@@ -84,6 +92,49 @@ def test_a_diffusers_folder_with_a_spoilt_config_is_refused(config: str, tmp_pat
 def test_a_diffusers_folder_in_several_files_is_read_whole(tmp_path: Path) -> None:
     count = sum(value.numel() for value in tiny.wan().state_dict().values())
     assert f"{count:,} parameters in " in said(folders.in_several_files(tmp_path))
+
+
+def under(prefix: str, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {prefix + name: value for name, value in state.items()}
+
+
+BESIDE: dict[str, Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]] = {
+    "an application": lambda state: under("app.model.", state) | {"app.step": torch.tensor(3)},
+    "a trainer": lambda state: (
+        under("model.", state)
+        | {f"optim.state.{name}.exp_avg": value for name, value in state.items()}
+        | {f"generator_optimizer.{name}.step": torch.tensor(3.0) for name in state}
+        | {"train_state.step": torch.tensor(3), "random_state.0": torch.zeros(9, dtype=torch.uint8)}
+    ),
+    "a model of networks": lambda state: under("model.net.", state) | under("net_optim.", state),
+}
+
+
+@pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
+@pytest.mark.parametrize("case", BESIDE)
+def test_a_dcp_folder_counts_the_weights_and_nothing_beside_them(case: str, tmp_path: Path) -> None:
+    save(BESIDE[case](TEACHER), storage_writer=FileSystemWriter(tmp_path / "step-3"), no_dist=True)
+    lines = said(tmp_path / "step-3")
+    assert [line for line in lines.splitlines() if "parameters" in line] == [
+        "540,024 parameters in 123 tensors, float16"
+    ]
+    assert "step: 3" in lines
+
+
+@pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
+def test_an_average_beside_the_weights_is_counted_by_itself(tmp_path: Path) -> None:
+    save(under("net.", TEACHER) | under("ema.", TEACHER), storage_writer=FileSystemWriter(tmp_path / "x"), no_dist=True)
+    lines = said(tmp_path / "x").splitlines()
+    assert lines.count("540,024 parameters in 123 tensors, float16") == 2
+    assert "beside it: net" in lines or "beside it: ema" in lines
+
+
+def test_a_shard_of_a_save_is_called_one(tmp_path: Path) -> None:
+    save_file({"a": torch.zeros(2)}, tmp_path / "x.safetensors", {"DCP_SHARDING_INFO": "{}"})
+    with pytest.raises(
+        BadInput, match=r"x\.safetensors: wanted whole weights, found one shard of a HuggingFace-storage"
+    ):
+        said(tmp_path / "x.safetensors")
 
 
 def test_a_training_that_names_no_checkpoint_is_refused(tmp_path: Path) -> None:

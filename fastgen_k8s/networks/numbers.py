@@ -1,0 +1,28 @@
+"""Types of numbers that can be computed with: torch has others, which hold bits or several numbers at once."""
+
+from functools import lru_cache
+
+import torch
+
+from fastgen_k8s.errors import BadInput
+
+
+@lru_cache
+def computes(dtype: torch.dtype) -> bool:
+    """Whether numbers of a type become other numbers: torch has no such function for packed ones and for bits."""
+    if dtype.is_complex:
+        return True
+    try:
+        torch.empty(1, dtype=dtype).to(torch.float64)
+    except RuntimeError:  # NotImplementedError is one
+        return False
+    return True
+
+
+def check_computes(dtype: torch.dtype, where: str) -> None:
+    """Raise BadInput for a type that holds no numbers as they are, as `float4_e2m1fn_x2` with two in a byte."""
+    if not computes(dtype):
+        raise BadInput(
+            f"{where}: wanted numbers that torch computes with, found {str(dtype).removeprefix('torch.')}; "
+            "give the weights before they were packed or quantised, or unpacked to bfloat16"
+        )
