@@ -27,7 +27,7 @@ class Config(BaseModel):
     def _a_boolean_is_no_number(cls, data: object, validate: ModelWrapValidatorHandler[Self]) -> Self:
         checked = validate(data)
         for name, value in cast("dict[str, object]", data).items() if isinstance(data, dict) else ():
-            if isinstance(value, bool) and not isinstance(getattr(checked, name), bool):
+            if isinstance(value, bool) and name in cls.model_fields and not isinstance(getattr(checked, name), bool):
                 raise ValueError(f"{name}: wanted a number, found {str(value).lower()}")
         return checked
 

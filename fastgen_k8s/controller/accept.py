@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from fastgen_k8s.artifacts.address import Address
 from fastgen_k8s.artifacts.single import Input
 from fastgen_k8s.config import digest
@@ -13,6 +15,8 @@ from fastgen_k8s.controller.status import Status
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.pipeline.resolve import Frozen, Resolved, resolve
 from fastgen_k8s.pipeline.spec import Pipeline
+
+_LONGEST = 65_536  # characters of a spec that a status keeps
 
 Found = dict[str, Any]
 
@@ -34,6 +38,12 @@ class Accepted:
     def inputs(self) -> dict[str, Mapping[str, str]]:
         """The sha256 of those inputs of each stage that no stage makes; no stage without one."""
         return {name: stage.work.expect_inputs for name, stage in self.stages.items() if stage.work.expect_inputs}
+
+    @property
+    def spec(self) -> str | None:
+        """What a status keeps of the spec; None for one that is too long for that."""
+        text = self.pipeline.model_dump_json(exclude_defaults=True)
+        return text if len(text) <= _LONGEST else None
 
 
 def accept(
@@ -61,6 +71,16 @@ def accept(
         except Misdescribed as error:
             raise Misdescribed(f"stage {name}: {error}") from error
     return Accepted(pipeline, works, stages)
+
+
+def last_accepted(status: Status) -> Accepted | None:
+    """The generation that a status tells of, as it was taken in; None where this version cannot read that."""
+    try:
+        pipeline = Pipeline.model_validate_json(status.accepted or "", extra="ignore")
+        frozen = {stage.name: Frozen(status.digests[stage.name], {}) for stage in pipeline.stages}
+    except (ValidationError, KeyError):
+        return None
+    return Accepted(pipeline, status.works or "", resolve(pipeline, pipeline.root or "", frozen=frozen))
 
 
 def _works(pipeline: Pipeline) -> str:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from fastgen_k8s.controller.children import seconds
 from fastgen_k8s.controller.conditions import ACCEPTED, SUCCEEDED
-from fastgen_k8s.controller.status import SETTLED, StageStatus, Status
+from fastgen_k8s.controller.status import SETTLED, Condition, StageStatus, Status
 from fastgen_k8s.controller.telemetry import Telemetry
 from fastgen_k8s.launch.resources import resource
 from fastgen_k8s.pipeline.spec import Pipeline
@@ -44,8 +44,8 @@ def events(before: Status, after: Status) -> Iterator[Told]:
     conditions = {one.type: one for one in before.conditions}
     for one in after.conditions:
         was = conditions.get(one.type)
-        if one.status != "Unknown" and (was is None or (was.status, was.observedGeneration) != _now(one.status, after)):
-            mark = f"{one.type}/{one.status}/{after.observedGeneration}/{after.retried}"
+        if one.status != "Unknown" and (was is None or _of(was) != _of(one)):
+            mark = f"{one.type}/{one.status}/{one.observedGeneration}/{after.retried}"
             if one.type == SUCCEEDED:
                 good = one.status == "True"
                 yield Told("Normal" if good else "Warning", f"Pipeline{one.reason}", one.message, mark)
@@ -79,5 +79,5 @@ def _ends(status: Status, names: Collection[str]) -> list[float]:
     return [seconds(one.finishedAt) for one in status.stages if one.name in names and one.finishedAt]
 
 
-def _now(status: str, after: Status) -> tuple[str, int | None]:
-    return status, after.observedGeneration
+def _of(one: Condition) -> tuple[str, int | None]:
+    return one.status, one.observedGeneration

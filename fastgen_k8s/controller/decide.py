@@ -48,13 +48,16 @@ def decide(
     looks: Mapping[str, Look],
     now: float,
     late: bool = False,
+    refused: str | None = None,
 ) -> Decision:
-    """Plan, and take down what the plan says; `late`: the pipeline has passed its own deadline."""
+    """Plan, and take down what the plan says; `late`: the pipeline has passed its own deadline; `refused`: why
+    nothing may be started although no stage has failed.
+    """
     view = {
         stage.name: seen(stage, stages[stage.name], digests[stage.name], looks[stage.name]) for stage in pipeline.stages
     }
     broken = next((name for name, status in stages.items() if status.state == "Failed"), None)
-    hold = f"stage {broken} failed" if broken else None
+    hold = f"stage {broken} failed" if broken else refused
     observed = Observed(view, now, stopping=pipeline.suspend or late, hold=hold)
     decided, start, again = dict(stages), list[str](), list[float]()
     for action in plan(pipeline, observed):

@@ -66,6 +66,22 @@ class Looking:
             done |= {stage.name} if status.state == "Succeeded" or look.facts is not None else set()
         return looks
 
+    def jobs(self, found: Found, stages: Mapping[str, StageStatus], children: Iterable[Child]) -> dict[str, Look]:
+        """What is found of live stages without their settings and without the store: only their jobs."""
+        newest = {one.stage: one for one in sorted(children, key=lambda one: one.attempt)}
+        backend = BACKENDS.get(str(found["spec"].get("backend", "jobset")))
+        looks: dict[str, Look] = {}
+        for name, status in stages.items():
+            job = newest.get(name)
+            if status.state not in LIVE or status.job is None:
+                looks[name] = Look(job)
+                continue
+            if job is None and backend is not None:
+                job = self._find(backend, found["metadata"]["namespace"], status.job)
+            pods = self._view.pods(found["metadata"]["namespace"], status.job)
+            looks[name] = Look(job, lingering=backend is None or any(map(_alive, pods)), unread=True)
+        return looks
+
     def _startable(self, found: Found, accepted: Accepted, status: StageStatus, job: Child | None, now: float) -> Look:
         """A stage that may start, unless its artifact is there.
 

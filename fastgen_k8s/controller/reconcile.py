@@ -8,11 +8,21 @@ from typing import Any
 import structlog
 
 from fastgen_k8s.controller import changes
-from fastgen_k8s.controller.accept import Accepted, accept
-from fastgen_k8s.controller.children import RETRY, Child, rfc3339, seconds
-from fastgen_k8s.controller.conditions import ACCEPTED, SUCCEEDED, columns, condition, merge, outcome, suspension
+from fastgen_k8s.controller.accept import Accepted, accept, last_accepted
+from fastgen_k8s.controller.children import Child, rfc3339, seconds
+from fastgen_k8s.controller.conditions import ACCEPTED, SUCCEEDED, columns, condition, merge
 from fastgen_k8s.controller.decide import decide
-from fastgen_k8s.controller.fold import again, begun, bounded, failed, fold
+from fastgen_k8s.controller.fold import begun, bounded, failed, fold
+from fastgen_k8s.controller.generation import (
+    finished,
+    generation_of,
+    of_generation,
+    read_status,
+    retried_stage,
+    retry_asked,
+    whole,
+    with_places,
+)
 from fastgen_k8s.controller.job import BACKENDS, Settings, job, job_name
 from fastgen_k8s.controller.look import Looking
 from fastgen_k8s.controller.outcomes import Outcome
@@ -21,6 +31,7 @@ from fastgen_k8s.controller.roots import Roots, check_places
 from fastgen_k8s.controller.status import LIVE, Condition, StageStatus, Status
 from fastgen_k8s.controller.store import Artifacts
 from fastgen_k8s.controller.telemetry import Telemetry
+from fastgen_k8s.controller.unaccepted import halted, standing
 from fastgen_k8s.controller.view import Key, View
 from fastgen_k8s.controller.waiting import MADE
 from fastgen_k8s.controller.writes import Writes, path
@@ -64,22 +75,27 @@ class Reconciler:
             return None  # what it owns is removed by the cluster
         stored = read_status(found)
         children = self._view.children(found["metadata"]["uid"])
-        if finished(stored, found) and not _retry_asked(stored, found):
+        if finished(stored, found) and not retry_asked(stored, found):
             return self._afterwards(found, stored, children)
         try:
             accepted = self._accept(found, stored)
         except (Misdescribed, BadInput) as error:
             reason = "Invalid" if isinstance(error, Misdescribed) else "InputMissing"
-            self._say(found, stored, condition(ACCEPTED, "False", reason, str(error), _generation(found)))
-            return _INPUT
+            said = condition(ACCEPTED, "False", reason, str(error), generation_of(found))
+            return self._follow(found, stored, children, said)
         except FastgenError as error:
-            self._say(found, stored, condition(ACCEPTED, "Unknown", "StoreUnreadable", str(error), _generation(found)))
+            self._follow(
+                found,
+                stored,
+                children,
+                condition(ACCEPTED, "Unknown", "StoreUnreadable", str(error), generation_of(found)),
+            )
             raise
         return self._carry(found, accepted, stored, children)
 
     def _accept(self, found: Found, stored: Status) -> Accepted:
         """The pipeline as it was taken in; its places are judged each time, for the list of roots may have changed."""
-        key, uid, generation = _key(found), found["metadata"]["uid"], _generation(found)
+        key, uid, generation = _key(found), found["metadata"]["uid"], generation_of(found)
         roots, known = self._roots.of(key[0]), self._accepted.get(key)
         if known is None or known[:2] != (uid, generation):
             taken = accept(found, stored, self._settings, roots, self._artifacts.input)
@@ -95,15 +111,17 @@ class Reconciler:
     def _carry(self, found: Found, accepted: Accepted, stored: Status, children: list[Child]) -> float:
         """An accepted pipeline, one look further."""
         pipeline, now = accepted.pipeline, self._connection.clock.now()
-        status = _of_generation(found, accepted, stored, rfc3339(now))
+        status = of_generation(found, accepted, stored, rfc3339(now))
         stages = {stage.name: stage for stage in status.stages}
         self._remove(found, stored, children, accepted)
         try:
             looks = self._looking.looks(found, accepted, stages, children, now)
         except FastgenError as error:
-            self._say(found, stored, condition(SUCCEEDED, "Unknown", "StoreUnreadable", str(error), _generation(found)))
+            self._say(
+                found, stored, condition(SUCCEEDED, "Unknown", "StoreUnreadable", str(error), generation_of(found))
+            )
             raise
-        renew = _retried(found, stored)
+        renew = retried_stage(found, stored)
         looks = {name: replace(look, renew=name == renew) for name, look in looks.items()}
         folded = {name: fold(stages[name], look, now) for name, look in looks.items()}
         left = _left(pipeline.deadline, status.startedAt, now)
@@ -115,15 +133,58 @@ class Reconciler:
             for name in decision.start:
                 decided[name] = self._start(found, accepted, decided, name, now)
                 pause = _REFUSED if decided[name].state not in LIVE else pause
-        for name, stage in decided.items():
-            if stage.state == "Succeeded" and stage.artifact is None:
-                decided[name] = stage.model_copy(update={"artifact": accepted.stages[name].output})
+        decided = with_places(decided, accepted)
         late = left is not None and left <= 0
-        self._write(found, stored, _whole(status, accepted, decided, late, rfc3339(now)), accepted)
+        self._write(found, stored, whole(status, accepted, decided, late, rfc3339(now)), accepted)
         pauses = [RESYNC, *([] if pause is None else [pause]), *([] if left is None or left <= 0 else [left])]
         if any(stage.state in LIVE for stage in decided.values()):
             pauses.append(self._looking.readings.rest(_key(found)))
         return min(pauses)
+
+    def _follow(self, found: Found, stored: Status, children: list[Child], said: Condition) -> float:
+        """A generation that is refused starts nothing. What an earlier one has started is followed to its end, or is
+        ended by `suspend`; it is recorded by that earlier one's spec, and without the store where that is unknown.
+        """
+        if not stored.stages:
+            self._say(found, stored, said)
+            return _INPUT
+        now, suspend = self._connection.clock.now(), found["spec"].get("suspend") is True
+        accepted, late, again = self._last_accepted(found, stored), False, None
+        stages = {stage.name: stage for stage in stored.stages}
+        self._remove(found, stored, children, accepted)
+        if accepted is None:
+            decided = halted(stages, self._looking.jobs(found, stages, children), suspend, now)
+        else:
+            pipeline = accepted.pipeline.model_copy(update={"suspend": suspend})
+            left = _left(pipeline.deadline, stored.startedAt, now)
+            late = left is not None and left <= 0
+            try:
+                looks = self._looking.looks(found, accepted, stages, children, now)
+            except FastgenError:
+                self._say(found, stored, said)
+                raise
+            folded = {name: fold(stages[name], look, now) for name, look in looks.items()}
+            taken = "refused" if said.status == "False" else "not taken in yet"
+            why = f"generation {said.observedGeneration} is {taken}"
+            decision = decide(pipeline, folded, accepted.digests, looks, now, late, why)
+            decided, again = with_places(decision.stages, accepted), decision.again
+        self._write(
+            found, stored, standing(stored, said, tuple(decided.values()), suspend, late, rfc3339(now)), accepted
+        )
+        pauses = [_INPUT, *([] if again is None else [again])]
+        live = any(stage.state in LIVE for stage in decided.values())
+        return min(pauses + ([self._looking.readings.rest(_key(found))] if live else []))
+
+    def _last_accepted(self, found: Found, stored: Status) -> Accepted | None:
+        """What was taken in last, while its places may be read and its stages are those of the status."""
+        accepted = last_accepted(stored)
+        if accepted is None or list(accepted.stages) != [stage.name for stage in stored.stages]:
+            return None
+        try:
+            check_places(accepted.pipeline, self._roots.of(_key(found)[0]))
+        except Misdescribed:
+            return None
+        return accepted
 
     def _is_fresh(self, found: Found) -> bool:
         """Whether nobody has changed the object since it was heard of: our own last status is in it."""
@@ -149,10 +210,11 @@ class Reconciler:
         expected = None if pipeline.queue else MADE  # what the next look finds is no reason to write again
         return started.model_copy(update={"message": expected})
 
-    def _remove(self, found: Found, stored: Status, children: Iterable[Child], accepted: Accepted) -> None:
-        """Delete what the stored status has done with."""
-        names = frozenset(stage.name for stage in accepted.pipeline.stages)
-        for one in removals(stored, children, names, accepted.pipeline.cleanup):
+    def _remove(self, found: Found, stored: Status, children: Iterable[Child], accepted: Accepted | None) -> None:
+        """Delete what the stored status has done with; of a pipeline that is not known, what it has stopped."""
+        known = stored.stages if accepted is None else accepted.pipeline.stages
+        names = frozenset(stage.name for stage in known)
+        for one in removals(stored, children, names, "never" if accepted is None else accepted.pipeline.cleanup):
             self._writes.delete(found["metadata"]["namespace"], one)
 
     def _afterwards(self, found: Found, stored: Status, children: list[Child]) -> float | None:
@@ -177,7 +239,7 @@ class Reconciler:
         shown = columns(stored.stages, said).model_copy(update={"status": said.reason})
         update: dict[str, object] = {"conditions": conditions, "columns": shown}
         if said.type == ACCEPTED:
-            update["observedGeneration"] = stored.observedGeneration if stored.stages else _generation(found)
+            update["observedGeneration"] = stored.observedGeneration if stored.stages else generation_of(found)
         self._write(found, stored, stored.model_copy(update=update), None)
 
     def _write(self, found: Found, stored: Status, status: Status, accepted: Accepted | None) -> None:
@@ -196,77 +258,6 @@ class Reconciler:
                 log.warning("event refused", reason=told.reason, said=refusal.message)
 
 
-def read_status(found: Found) -> Status:
-    """The status of an object; one that another version wrote otherwise counts for what can be read of it."""
-    given: dict[str, Any] = found.get("status") or {}
-    try:
-        return Status.parse(given, "status")
-    except Misdescribed:
-        kept = ("observedGeneration", "conditions", "works", "digests", "inputs")
-        known = {name: given[name] for name in kept if name in given}
-        return Status.parse(known, "status")
-
-
-def finished(stored: Status, found: Found) -> bool:
-    """Whether the object's present generation has come to its end."""
-    return any(
-        one.type == SUCCEEDED and one.status != "Unknown" and one.observedGeneration == _generation(found)
-        for one in stored.conditions
-    )
-
-
-def _retry_asked(stored: Status, found: Found) -> bool:
-    asked = found["metadata"].get("annotations", {}).get(RETRY)
-    return asked is not None and asked != stored.retried
-
-
-def _retried(found: Found, stored: Status) -> str | None:
-    """The stage that somebody asked to try again since the last look."""
-    return str(found["metadata"]["annotations"][RETRY]).partition(" ")[0] if _retry_asked(stored, found) else None
-
-
-def _of_generation(found: Found, accepted: Accepted, stored: Status, now: str) -> Status:
-    """The status that this generation starts from: attempts that live go on, the rest is looked at anew."""
-    before = {stage.name: stage for stage in stored.stages}
-    retried = stored.retried
-    stages = [before.get(stage.name) or StageStatus(name=stage.name) for stage in accepted.pipeline.stages]
-    changed = stored.observedGeneration != _generation(found) or not stored.stages
-    if changed:
-        stages = [again(one, stored.digests.get(one.name) == accepted.digests[one.name]) for one in stages]
-    chosen = _retried(found, stored)
-    if chosen is not None:
-        retried = str(found["metadata"]["annotations"][RETRY])
-        stages = [again(one, same=True) if one.name == chosen and one.state == "Failed" else one for one in stages]
-    update: dict[str, object] = {
-        "observedGeneration": _generation(found),
-        "works": accepted.works,
-        "digests": accepted.digests,
-        "inputs": accepted.inputs,
-        "stages": tuple(stages),
-        "startedAt": now if changed else stored.startedAt,
-        "finishedAt": None,
-        "retried": retried,
-    }
-    return stored.model_copy(update=update)
-
-
-def _whole(status: Status, accepted: Accepted, stages: Mapping[str, StageStatus], late: bool, now: str) -> Status:
-    """The status with its conditions and columns."""
-    generation, suspended = status.observedGeneration or 0, accepted.pipeline.suspend
-    ordered = tuple(stages[stage.name] for stage in accepted.pipeline.stages)
-    succeeded = outcome(ordered, generation, suspended, late)
-    said = [condition(ACCEPTED, "True", "Accepted", "", generation), succeeded]
-    said.append(suspension(suspended, ordered, generation))
-    return status.model_copy(
-        update={
-            "stages": ordered,
-            "conditions": merge(status.conditions, said, now),
-            "columns": columns(ordered, succeeded),
-            "finishedAt": None if succeeded.status == "Unknown" else now,
-        }
-    )
-
-
 def _refused(stage: StageStatus, product: str, refusal: Refused, now: float) -> StageStatus:
     """A stage whose job the cluster did not take: for good when it is described wrongly, for now otherwise."""
     if refusal.status in (400, 422):
@@ -280,10 +271,6 @@ def _refused(stage: StageStatus, product: str, refusal: Refused, now: float) -> 
 
 def _left(seconds_allowed: int | None, since: str | None, now: float) -> float | None:
     return None if seconds_allowed is None or since is None else seconds(since) + seconds_allowed - now
-
-
-def _generation(found: Found) -> int:
-    return int(found["metadata"]["generation"])
 
 
 def _key(found: Found) -> Key:

@@ -17,6 +17,7 @@ Message = Annotated[str, Field(max_length=1024)]
 Time = Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-time"})]
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Inputs = Annotated[Mapping[Key, Sha256], Field(max_length=32)]
+Spec = Annotated[str, Field(max_length=65_536)]
 Column = Annotated[str, Field(max_length=64)]
 
 
@@ -110,6 +111,7 @@ class Status(Config):
     works: Sha256 | None = None  # of what the digests depend on: while it stays, they stay
     digests: Annotated[Mapping[Key, Sha256], Field(max_length=64)] = {}  # frozen, whatever version the controller has
     inputs: Annotated[Mapping[Key, Inputs], Field(max_length=64)] = {}  # so too; those that no stage makes, by stage
+    accepted: Spec | None = None  # the spec of the observed generation as JSON, in which a later one may be wrong
     stages: Annotated[tuple[StageStatus, ...], Field(max_length=64)] = ()
     startedAt: Time | None = None  # when this generation was accepted
     finishedAt: Time | None = None

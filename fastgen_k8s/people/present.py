@@ -97,7 +97,12 @@ def _notes(status: Status, generation: int | None) -> list[str]:
     """What the conditions say, and whether they are about the newest settings."""
     said = [f"{one.type}: {one.message}" for one in status.conditions if one.message]
     seen = status.observedGeneration
-    if seen is not None and seen != generation:
+    refused = any(
+        (one.type, one.status, one.observedGeneration) == (ACCEPTED, "False", generation) for one in status.conditions
+    )
+    if seen is not None and seen != generation and refused:
+        said.append(f"generation {generation} is refused and starts nothing, this is what became of generation {seen}")
+    elif seen is not None and seen != generation:
         said.append(f"generation {generation} has not been looked at yet, this is generation {seen}")
     return said
 

@@ -20,7 +20,7 @@ from fastgen_k8s.pipeline.resolve import place as place_of
 from tests import s3_server
 from tests.cluster.api import Object, Refused
 from tests.cluster.cluster import Cluster
-from tests.cluster.pipelines import PIPELINES, Place, new_place, played, stage, stages, succeeded
+from tests.cluster.pipelines import EXPERIMENT, PIPELINES, Place, new_place, played, stage, stages, succeeded
 from tests.cluster.simulated import JOBSETS, Act
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
@@ -146,6 +146,36 @@ def test_a_stage_at_work_says_that_it_has_the_old_image_until_it_is_suspended_an
         place.merge({"spec": {"suspend": False}})
         found = stage(place.wait(lambda status: stage(status, "kd")["state"] == "Running"), "kd")
         assert (found["attempt"], found["failures"], found.get("message")) == (2, 0, None)
+
+
+def test_a_pipeline_that_an_edit_has_made_invalid_is_followed_and_can_be_suspended(place: Place) -> None:
+    """One stage ends under the generation that is refused, another is stopped; the mended pipeline goes on."""
+
+    def play(name: str, attempt: int) -> Act:
+        return Act(forever=name in ("kd", "side") and attempt == 1)
+
+    def two_at_once(spec: Object) -> None:
+        spec["stages"].append({"name": "side", "kind": "report", "needs": ["pairs"]} | EXPERIMENT)
+
+    def accepted(status: Object) -> tuple[str, int]:
+        [one] = [one for one in status["conditions"] if one["type"] == "Accepted"]
+        return one["status"], one["observedGeneration"]
+
+    with played(place, play) as simulated, place.controller() as controller:
+        stages = place.apply(change=two_at_once)["spec"]["stages"]
+        running = place.wait(lambda status: [stage(status, one)["state"] for one in ("kd", "side")] == ["Running"] * 2)
+        wrong = [one | ({"overrides": ["train.steps=8000x"]} if one["name"] == "kd" else {}) for one in stages]
+        place.merge({"spec": {"stages": wrong}})
+        place.wait(lambda status: accepted(status) == ("False", 2))
+        simulated.end(stage(running, "side")["job"])
+        place.wait(lambda status: stage(status, "side")["state"] == "Succeeded")
+        place.merge({"spec": {"suspend": True}})
+        status = place.wait(lambda status: (stage(status, "kd")["state"], place.jobs()) == ("Waiting", []))
+        assert (stage(status, "kd")["exitClass"], accepted(status)) == ("Suspended", ("False", 3))
+        assert status["observedGeneration"] == 1
+        place.merge({"spec": {"suspend": False, "stages": stages}})
+        assert succeeded(place.finished())["status"] == "True"
+        assert controller.faults() == []
 
 
 def test_a_job_that_somebody_deleted_is_made_anew_and_not_counted(place: Place) -> None:

@@ -1,7 +1,7 @@
 """What a generation has seen of its inputs is what its jobs are told to expect."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ from fastgen_k8s.artifacts import FileEntry, begin, store_at
 from fastgen_k8s.artifacts.manifest import MANIFEST
 from fastgen_k8s.controller.accept import accept
 from fastgen_k8s.controller.children import ATTEMPT, JOB, PIPELINE, RETRY, STAGE, keep_pipeline
+from fastgen_k8s.controller.generation import read_status
 from fastgen_k8s.controller.job import Settings, job_name
-from fastgen_k8s.controller.reconcile import Reconciler, read_status
+from fastgen_k8s.controller.reconcile import Reconciler
 from fastgen_k8s.controller.roots import Roots
 from fastgen_k8s.controller.status import Status
 from fastgen_k8s.controller.store import Artifacts
@@ -22,6 +23,7 @@ from fastgen_k8s.controller.writes import Writes
 from fastgen_k8s.launch.connection import Connection
 from fastgen_k8s.launch.jobsets import JOBSET
 from fastgen_k8s.pipeline.argv import parse
+from fastgen_k8s.pipeline.resolve import place
 from fastgen_k8s.pipeline.spec import API_VERSION
 from fastgen_k8s.pipeline.work import Work
 from tests.s3_server import Server
@@ -202,6 +204,109 @@ def test_a_job_that_has_never_worked_is_made_anew_once_when_somebody_asks(cluste
     look(cluster, server.connect())
     look(cluster, server.connect(), (stored(cluster, cluster.jobs[1]),))
     assert (cluster.stage("conditions")["state"], cluster.stage("conditions")["attempt"]) == ("Queued", 2)
+
+
+def ready_pod(job: Found) -> Found:
+    """A trainer of a job at work."""
+    meta = job["metadata"]
+    labels = {JOB: meta["name"], PIPELINE: "p", "app.kubernetes.io/component": "trainer"}
+    labels |= {"jobset.sigs.k8s.io/jobset-uid": meta["uid"], "jobset.sigs.k8s.io/job-index": "0"}
+    maker = {"apiVersion": "batch/v1", "kind": "Job", "name": f"{meta['name']}-trainer-0", "uid": "x"}
+    place = {"namespace": "n", "name": "pod", "uid": "pod", "labels": labels}
+    place |= {"ownerReferences": [maker | {"controller": True}], "creationTimestamp": meta["creationTimestamp"]}
+    status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+    return {"metadata": place, "spec": {}, "status": status}
+
+
+def ended(job: Found, kind: str) -> Found:
+    """A job with its last condition."""
+    return job | {"status": {"conditions": [{"type": kind, "status": "True", "reason": "Why", "message": "so"}]}}
+
+
+def works_and_is_edited(cluster: Cluster, server: Scripted, edit: Callable[[Found], None]) -> tuple[Found, Found]:
+    """A job at work and its pod, of a pipeline that is then changed into one that nobody can accept."""
+    look(cluster, server.connect())
+    job = stored(cluster, cluster.jobs[0])
+    look(cluster, server.connect(), (job,), (ready_pod(job),))
+    assert cluster.stage("conditions")["state"] == "Running"
+    edit(cluster.pipeline["spec"]["stages"][0])
+    cluster.pipeline["metadata"]["generation"] = 2
+    return job, ready_pod(job)
+
+
+def a_wrong_setting(stage: Found) -> None:
+    stage["overrides"] = ["train.steps=8000x"]
+
+
+def a_field_of_a_newer_version(stage: Found) -> None:
+    stage["mood"] = True
+
+
+REFUSED = pytest.mark.parametrize("edit", [a_wrong_setting, a_field_of_a_newer_version])
+
+
+def conditions(cluster: Cluster) -> dict[str, tuple[str, str, int]]:
+    said = cluster.pipeline["status"]["conditions"]
+    return {one["type"]: (one["status"], one["reason"], one["observedGeneration"]) for one in said}
+
+
+@REFUSED
+def test_what_runs_is_recorded_under_a_generation_that_is_refused_and_the_status_tells_of_the_one_before(
+    cluster: Cluster, server: Scripted, edit: Callable[[Found], None]
+) -> None:
+    job, pod = works_and_is_edited(cluster, server, edit)
+    look(cluster, server.connect(), (job,), (pod,))
+    assert conditions(cluster) == {
+        "Accepted": ("False", "Invalid", 2),
+        "Succeeded": ("Unknown", "Running", 1),
+        "Suspended": ("False", "Active", 2),
+    }
+    digest = cluster.pipeline["status"]["digests"]["conditions"]
+    begin(place(cluster.pipeline["spec"]["root"], "conditions", digest), "conditions", digest, {}).commit({})
+    look(cluster, server.connect(), (ended(job, "Completed"),), (pod,))
+    assert [cluster.stage(name)["state"] for name in ("conditions", "pairs")] == ["Succeeded", "Waiting"]
+    assert cluster.stage("pairs")["message"] == "generation 2 is refused"
+    assert (cluster.pipeline["status"]["observedGeneration"], len(cluster.jobs)) == (1, 1)
+
+
+def test_a_crash_under_a_generation_that_is_refused_is_recorded_and_not_tried_again(
+    cluster: Cluster, server: Scripted
+) -> None:
+    job, pod = works_and_is_edited(cluster, server, a_wrong_setting)
+    look(cluster, server.connect(), (ended(job, "Failed"),), (pod,))
+    found = cluster.stage("conditions")
+    assert (found["state"], found["exitClass"], found["failures"]) == ("Waiting", "Crashed", 1)
+    assert (found["message"], len(cluster.jobs)) == ("generation 2 is refused", 1)
+
+
+@REFUSED
+@pytest.mark.parametrize("remembered", [True, False])
+def test_a_pipeline_that_is_refused_can_be_suspended(
+    cluster: Cluster, server: Scripted, edit: Callable[[Found], None], remembered: bool
+) -> None:
+    job, pod = works_and_is_edited(cluster, server, edit)
+    if not remembered:  # an earlier version has written no spec into the status
+        del cluster.pipeline["status"]["accepted"]
+    cluster.pipeline["spec"]["suspend"] = True
+    look(cluster, server.connect(), (job,), (pod,))
+    assert (cluster.stage("conditions")["state"], cluster.stage("conditions")["exitClass"]) == ("Stopping", "Suspended")
+    look(cluster, server.connect(), (job,), (pod,))
+    removed = [asked.path.rpartition("/")[2] for asked in server.asked if asked.verb == "DELETE"]
+    assert removed == [job["metadata"]["name"]]
+    look(cluster, server.connect())
+    told = cluster.pipeline["status"]
+    assert (cluster.stage("conditions")["state"], conditions(cluster)["Suspended"][0]) == ("Waiting", "True")
+    look(cluster, server.connect())
+    assert cluster.pipeline["status"] == told
+
+
+def test_a_pipeline_that_is_mended_goes_on_with_the_job_that_it_has(cluster: Cluster, server: Scripted) -> None:
+    job, pod = works_and_is_edited(cluster, server, a_wrong_setting)
+    look(cluster, server.connect(), (job,), (pod,))
+    del cluster.pipeline["spec"]["stages"][0]["overrides"]
+    cluster.pipeline["metadata"]["generation"] = 3
+    look(cluster, server.connect(), (job,), (pod,))
+    assert (conditions(cluster)["Accepted"], cluster.stage("conditions")["attempt"]) == (("True", "Accepted", 3), 1)
 
 
 def test_the_exit_code_of_a_stray_pod_is_not_that_of_a_job(cluster: Cluster, server: Scripted) -> None:

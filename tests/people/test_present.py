@@ -143,6 +143,16 @@ DRAWINGS: dict[str, tuple[Status | None, list[str]]] = {
             "kd     train  waiting",
         ],
     ),
+    "its newest settings are refused": (
+        of(DONE, conditions=(refused("Invalid"), succeeded("Unknown", "Waiting", generation=0)), generation=0),
+        [
+            "fastgen/shapes: Accepted=False (Invalid), Succeeded=Unknown (Waiting)",
+            "generation 1 is refused and starts nothing, this is what became of generation 0",
+            "stage  kind   state      attempt     began    time",
+            "pairs  pairs  succeeded        1  12:00:00  65.0 s",
+            "kd     train  waiting",
+        ],
+    ),
     "a stage is no longer part of it": (
         of(DONE, StageStatus(name="old", state="Succeeded", attempt=1)),
         [
