@@ -139,10 +139,7 @@ def _grace(placement: Placement) -> float:
 
 def _placement() -> Placement:
     """Where this node is, from torchrun's own variables."""
-    return Placement.parse(
-        {
-            "nodes": os.environ.get("PET_NNODES", "1"),
-            "processes": os.environ.get("PET_NPROC_PER_NODE", "1"),
-        },
-        "PET_NNODES and PET_NPROC_PER_NODE",
-    )
+    where, processes = "PET_NNODES and PET_NPROC_PER_NODE", os.environ.get("PET_NPROC_PER_NODE", "1")
+    if not (processes.isascii() and processes.isdecimal()):
+        raise Misdescribed(f"{where}: processes: wanted a whole number, found {processes!r}")
+    return Placement.parse({"nodes": os.environ.get("PET_NNODES", "1"), "processes": int(processes)}, where)

@@ -1,7 +1,8 @@
 """Plain data from YAML, as JSON has it; length, depth and aliases are bounded before an alias stands for anything."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
 import yaml
@@ -20,7 +21,7 @@ _NOT_IN_JSON = frozenset(f"tag:yaml.org,2002:{name}" for name in ("timestamp", "
 _WRONG_FOR_ITS_TAG = (ValueError, AttributeError, LookupError, ArithmeticError)
 
 
-class _Loader(yaml.SafeLoader):
+class Loader(yaml.SafeLoader):
     """YAML with the scalars of 1.2: `1:2` is a range of nodes and not 62, `1e-4` is a number, a date is text."""
 
     yaml_implicit_resolvers = {  # pyright: ignore[reportIncompatibleVariableOverride]  # noqa: RUF012
@@ -31,7 +32,9 @@ class _Loader(yaml.SafeLoader):
         tag: construct for tag, construct in yaml.SafeLoader.yaml_constructors.items() if tag not in _NOT_IN_JSON
     }
 
-    def __init__(self, text: str, aliases: bool) -> None:
+    def __init__(self, text: str, aliases: bool = True) -> None:
+        if len(text) > LONGEST:
+            raise yaml.YAMLError(f"{len(text)} characters where {LONGEST} are the most")
         super().__init__(text)
         self._aliases = aliases
         self._depth = 0
@@ -75,23 +78,38 @@ for _tag, _number in {
     _INT: r"[-+]?(?:0|[1-9][0-9]*)",
     _FLOAT: r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan",
 }.items():
-    _Loader.add_implicit_resolver(  # pyright: ignore[reportUnknownMemberType]
+    Loader.add_implicit_resolver(  # pyright: ignore[reportUnknownMemberType]
         _tag, re.compile(f"^(?:{_number})$"), list("-+.0123456789")
     )
-_Loader.add_constructor(_INT, _Loader.construct_yaml_int)  # pyright: ignore[reportUnknownMemberType]
+Loader.add_constructor(_INT, Loader.construct_yaml_int)  # pyright: ignore[reportUnknownMemberType]
 
 
 def read_yaml(text: str, *, aliases: bool = True) -> object:
     """Plain data from YAML; raises yaml.YAMLError, also for what is beyond the bounds, or has aliases and may not."""
-    if len(text) > LONGEST:
-        raise yaml.YAMLError(f"{len(text)} characters where {LONGEST} are the most")
-    loader = _Loader(text, aliases)
-    try:
+    with _reading(Loader(text, aliases)) as loader:
         node = loader.get_single_node()
         if node is None:
             return None
-        _check(node)
+        _check(node, MOST_ADDED)
         return loader.construct_document(node)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+
+def read_documents(given: Loader) -> list[object]:
+    """The plain data of each document of a text; raises as `read_yaml` does. The bounds are those of the whole text."""
+    found, left = list[object](), MOST_ADDED
+    with _reading(given) as loader:
+        while loader.check_node():
+            node = loader.get_node()
+            if node is not None:
+                left -= _check(node, left)
+                found.append(loader.construct_document(node))  # pyright: ignore[reportUnknownMemberType]
+    return found
+
+
+@contextmanager
+def _reading(loader: Loader) -> Generator[Loader]:
+    try:
+        yield loader
     except _WRONG_FOR_ITS_TAG as error:  # of a scalar that is not what its tag says
         raise yaml.YAMLError(str(error)) from error
     finally:
@@ -103,7 +121,7 @@ def quoted(text: str) -> str | None:
     if text[:1] not in ("'", '"') or len(text) > LONGEST:
         return None
     try:
-        loader = _Loader(text, aliases=False)
+        loader = Loader(text, aliases=False)
         node = loader.get_single_node()
     except yaml.YAMLError:
         return None
@@ -119,12 +137,14 @@ class _Extent(NamedTuple):
     depth: int
 
 
-def _check(root: yaml.Node) -> None:
-    """Raise for what is too deep, holds itself, repeats a key, or grows too much with its aliases written out."""
+def _check(root: yaml.Node, most: int) -> int:
+    """What aliases add; raises for what is too deep, holds itself, repeats a key, or grows too much by its aliases."""
     known: dict[yaml.Node, _Extent | None] = {}
     whole, written = _extent(root, known), sum(_own(node) for node in known)
-    if whole.size - written > MOST_ADDED:
-        raise _refused(f"aliases that add {whole.size - written} values and characters, {MOST_ADDED} at most", root)
+    added = whole.size - written
+    if added > most:
+        raise _refused(f"aliases that add {added} values and characters, {most} at most", root)
+    return added
 
 
 def _extent(node: yaml.Node, known: dict[yaml.Node, _Extent | None]) -> _Extent:

@@ -1,6 +1,7 @@
 """The one command line of a stage, read back: what `Work.argv` and `Execution.argv` wrote."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from functools import cache
 from typing import NoReturn
@@ -50,6 +51,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--expect-digest")
     parser.add_argument("--expect-input", action="append", default=[], dest="expect_inputs")
     parser.add_argument("--micro-batch", type=int)
-    for name in Execution.model_fields:
-        parser.add_argument("--" + name.replace("_", "-"), dest="execution." + name)
+    for name, field in Execution.model_fields.items():
+        kind = _count if field.annotation is int else str
+        parser.add_argument("--" + name.replace("_", "-"), dest="execution." + name, type=kind)
     return parser
+
+
+def _count(word: str) -> int | str:
+    """The whole number that a word is; what is none is refused with the others that do not fit."""
+    return int(word) if re.fullmatch("-?[0-9]{1,18}", word) else word

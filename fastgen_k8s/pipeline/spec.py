@@ -2,24 +2,34 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self, cast
+from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
-from fastgen_k8s.config import Config, nearest, read_yaml
+from fastgen_k8s.config import nearest
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments.schema import Experiment
+from fastgen_k8s.objects import Object, read_objects
+from fastgen_k8s.pipeline.described import Described
 from fastgen_k8s.pipeline.work import KINDS, Execution, Kind, Placement, Work, check_read, known_input
 
 API_VERSION = "fastgen-k8s.github.io/v1alpha1"
 OBJECT_KIND = "DistillationPipeline"
+
+_NAMES = 16  # of several pipelines that are listed
+_GROUP = API_VERSION.partition("/")[0]
+_WORD = r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)"
+_PREFIX = r"([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
 
 Name = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", max_length=40)]
 Key = Annotated[str, Field(max_length=63)]  # of an input or of a fact
 Override = Annotated[str, Field(max_length=4096)]
 Uri = Annotated[str, Field(max_length=1024)]
 Image = Annotated[str, Field(max_length=512)]
+LabelKey = Annotated[str, Field(pattern=f"^{_PREFIX}{_WORD}$", max_length=317)]
+LabelValue = Annotated[str, Field(pattern=f"^{_WORD}?$")]
+AnnotationKey = Annotated[str, Field(pattern=f"^(?i:{_PREFIX}){_WORD}$", max_length=317)]
 Number = Annotated[float, Field(ge=-1e12, le=1e12)]
 Seconds = Annotated[int, Field(gt=0, le=31_536_000)]  # a year
 
@@ -32,7 +42,7 @@ MADE_BY: Mapping[str, tuple[Kind, ...]] = {
 """Kinds of stage whose artifact an input can be; an input that is not listed takes any."""
 
 
-class Bound(Config):
+class Bound(Described):
     """What a number that a stage's artifact records must lie within."""
 
     min: Number | None = None
@@ -55,7 +65,7 @@ class Bound(Config):
         return (self.min is None or value >= self.min) and (self.max is None or value <= self.max) and value == value
 
 
-class Stage(Config):
+class Stage(Described):
     """One stage: its work without URIs, where it runs, its habits, and what it waits for."""
 
     name: Name
@@ -83,7 +93,7 @@ class Stage(Config):
         return self.work(output="", inputs={}).resolve()
 
 
-class Pipeline(Config):
+class Pipeline(Described):
     """What is distilled, from start to end; the stages stand in an order in which they can run."""
 
     image: Image | None = None  # of a cluster; None: the controller's, if it was given one
@@ -122,28 +132,43 @@ class Pipeline(Config):
         return tuple(dict.fromkeys([*self.inputs_of(stage).values(), *stage.needs]))
 
 
-class Metadata(Config):
-    """Those parts of Kubernetes' metadata that a pipeline file may give."""
+class Metadata(Described):
+    """Kubernetes' metadata: a name and marks, and what only a server has a use for, as it writes it itself."""
 
     name: Name
-    namespace: str | None = None
-    labels: Mapping[str, str] = {}
-    annotations: Mapping[str, str] = {}
+    namespace: Annotated[str, Field(pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$", max_length=63)] = ""
+    labels: Mapping[LabelKey, LabelValue] = {}
+    annotations: Mapping[AnnotationKey, str] = {}
+    generateName: str | None = None
+    uid: str | None = None
+    resourceVersion: str | None = None
+    generation: int | None = None
+    selfLink: str | None = None
+    creationTimestamp: AwareDatetime | None = None
+    deletionTimestamp: AwareDatetime | None = None
+    deletionGracePeriodSeconds: int | None = None
+    finalizers: tuple[str, ...] = ()
+    ownerReferences: tuple[Mapping[str, object], ...] = ()
+    managedFields: tuple[Mapping[str, object], ...] = ()
 
 
-class DistillationPipeline(Config):
+class DistillationPipeline(Described):
     """A pipeline file: always a whole object, the same for a laptop and for a cluster."""
 
     apiVersion: Literal["fastgen-k8s.github.io/v1alpha1"]
     kind: Literal["DistillationPipeline"]
     metadata: Metadata
     spec: Pipeline
+    status: object = None  # a controller's, of a cluster: a run has its own
 
 
 def read_pipeline(path: Path) -> DistillationPipeline:
-    """The pipeline of a YAML file; Misdescribed says in one line what is wrong with it."""
+    """The one pipeline of a file of objects; Misdescribed says in one line what is wrong with it.
+
+    Objects of other kinds are left to `kubectl apply`, which takes the same file.
+    """
     try:
-        data = read_yaml(path.read_bytes().decode())
+        found = read_objects(path.read_bytes().decode())
     except OSError as error:
         raise Misdescribed(f"{path}: wanted a pipeline file, found none ({error.strerror})") from error
     except UnicodeDecodeError as error:
@@ -152,9 +177,26 @@ def read_pipeline(path: Path) -> DistillationPipeline:
         ) from error
     except yaml.YAMLError as error:
         raise Misdescribed(f"{path}: wanted YAML, found {' '.join(str(error).split())}") from error
-    if not isinstance(data, dict):
-        raise Misdescribed(f"{path}: wanted an object of kind {OBJECT_KIND}, found {type(data).__name__}")
-    return DistillationPipeline.parse(cast("dict[str, object]", data), str(path))
+    except Misdescribed as error:
+        raise Misdescribed(f"{path}: {error}") from error
+    ours = [one for one in found if not _is_of_another_kind(one)]
+    if not ours:
+        kinds = ", ".join(dict.fromkeys(str(one["kind"]) for one in found)) or "none"
+        raise Misdescribed(f"{path}: wanted an object of kind {OBJECT_KIND}, found {kinds}")
+    pipelines = [DistillationPipeline.parse(one, str(path)) for one in ours]
+    if len(pipelines) > 1:
+        names = [one.metadata.name for one in pipelines]
+        listed = ", ".join(names[:_NAMES] + ["..."] * (len(names) > _NAMES))
+        raise Misdescribed(f"{path}: wanted one pipeline, found {len(names)}: {listed}")
+    return pipelines[0]
+
+
+def _is_of_another_kind(one: Object) -> bool:
+    """Whether an object says that it is something else; one that does not say what it is, is not."""
+    version, kind = one.get("apiVersion"), one.get("kind")
+    if not (isinstance(version, str) and isinstance(kind, str) and version and kind):
+        return False
+    return kind != OBJECT_KIND and version.partition("/")[0] != _GROUP
 
 
 def _check(stage: Stage, earlier: tuple[Stage, ...], later: tuple[Stage, ...]) -> None:

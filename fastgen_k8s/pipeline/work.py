@@ -14,6 +14,7 @@ from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.experiments.keymap import refuse_seed_names
 from fastgen_k8s.experiments.schema import Experiment
+from fastgen_k8s.pipeline.described import Described
 from fastgen_k8s.pipeline.reading import counted
 from fastgen_k8s.printable import shown
 
@@ -97,7 +98,7 @@ def _resolved(name: str, overrides: tuple[str, ...]) -> Experiment:
 _NODES: JsonDict = {"x-kubernetes-int-or-string": True, "minimum": 1, "maximum": 9999}
 
 
-class Placement(Config):
+class Placement(Described):
     """Where a stage runs and how big; never hashed."""
 
     nodes: Annotated[
@@ -133,7 +134,7 @@ class Placement(Config):
         return int(self.nodes.rpartition(":")[2])
 
 
-class Execution(Config):
+class Execution(Described):
     """Habits of a run; never hashed."""
 
     log_every: Annotated[int, Field(gt=0, le=1_000_000)] = 10  # steps

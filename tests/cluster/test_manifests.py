@@ -1,16 +1,18 @@
 """A real API server takes every overlay and pipeline, refuses what is wrong with them, and grants what they say."""
 
 import copy
+import hashlib
 import os
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fastgen_k8s.controller.crd import crd
-from fastgen_k8s.pipeline.spec import API_VERSION, OBJECT_KIND
+from fastgen_k8s.pipeline.spec import API_VERSION, OBJECT_KIND, Pipeline, read_pipeline
 from tests.cluster.api import Object, Refused
 from tests.cluster.cluster import Cluster
 from tests.cluster.custom import establish
@@ -23,6 +25,7 @@ from tests.manifests.jobs import job
 from tests.manifests.render import MANIFESTS, OVERLAYS, render
 from tests.manifests.test_pods import BROKEN as BROKEN_PODS
 from tests.manifests.test_pods import PODS
+from tests.pipeline.files import FILES
 
 pytestmark = pytest.mark.cluster
 
@@ -81,6 +84,35 @@ def test_a_pipeline_is_taken(server: Cluster, file: Path) -> None:
 @pytest.mark.parametrize("file", PIPELINES, ids=lambda file: file.stem)
 def test_a_pipeline_can_be_put_there_by_kubectl(server: Cluster, file: Path) -> None:
     assert "(server dry run)" in server.kubectl_text("apply", "--dry-run=server", "-f", str(file))
+
+
+@pytest.fixture(scope="module")
+def judged(server: Cluster, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Object] | None]:
+    """The pipelines that the server makes of each file, some at a time; None of one that is refused."""
+    folder = tmp_path_factory.mktemp("files")
+
+    def judge(text: str) -> list[Object] | None:
+        file = folder / f"{hashlib.sha256(text.encode()).hexdigest()}.yaml"
+        file.write_bytes(text.encode())
+        try:
+            said = server.kubectl("apply", "--dry-run=server", "-f", str(file))
+        except ClusterFailed:
+            return None
+        return [one for one in said.get("items", [said]) if one["kind"] == OBJECT_KIND]
+
+    with ThreadPoolExecutor(4) as some:
+        return dict(zip(FILES, some.map(judge, (case.text for case in FILES.values())), strict=True))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_is_taken_or_refused_as_on_a_laptop(
+    judged: dict[str, list[Object] | None], tmp_path: Path, name: str
+) -> None:
+    case, there, file = FILES[name], judged[name], tmp_path / "tiny.yaml"
+    assert (there is not None) is case.taken_there
+    if there is not None and case.said is None:
+        file.write_bytes(case.text.encode())
+        assert [Pipeline.parse(one["spec"], name) for one in there] == [read_pipeline(file).spec]
 
 
 def test_a_training_job_is_taken(server: Cluster) -> None:
@@ -145,6 +177,12 @@ ODD: dict[str, Object] = {
     "nodes with a newline": odd(placement={"nodes": "1\n"}),
     "more nodes than there are digits": odd(placement={"nodes": "10000"}),
     "a number as text": odd(retries="3"),
+    "a whole number with a point": odd(retries=3.0),
+    "nodes as a whole number with a point": odd(placement={"nodes": 2.0}),
+    "bounds of two types": odd(gate={"loss": {"min": 1, "max": 2.5}}),
+    "bounds of two types upside down": odd(gate={"loss": {"min": 3, "max": 2.5}}),
+    "a number of nothing": odd(retries=None, gate={"loss": None}),
+    "nothing in a list": odd(needs=[None]),
     "a switch as a number": odd(retries=True),
     "part of a retry": odd(retries=1.5),
     "a retry too many": odd(retries=101),
@@ -158,7 +196,8 @@ ODD: dict[str, Object] = {
 
 @pytest.mark.parametrize("case", ODD)
 def test_the_offline_check_judges_as_the_server_does(server: Cluster, case: str) -> None:
-    assert verdict(server, ODD[case]) is (refusals(SPEC, ODD[case]) == [])
+    there = verdict(server, ODD[case])
+    assert (there, there) == (refusals(SPEC, ODD[case]) == [], locally(ODD[case]) is None)
 
 
 def test_the_largest_pipeline_is_not_too_dear_to_check(server: Cluster) -> None:

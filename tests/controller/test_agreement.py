@@ -50,15 +50,21 @@ def test_a_whole_pipeline_is_taken_by_both() -> None:
     assert (refusals(SPEC, WHOLE), locally(WHOLE)) == ([], None)
 
 
+@pytest.mark.parametrize(("low", "high", "taken"), [(1, 2.5, True), (2.5, 3, True), (3, 2.5, False), (2, 2.0, True)])
+def test_bounds_are_numbers_with_a_point_or_without(low: float, high: float, taken: bool) -> None:
+    data = spec(stage("a", gate={"loss": {"min": low, "max": high}}))
+    assert (refusals(SPEC, data) == [], locally(data) is None) == (taken, taken)
+
+
 names = st.sampled_from(["a", "b", "c"])
 sources = st.one_of(names, st.sampled_from(["s3://bucket/x", "p.txt", ""]))
 whole = st.sampled_from([-1, 0, 1, 2, 100, 101, 1024, 1025, 9999, 10_000, 10_001, 86_400, 86_401, 10**6, 10**6 + 1])
-wrong = st.sampled_from([None, True, "text", [], {}, 1.5])
+wrong = st.sampled_from([None, True, "text", "3", 3.0, [], {}, 1.5])
 amounts = st.one_of(whole, whole, wrong)
 nodes = st.one_of(
-    whole, st.sampled_from(["1", "2:4", "4:2", "3:3", "0", "01", "1:", ":2", "1:2:3", "9999", "10000", "1\n"])
+    whole, wrong, st.sampled_from(["1", "2:4", "4:2", "3:3", "0", "01", "1:", ":2", "1:2:3", "9999", "10000", "1\n"])
 )
-bounds = st.fixed_dictionaries({}, optional={"min": st.one_of(st.none(), st.floats(-2e12, 2e12)), "max": whole})
+bounds = st.fixed_dictionaries({}, optional={"min": st.one_of(wrong, st.floats(-2e12, 2e12)), "max": whole})
 texts = st.sampled_from(["x", "x" * 63, "x" * 64, "x" * 512, "x" * 513, 1, None])
 
 
@@ -95,7 +101,7 @@ sound_stages = st.fixed_dictionaries(
 
 @given(
     st.one_of(st.lists(stages, max_size=2), st.lists(sound_stages, min_size=1, max_size=3)),
-    some(image=texts, queue=texts),
+    some(image=texts, queue=texts, suspend=st.one_of(st.booleans(), wrong), deadline=amounts),
 )
 def test_whatever_is_written_both_say_the_same(listed: list[Data], more: Data) -> None:
     data = spec(*listed, **more)

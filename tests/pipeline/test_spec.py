@@ -11,6 +11,8 @@ import yaml
 
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.pipeline.spec import DistillationPipeline, read_pipeline
+from tests.pipeline import files
+from tests.pipeline.files import FILES
 
 STAGE = {
     "name": "kd",
@@ -182,7 +184,7 @@ def test_a_rule_that_is_broken_is_said(path: str, value: object, words: str) -> 
         (b"a: [", "wanted YAML"),
         (b"\xff", "UTF-8"),
         (b"- 1", "found list"),
-        (b"", "found NoneType"),
+        (b"", "found none"),
         (b"a: !!int b", "wanted YAML"),
         (b"[" * 5000, "wanted YAML"),
         (b"kind: a\nkind: b", "the key 'kind' is given twice"),
@@ -194,6 +196,29 @@ def test_a_file_that_is_no_object_is_refused(tmp_path: Path, content: bytes, wor
     with pytest.raises(Misdescribed, match=words) as refused:
         read_pipeline(file)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_is_taken_or_refused_as_on_a_cluster(tmp_path: Path, name: str) -> None:
+    case, file = FILES[name], tmp_path / "tiny.yaml"
+    file.write_bytes(case.text.encode())
+    if case.said is None:
+        assert read_pipeline(file).metadata.name == "tiny"
+        return
+    with pytest.raises(Misdescribed, match=re.escape(case.said)) as refused:
+        read_pipeline(file)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("010", 8), ("0o10", 8), ("08", 8), ("0x1F", 31), ("0b11", 3), ("1_0", 10), ("1e1", 10), ("2.0", 2), ("+5", 5)],
+)
+def test_a_number_is_the_one_that_kubectl_reads(tmp_path: Path, written: str, meant: int) -> None:
+    file = tmp_path / "tiny.yaml"
+    file.write_text(files.stage(f"retries: {written}\nplacement: {{nodes: {written}}}"))
+    [stage] = read_pipeline(file).spec.stages
+    assert (stage.retries, stage.placement.max_nodes) == (meant, meant)
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
