@@ -1,8 +1,12 @@
-"""A folder as a store: writes go to a temporary name and are renamed or linked when whole."""
+"""A folder as a store: writes go to a temporary name and are renamed or linked when whole.
+
+What is put has its sha256 as an extended attribute, where the file system knows them: as an object in a bucket has.
+"""
 
 import os
 import secrets
 import shutil
+import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -13,6 +17,7 @@ from fastgen_k8s.artifacts.names import below
 from fastgen_k8s.errors import BadInput, failed_io
 
 _TEMPORARY = ".tmp-"
+_RECORDED = "user.sha256"
 _ABANDONED = 3600.0  # seconds without a write after which nobody finishes a file
 
 
@@ -109,9 +114,11 @@ class Directory:
         """Nothing: a folder has no room for it."""
 
     def holds(self, key: str, entry: FileEntry) -> bool:
-        """Whether a file has a content."""
+        """Whether a file has a content, by its size and what was recorded when it was put; else it is read."""
         path = self._path(key)
-        return path.is_file() and FileEntry.of_file(path) == entry
+        if not path.is_file() or path.stat().st_size != entry.size:
+            return False
+        return (_recorded(path) or FileEntry.of_file(path).sha256) == entry.sha256
 
     def written(self, key: str) -> float | None:
         """When a file was last written."""
@@ -187,7 +194,18 @@ class Directory:
 
 def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
+    if sys.platform == "linux":
+        with suppress(OSError):  # a file system without attributes
+            os.setxattr(path, _RECORDED, FileEntry.of(data).sha256.encode())
     _sync(path)
+
+
+def _recorded(path: Path) -> str | None:
+    """The sha256 that was recorded of a file; None where there is none."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            return os.getxattr(path, _RECORDED).decode(errors="replace")
+    return None
 
 
 def _sync(path: Path) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 
 from fastgen_k8s.artifacts import FileEntry, Store, Writer
-from fastgen_k8s.artifacts.manifest import MANIFEST_BYTES, MOST_BYTES, Files, TooLarge, from_json, to_json
+from fastgen_k8s.artifacts.manifest import MANIFEST_BYTES, MOST_BYTES, Files, from_json, to_json
 from fastgen_k8s.artifacts.progress import FILE
 from fastgen_k8s.config import Config
 from fastgen_k8s.errors import Misdescribed
@@ -36,44 +36,45 @@ def make_blocks(writer: Writer, samples: int, size: int, make: Callable[[Sequenc
     `make` is given the samples of a block, always `size` of them: the last sample is repeated at the tail, and what is
     made for a repetition must be the same file.
     """
-    blocks = [list(range(start, min(start + size, samples))) for start in range(0, samples, size)]
-    first = random.randrange(len(blocks))  # an order of its own for each worker: they rarely meet
-    told = -math.inf
-    for number in [*range(first, len(blocks)), *range(first)]:
+    blocks, told = math.ceil(samples / size), -math.inf
+    for number in order(blocks, random.Random()):
         if not _whole(writer.store, number):
-            block = blocks[number]
+            block = range(number * size, min((number + 1) * size, samples))
             made = _write(writer.store, number, make([*block, *[block[-1]] * (size - len(block))]))
             if told == -math.inf:  # once is enough: blocks are alike
                 _check_room(made, len(block), samples, writer.store.uri)
             if time.monotonic() - told > _TELL_EVERY:
                 told = time.monotonic()
-                _tell(writer.store, len(writer.store.keys(f"{_FOLDER}/")), len(blocks))
-            log.info("block written", block=number, blocks=len(blocks))
-    for number in range(len(blocks)):
+                _tell(writer.store, len(writer.store.keys(f"{_FOLDER}/")), blocks)
+            log.info("block written", block=number, blocks=blocks)
+    for number in range(blocks):
         data = writer.store.read(_name(number), MOST_BYTES)
         writer.add(from_json(Block, data, f"{writer.store.uri}/{_name(number)}").files)
         writer.add({_name(number): FileEntry.of(data)})
-    _tell(writer.store, len(blocks), len(blocks))
+    _tell(writer.store, blocks, blocks)
+
+
+def order(blocks: int, chance: random.Random) -> list[int]:
+    """The order in which a worker looks at the blocks: one of its own, so that two meet as rarely as chance has it.
+
+    Workers that walk the same way and meet once would go on side by side and make every further block twice.
+    """
+    return chance.sample(range(blocks), blocks)
 
 
 def _whole(store: Store, number: int) -> bool:
-    """Whether a block was finished and its files still hold what it names: a run may go on long after another ended."""
+    """Whether a block was finished and its files are still there: a run may go on long after another ended.
+
+    They are asked for and not read: other workers' blocks are many.
+    """
     data = store.find(_name(number), MOST_BYTES)
     if data is None:
         return False
     files = from_json(Block, data, f"{store.uri}/{_name(number)}").files
-    torn = next((name for name, entry in files.items() if not _holds(store, name, entry)), None)
+    torn = next((name for name, entry in files.items() if not store.holds(name, entry)), None)
     if torn is not None:
         log.warning("block is torn; making it again", block=number, file=torn)
     return torn is None
-
-
-def _holds(store: Store, name: str, entry: FileEntry) -> bool:
-    try:
-        data = store.find(name, entry.size)
-    except TooLarge:
-        return False
-    return data is not None and FileEntry.of(data) == entry
 
 
 def _write(store: Store, number: int, files: Mapping[str, bytes]) -> Block:

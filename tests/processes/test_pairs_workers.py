@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fastgen_k8s.pipeline.work import Work
+from tests.conftest import run_stage
 from tests.processes.warm import worker
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
@@ -51,3 +52,27 @@ def test_killed_and_repeated_the_files_are_those_of_one_undisturbed_worker(
     with worker(this.argv()) as again:
         assert again.end()[0] == 0
     assert contents(tmp_path / "pairs") == alone
+
+
+RING = 256  # blocks
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("workers", [2, 4, 10])
+def test_workers_that_share_a_ring_make_few_blocks_twice(tmp_path: Path, workers: int) -> None:
+    (tmp_path / "prompts.txt").write_text("moving right\nmoving left\n")
+    run_stage("encode", "closed_form/ring_kd", tmp_path / "conditions", prompts=tmp_path / "prompts.txt")
+    this = Work(
+        kind="pairs",
+        experiment="closed_form/ring_kd",
+        overrides=("pairs.samples_per_prompt=256", "pairs.block_size=2"),
+        inputs={"conditions": str(tmp_path / "conditions")},
+        output=str(tmp_path / "pairs"),
+    )
+    with ExitStack() as stack:
+        started = [stack.enter_context(worker(this.argv(), {"OMP_NUM_THREADS": "1"})) for _ in range(workers)]
+        ends = [one.end() for one in started]
+    assert [code for code, _ in ends] == [0] * workers
+    written = sum(said.count("block written") for _, said in ends)
+    assert RING <= written <= 1.3 * RING
+    print(f"{workers} workers wrote {written} blocks for {RING}")
