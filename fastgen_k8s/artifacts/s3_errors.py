@@ -1,6 +1,7 @@
 # pyright: basic
 """What a store's answer means: whether it may pass when asked again, and one line and exit code when it does not."""
 
+import os
 import random
 
 from botocore import exceptions as boto
@@ -41,6 +42,7 @@ _PASSING = THROTTLED | {
     "OperationAborted",
 }
 _NOT_IMPLEMENTED = 501
+_IN_A_POD = "KUBERNETES_SERVICE_HOST"  # the kubelet gives it to every container
 _WRONG = {
     "InvalidAccessKeyId": "wanted credentials that the store knows, found an access key that it does not",
     "SignatureDoesNotMatch": "wanted credentials that the store knows, found a secret key that does not fit",
@@ -79,6 +81,8 @@ def explained(error: Exception, where: str) -> FastgenError:
     match error:
         case boto.ClientError():
             return _answered(error, where)
+        case boto.NoCredentialsError() if _IN_A_POD in os.environ:  # whose Secret may come, and reach the next pod
+            return StoreFailed(f"{where}: wanted credentials for the store, found none in this pod ({error})")
         case boto.NoCredentialsError() | boto.PartialCredentialsError() | boto.ProfileNotFound():
             return Misdescribed(f"{where}: wanted credentials for the store, found none ({error})")
         case boto.ParamValidationError() | boto.InvalidEndpointConfigurationError() | boto.InvalidRegionError():

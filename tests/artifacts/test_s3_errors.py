@@ -16,8 +16,9 @@ SILENT = "http://127.0.0.1:1"
 
 @pytest.fixture
 def server(s3: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
-    """The server, and little patience."""
+    """The server, little patience, and no pod."""
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     return s3
 
 
@@ -34,6 +35,16 @@ ENVIRONMENTS: dict[str, tuple[dict[str, str | None], type[FastgenError], str]] =
     ),
     "no credentials": (
         {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None},
+        Misdescribed,
+        "wanted credentials for the store, found none",
+    ),
+    "no credentials, in a pod": (
+        {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None, "KUBERNETES_SERVICE_HOST": "10.96.0.1"},
+        StoreFailed,
+        "wanted credentials for the store, found none in this pod",
+    ),
+    "half of them, in a pod": (
+        {"AWS_SECRET_ACCESS_KEY": None, "KUBERNETES_SERVICE_HOST": "10.96.0.1"},
         Misdescribed,
         "wanted credentials for the store, found none",
     ),

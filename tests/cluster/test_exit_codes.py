@@ -1,9 +1,10 @@
 """What an exit code does to a job on real pods: end it at once, start its pod again uncounted, or counted."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
+from fastgen_k8s.artifacts import find_artifact
 from fastgen_k8s.launch import cluster as offered
 from fastgen_k8s.launch.app import app
 from fastgen_k8s.launch.jobset import jobset
@@ -18,6 +19,7 @@ from tests.cluster.storage import NAME
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 BROKEN = "broken-interpreter"  # a ConfigMap that no Python starts with
+LATER = "comes-later"  # a Secret
 LONG = "train.steps=1000000"
 
 
@@ -27,13 +29,14 @@ def submitted(
     job: str,
     *settings: str,
     config_maps: tuple[str, ...] = (),
+    secrets: tuple[str, ...] = (NAME,),
     **changes: object,
 ) -> str:
     """A training on one pod, as a JobSet of that name."""
     described = {"kind": "train", "experiment": "closed_form/gaussian_kd", "overrides": settings, "inputs": pairs}
     work = Work.parse(described | {"output": f"{place.root}/{job}"} | changes, "test")
     given = offered.Cluster(
-        namespace=place.namespace, job=job, service_account="default", secrets=(NAME,), config_maps=config_maps
+        namespace=place.namespace, job=job, service_account="default", secrets=secrets, config_maps=config_maps
     )
     place.cluster.api.create(jobset(app(work, Placement(resource="cpu_tiny"), Execution(), IMAGE), given))
     return job
@@ -87,6 +90,21 @@ def test_an_eviction_is_not_counted_and_the_work_goes_on(place: Place, pairs: di
     place.cluster.api.delete("jobsets.v1alpha2.jobset.x-k8s.io", job, place.namespace)
 
 
+def test_a_job_without_its_secret_tries_again_and_ends_well_once_there_is_one(
+    place: Place, pairs: dict[str, str]
+) -> None:
+    keys, where = dict[str, str](), dict[str, str]()
+    for name, value in place.storage.environment(in_pods=True).items():
+        (where if name in ("AWS_REGION", "AWS_ENDPOINT_URL") else keys)[name] = value
+    _apply(place, {"kind": "ConfigMap", "metadata": {"name": "address"}, "data": where})
+    few = ("train.steps=2", "train.global_batch=4")
+    job = submitted(place, pairs, "without-keys", *few, config_maps=("address",), secrets=(LATER,))
+    place.cluster.watch_until("pods", lambda found: 74 in _codes(found), place.namespace, selector=_of(job))
+    _apply(place, {"kind": "Secret", "metadata": {"name": LATER}, "stringData": keys})
+    assert holds(place.ended(job), "Completed")
+    assert find_artifact(f"{place.root}/{job}") is not None
+
+
 def test_a_crash_is_counted_and_its_pod_made_again_after_a_back_off(place: Place, pairs: dict[str, str]) -> None:
     where = {"name": BROKEN, "namespace": place.namespace}
     made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": where, "data": {"PYTHONHASHSEED": "broken"}}
@@ -98,6 +116,15 @@ def test_a_crash_is_counted_and_its_pod_made_again_after_a_back_off(place: Place
         "jobs.v1.batch", f"{job}-trainer-0", lambda one: one["status"].get("failed", 0) >= 1, place.namespace
     )
     place.cluster.api.delete("jobsets.v1alpha2.jobset.x-k8s.io", job, place.namespace)
+
+
+def _apply(place: Place, made: Object) -> None:
+    metadata = made["metadata"] | {"namespace": place.namespace}
+    place.cluster.api.apply(made | {"apiVersion": "v1", "metadata": metadata})
+
+
+def _codes(found: Mapping[str, Object]) -> set[int]:
+    return {code for one in found.values() for code in pods.exit_codes(one)}
 
 
 def _of(job: str) -> str:
