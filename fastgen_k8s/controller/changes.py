@@ -6,6 +6,7 @@ from typing import Literal
 
 from fastgen_k8s.controller.children import seconds
 from fastgen_k8s.controller.conditions import ACCEPTED, SUCCEEDED
+from fastgen_k8s.controller.places import SHARED
 from fastgen_k8s.controller.status import SETTLED, Condition, StageStatus, Status
 from fastgen_k8s.controller.telemetry import Telemetry
 from fastgen_k8s.launch.resources import resource
@@ -33,6 +34,9 @@ def events(before: Status, after: Status) -> Iterator[Told]:
         if stage.failures > was.failures or (stage.exitClass == "Gone" and was.exitClass != "Gone"):
             said = stage.message or stage.exitClass or ""
             yield Told("Warning", f"Attempt{stage.exitClass}", f"stage {stage.name}: {said}", mark)
+        if stage.reason not in (None, was.reason):
+            kind = "Normal" if stage.reason == SHARED else "Warning"
+            yield Told(kind, stage.reason, f"stage {stage.name}: {stage.message}", f"{mark}/{stage.message}")
         if stage.state == was.state:
             continue
         if stage.state == "Stopping":

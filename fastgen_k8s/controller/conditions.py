@@ -47,7 +47,9 @@ def outcome(stages: Sequence[StageStatus], generation: int, suspended: bool, lat
     if running:
         return said("Unknown", "Running", f"running: {', '.join(running)}")
     waiting = next((stage for stage in stages if stage.state == "Waiting"), None)
-    return said("Unknown", "Waiting", f"stage {waiting.name}: {waiting.message}" if waiting else "waiting")
+    if waiting is None:
+        return said("Unknown", "Waiting", "waiting")
+    return said("Unknown", waiting.reason or "Waiting", f"stage {waiting.name}: {waiting.message}")
 
 
 def suspension(suspended: bool, stages: Sequence[StageStatus], generation: int) -> Condition:

@@ -97,12 +97,12 @@ def _waiting(status: StageStatus, why: str) -> StageStatus:
     said = why
     if status.failures and status.message and why.startswith("tries again"):
         said = status.message if status.message.startswith(why) else f"{why}: {status.message}"
-    return status.model_copy(update={"message": bounded(said)})
+    return status.model_copy(update={"message": bounded(said), "reason": None})
 
 
 def _recorded(status: StageStatus, look: Look, outcome: str, code: int, now: str) -> StageStatus:
     """The end of a stage; its artifact may have been there before any attempt."""
-    ended: dict[str, object] = {"nodesReady": 0, "finishedAt": status.finishedAt or now}
+    ended: dict[str, object] = {"nodesReady": 0, "finishedAt": status.finishedAt or now, "reason": None}
     if outcome == DONE:
         ended |= {"state": "Succeeded", "message": None, "exitCode": None, "exitClass": None}
         ended["sha256"] = status.sha256 or look.sha256  # what an earlier generation has seen stays what is wanted

@@ -75,6 +75,7 @@ def begun(was: StageStatus, job: str, attempt: int, nodes: int) -> StageStatus:
             "progress": None,
             "progressedAt": None,
             "message": None,
+            "reason": None,
             "startedAt": None,
             "finishedAt": None,
             "sha256": None,
@@ -84,7 +85,7 @@ def begun(was: StageStatus, job: str, attempt: int, nodes: int) -> StageStatus:
 
 def stopping(was: StageStatus, why: str) -> StageStatus:
     """A stage whose job is to be removed."""
-    return was.model_copy(update={"state": "Stopping", "exitClass": why, "message": None})
+    return was.model_copy(update={"state": "Stopping", "exitClass": why, "message": None, "reason": None})
 
 
 def failed(was: StageStatus, outcome: Outcome, now: float) -> StageStatus:
@@ -166,7 +167,8 @@ def _adopted(was: StageStatus, child: Child | None) -> StageStatus:
 
 
 def _ended(was: StageStatus, now: float) -> StageStatus:
-    return was.model_copy(update={"state": "Waiting", "nodesReady": 0, "finishedAt": rfc3339(now), "message": None})
+    over = {"state": "Waiting", "nodesReady": 0, "finishedAt": rfc3339(now), "message": None, "reason": None}
+    return was.model_copy(update=over)
 
 
 def _gone(was: StageStatus, now: float) -> StageStatus:

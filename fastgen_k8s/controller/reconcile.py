@@ -26,6 +26,7 @@ from fastgen_k8s.controller.generation import (
 from fastgen_k8s.controller.job import BACKENDS, Settings, job, job_name
 from fastgen_k8s.controller.look import Looking
 from fastgen_k8s.controller.outcomes import Outcome
+from fastgen_k8s.controller.places import SHARED, Places, shared
 from fastgen_k8s.controller.remove import removals
 from fastgen_k8s.controller.roots import Roots, check_places
 from fastgen_k8s.controller.status import LIVE, Condition, StageStatus, Status
@@ -44,6 +45,7 @@ Found = dict[str, Any]
 RESYNC = 600.0  # seconds after which a pipeline is looked at although nothing was heard of it
 _SOON = 0.2  # seconds: the object has just changed
 _INPUT = 60.0  # seconds between looks for an input that is not there
+_SHARED = 5.0  # seconds between looks for what another pipeline makes
 _REFUSED = 30.0  # seconds before a job that the cluster refused is offered again
 
 log = structlog.get_logger()
@@ -65,6 +67,7 @@ class Reconciler:
         self._settings, self._roots, self._telemetry = settings, roots, telemetry
         self._artifacts = Artifacts(telemetry)
         self._looking = Looking(view, connection, self._artifacts)
+        self._places = Places(view)
         self._accepted: dict[Key, tuple[str, int, Accepted]] = {}  # uid, generation, and what it came to
 
     def __call__(self, key: Key) -> float | None:
@@ -107,6 +110,7 @@ class Reconciler:
     def _forget(self, key: Key) -> None:
         self._looking.readings.forget(key)
         self._accepted.pop(key, None)
+        self._places.keep(key, ())
 
     def _carry(self, found: Found, accepted: Accepted, stored: Status, children: list[Child]) -> float:
         """An accepted pipeline, one look further."""
@@ -132,12 +136,15 @@ class Reconciler:
                 return _SOON
             for name in decision.start:
                 decided[name] = self._start(found, accepted, decided, name, now)
-                pause = _REFUSED if decided[name].state not in LIVE else pause
+                again = _SHARED if decided[name].reason == SHARED else _REFUSED
+                pause = again if decided[name].state not in LIVE else pause
         decided = with_places(decided, accepted)
         late = left is not None and left <= 0
         self._write(found, stored, whole(status, accepted, decided, late, rfc3339(now)), accepted)
+        live = [name for name, stage in decided.items() if stage.state in LIVE]
+        self._places.keep(_key(found), [accepted.stages[name].output for name in live])
         pauses = [RESYNC, *([] if pause is None else [pause]), *([] if left is None or left <= 0 else [left])]
-        if any(stage.state in LIVE for stage in decided.values()):
+        if live:
             pauses.append(self._looking.readings.rest(_key(found)))
         return min(pauses)
 
@@ -172,7 +179,8 @@ class Reconciler:
             found, stored, standing(stored, said, tuple(decided.values()), suspend, late, rfc3339(now)), accepted
         )
         pauses = [_INPUT, *([] if again is None else [again])]
-        live = any(stage.state in LIVE for stage in decided.values())
+        live = [name for name, stage in decided.items() if stage.state in LIVE]
+        self._places.keep(_key(found), [] if accepted is None else [accepted.stages[name].output for name in live])
         return min(pauses + ([self._looking.readings.rest(_key(found))] if live else []))
 
     def _last_accepted(self, found: Found, stored: Status) -> Accepted | None:
@@ -202,6 +210,9 @@ class Reconciler:
         attempt, namespace = stage.attempt + 1, found["metadata"]["namespace"]
         made = job_name(found, name, attempt)
         if self._connection.get(backend.path(namespace, made)) is None:
+            holder = self._places.take(resolved.output, _key(found))
+            if holder is not None:
+                return shared(stage, holder, resolved.output)
             try:
                 self._writes.create(backend, job(found, pipeline, resolved, attempt, self._settings))
             except Refused as refusal:

@@ -87,6 +87,7 @@ class StageStatus(Config):
     exitCode: Annotated[int, Field(ge=0, le=255)] | None = None  # of the last attempt that ended
     exitClass: ExitClass | None = None
     message: Message | None = None  # why it waits, or how it ended
+    reason: Reason | None = None  # why it waits, in a word, where somebody may have to do something about it
     artifact: Uri | None = None
     sha256: Sha256 | None = None  # of its artifact.json, as the first that was seen of this work's
     startedAt: Time | None = None  # when a pod of the last attempt began to work

@@ -12,8 +12,10 @@ NAME = "run.lock"
 
 
 @contextmanager
-def only_runner(root: Path, called: str | None = None) -> Generator[None]:
-    """Hold the folder of a root, `called` so in messages; Stopped (75: try again later) when another runner does."""
+def only_runner(root: Path, called: str | None = None, pipeline: str = "") -> Generator[None]:
+    """Hold the folder of a root, `called` so in messages; Stopped (75: try again later) when another runner does,
+    with the name of its `pipeline`.
+    """
     try:
         root.mkdir(parents=True, exist_ok=True)
         file = (root / NAME).open("a+")  # closed on exec, so a stage that outlives its runner does not hold it
@@ -24,11 +26,11 @@ def only_runner(root: Path, called: str | None = None) -> Generator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.seek(0)
-            raise Stopped(
-                f"{called or root}: wanted no other runner, found process {file.read().strip() or '?'}"
-            ) from error
+            process, _, name = file.read().strip().partition(" ")
+            whose = f" with pipeline {name}: what it makes here is taken when it has ended" if name else ""
+            raise Stopped(f"{called or root}: wanted no other runner, found process {process or '?'}{whose}") from error
         file.truncate(0)
-        file.write(f"{os.getpid()}\n")
+        file.write(f"{os.getpid()} {pipeline}".rstrip() + "\n")
         file.flush()
         try:
             yield
@@ -39,7 +41,7 @@ def only_runner(root: Path, called: str | None = None) -> Generator[None]:
 def holder(root: Path) -> int | None:
     """The process that holds the folder of a root, by its own word and while it lives."""
     try:
-        said = int((root / NAME).read_text())
+        said = int((root / NAME).read_text().partition(" ")[0])
     except (OSError, ValueError):
         return None
     try:

@@ -46,7 +46,7 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 def carry_out(run: Run, show: Show) -> int:
     """Do it; the exit code of the failed stage, 0 when everything is there. Stopped when asked to stop."""
-    with only_runner(run.root.here, run.root.uri):
+    with only_runner(run.root.here, run.root.uri, run.name):
         absent = missing(run.pipeline, run.chosen, lambda name: find_artifact(run.stages[name].output) is not None)
         if absent:
             where = ", ".join(f"{name} ({run.stages[name].output})" for name in absent)

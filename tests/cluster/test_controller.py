@@ -178,6 +178,34 @@ def test_a_pipeline_that_an_edit_has_made_invalid_is_followed_and_can_be_suspend
         assert controller.faults() == []
 
 
+def test_of_two_pipelines_with_one_root_one_makes_what_both_want_and_the_other_waits_for_it(place: Place) -> None:
+    """What they want alike is made once; what only one of them wants is its own."""
+
+    def one_root(spec: Object) -> None:
+        spec["root"] = f"{place.root}/shared"
+
+    def other_pairs(spec: Object) -> None:
+        one_root(spec)
+        spec["stages"][1]["overrides"] = ["pairs.seed=7"]
+
+    def waits(status: Object) -> bool:
+        found = stage(status, "conditions")
+        said = f"waits for pipeline {place.namespace}/tiny, which makes {place.root}/shared/conditions/"
+        return found.get("reason") == "SharedPlace" and found["message"].startswith(said)
+
+    with played(place, lambda name, _: Act(forever=name == "conditions")) as simulated, place.controller():
+        place.apply(change=one_root)
+        job = stage(place.wait(lambda status: stage(status, "conditions")["state"] == "Running"), "conditions")["job"]
+        place.apply("other", change=other_pairs)
+        assert succeeded(place.wait(waits, "other"))["reason"] == "SharedPlace"
+        simulated.end(job)
+        ends = place.finished(), place.finished("other")
+        assert [succeeded(one)["status"] for one in ends] == ["True", "True"]
+        assert simulated.made[f"{place.namespace}/other"] == [("pairs", 1), ("kd", 1)]
+        artifacts = [[one["artifact"] for one in status["stages"]] for status in ends]
+        assert [mine == other for mine, other in zip(*artifacts, strict=True)] == [True, False, False]
+
+
 def test_a_job_that_somebody_deleted_is_made_anew_and_not_counted(place: Place) -> None:
     with played(place, lambda name, attempt: Act(forever=name == "kd" and attempt == 1)), place.controller():
         place.apply()

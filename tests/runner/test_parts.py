@@ -51,8 +51,10 @@ def test_a_root_is_held_by_one_and_free_again_afterwards(tmp_path: Path) -> None
 
 def test_the_holder_of_a_root_is_known_while_it_lives(tmp_path: Path) -> None:
     assert holder(tmp_path) is None
-    with only_runner(tmp_path):
+    with only_runner(tmp_path, pipeline="shapes"):
         assert holder(tmp_path) == os.getpid()
+        with pytest.raises(Stopped, match=f"process {os.getpid()} with pipeline shapes: "), only_runner(tmp_path):
+            pass
     assert holder(tmp_path) is None
 
 
