@@ -67,6 +67,15 @@ def refuse(error: FastgenError) -> int:
 PERMANENT = frozenset({64, 65, 70, 71})
 """Exit codes that the same work would meet again: nobody restarts them."""
 
+LOST = 76
+"""Between a worker and its agent only: a peer or the group's store was lost, and nothing is known to be wrong here."""
+
+
+def rank(code: int) -> int:
+    """How much an exit code, or a signal below 0, explains of what ended together: 0 most, and what follows from it."""
+    order = [code in PERMANENT, code == StoreFailed.code, code not in (0, Stopped.code, LOST), code == LOST, code != 0]
+    return order.index(True) if True in order else len(order)
+
 
 def failed_io(error: OSError, where: object = None) -> FastgenError:
     """An operating system's error in one line: a place that can never be one is BadInput, the rest may pass."""

@@ -11,12 +11,12 @@ from types import FrameType
 
 import structlog
 
-from fastgen_k8s.errors import PERMANENT, FastgenError, Misdescribed, Stopped, StoreFailed, failed_io
+from fastgen_k8s.errors import LOST, PERMANENT, FastgenError, Misdescribed, Stopped, StoreFailed, failed_io
 from fastgen_k8s.pipeline.work import KINDS, Placement, check_world
 from fastgen_k8s.stages.crew import Crew, may_preload
 from fastgen_k8s.stages.meeting import Alone, Elastic, Meeting
 from fastgen_k8s.stages.stage import Job, resolve
-from fastgen_k8s.stages.worker import LOST, End, finished, threads
+from fastgen_k8s.stages.worker import End, finished, threads
 
 RESTARTS = 3  # of crashed workers, in the life of an agent
 log = structlog.get_logger()

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from torchx.specs import AppState, ReplicaState
 
-from fastgen_k8s.errors import PERMANENT, OutOfMemory, Stopped
+from fastgen_k8s.errors import OutOfMemory, rank
 from fastgen_k8s.launch.cluster import GROUP
 
 Found = Mapping[str, Any]
@@ -92,12 +92,7 @@ def exit_code(jobs: Iterable[Found], pods: Iterable[Found]) -> int | None:
 def worst(codes: Sequence[int]) -> tuple[int, int]:
     """The exit code that says most about a job of several agents, and whose it is; a signal counts 128 + number."""
     plain = [128 - code if code < 0 else code for code in codes]
-
-    def weight(index: int) -> tuple[bool, bool, bool]:
-        code = plain[index]
-        return code in PERMANENT, code not in (0, Stopped.code), code == Stopped.code
-
-    chosen = max(range(len(plain)), key=weight)
+    chosen = min(range(len(plain)), key=lambda index: rank(plain[index]))
     return plain[chosen], chosen
 
 

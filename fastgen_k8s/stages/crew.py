@@ -11,8 +11,8 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
-from fastgen_k8s.errors import PERMANENT, OutOfMemory, Stopped, StoreFailed
-from fastgen_k8s.stages.worker import LOST, End, process
+from fastgen_k8s.errors import OutOfMemory, Stopped, rank
+from fastgen_k8s.stages.worker import End, process
 
 _LOOK_EVERY = 0.5  # seconds
 _PATIENCE = 5.0  # seconds for the peers of a failed worker to fail on their own
@@ -118,7 +118,7 @@ class Crew:
 def root(ends: Sequence[End], out_of_memory: bool) -> End:
     """The end that explains the others: a diagnosis before a crash, a crash before what followed from it."""
     ends = [_killed_for_memory(end) if out_of_memory and end.code == -signal.SIGKILL else end for end in ends]
-    return min(ends, key=lambda end: _rank(end.code))
+    return min(ends, key=lambda end: rank(end.code))
 
 
 def oom_kills(cgroups: Path = _CGROUPS, own: Path = _OWN) -> int:
@@ -135,11 +135,6 @@ def _of_cgroup(v2: str, v1: str, cgroups: Path, own: Path) -> str:
     places = [(cgroups, paths.get("", ""), v2), (cgroups / "memory", paths.get("memory", ""), v1)]
     files = [file for root, path, name in places for file in (root / path / name, root / name)]
     return next((file.read_text() for file in files if file.is_file()), "")
-
-
-def _rank(code: int) -> int:
-    order = [code in PERMANENT, code == StoreFailed.code, code not in (0, Stopped.code, LOST), code == LOST, code != 0]
-    return order.index(True) if True in order else len(order)
 
 
 def _killed_for_memory(end: End) -> End:

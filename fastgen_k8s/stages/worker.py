@@ -17,12 +17,9 @@ from types import FrameType
 from typing import Literal, NamedTuple, cast
 
 from fastgen_k8s.artifacts import find_artifact
-from fastgen_k8s.errors import BadInput, FastgenError, Misdescribed, OutOfMemory, Stopped, failed_io
+from fastgen_k8s.errors import LOST, BadInput, FastgenError, Misdescribed, OutOfMemory, Stopped, failed_io
 from fastgen_k8s.pipeline.work import KINDS
 from fastgen_k8s.stages.stage import Job, Stage, resolve
-
-LOST = 76
-"""Between a worker and its agent only: a peer or the group's store was lost, and nothing is known to be wrong here."""
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 _LOST_PEER = ("connection closed by peer", "connection reset by peer", "broken pipe", "timed out", "connection refused")

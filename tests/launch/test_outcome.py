@@ -2,6 +2,7 @@
 
 # pyright: reportMissingTypeStubs=false
 
+import itertools
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ from fastgen_k8s.launch.outcome import (
     vcjob_state,
     worst,
 )
+from fastgen_k8s.stages.crew import root
+from fastgen_k8s.stages.worker import End
 
 
 @pytest.mark.parametrize(
@@ -34,10 +37,18 @@ from fastgen_k8s.launch.outcome import (
         ([75, -15], 143, 1),
         ([75, 75], 75, 0),
         ([74, 70], 70, 1),
+        ([1, 74], 74, 1),
+        ([74, 137], 74, 0),
     ],
 )
 def test_the_code_that_says_most_stands_for_all(codes: list[int], code: int, whose: int) -> None:
     assert worst(codes) == (code, whose)
+
+
+@pytest.mark.parametrize("codes", list(itertools.permutations([0, 1, 64, 70, 74, 75, -9], 2)))
+def test_a_job_and_an_agent_rank_codes_alike(codes: tuple[int, int]) -> None:
+    agent = root([End(code) for code in codes], out_of_memory=False).code
+    assert worst(codes)[0] == (128 - agent if agent < 0 else agent)
 
 
 def jobset(*conditions: str, ready: int = 0, suspend: bool = False, annotations: dict[str, str] | None = None) -> Found:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fastgen_k8s.stages.worker import LOST
+from fastgen_k8s.errors import LOST
 from tests.processes.runs import Run, ended, equal_bits, kill_one, largest_difference, wait_until
 
 pytestmark = pytest.mark.processes

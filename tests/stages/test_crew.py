@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from fastgen_k8s.errors import LOST
 from fastgen_k8s.stages.crew import may_preload, oom_kills, root
-from fastgen_k8s.stages.worker import LOST, End
+from fastgen_k8s.stages.worker import End
 
 KILLED = -signal.SIGKILL
 
