@@ -12,7 +12,7 @@ from types import FrameType
 import structlog
 
 from fastgen_k8s.errors import LOST, PERMANENT, FastgenError, Misdescribed, Stopped, StoreFailed, failed_io
-from fastgen_k8s.pipeline.work import KINDS, Placement, check_world
+from fastgen_k8s.pipeline.work import GRACE, KINDS, Placement, check_world
 from fastgen_k8s.stages.crew import Crew, may_preload
 from fastgen_k8s.stages.meeting import Alone, Elastic, Meeting
 from fastgen_k8s.stages.stage import Job, resolve
@@ -129,12 +129,11 @@ def stop_now(number: int, frame: FrameType | None) -> None:
 
 
 def _grace(placement: Placement) -> float:
-    name = "TORCH_ELASTIC_SHUTDOWN_TIMEOUT"
-    given = os.environ.get(name, str(placement.grace))
+    given = os.environ.get(GRACE, str(placement.grace))
     try:
         return float(given)
     except ValueError as error:
-        raise Misdescribed(f"{name}: wanted seconds, found {given!r}") from error
+        raise Misdescribed(f"{GRACE}: wanted seconds, found {given!r}") from error
 
 
 def _placement() -> Placement:

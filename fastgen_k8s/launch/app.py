@@ -9,7 +9,7 @@ from fastgen_k8s.pipeline.work import Execution, Placement, Work, check_processe
 
 ROLE = "trainer"
 PLACED = "fastgen-k8s"
-"""A role's metadata under this name: those parts of the placement that only a cluster has a use for."""
+"""A role's metadata under this name: those parts of the placement that the objects of a cluster are made of."""
 
 
 def app(work: Work, placement: Placement, execution: Execution, image: str = "") -> AppDef:

@@ -26,7 +26,7 @@ def role_of(app: AppDef) -> Role:
 
 
 def placed(role: Role) -> Mapping[str, str]:
-    """Those parts of the placement that only a cluster has a use for: `grace`, and `pool` where one is given."""
+    """Those parts of the placement that a cluster's objects are made of: `grace`, and `pool` where there is one."""
     return cast("Mapping[str, str]", role.metadata[PLACED])
 
 

@@ -3,7 +3,7 @@
 import re
 import zlib
 
-from fastgen_k8s.pipeline.work import Execution, Placement, Work
+from fastgen_k8s.pipeline.work import GRACE, Execution, Placement, Work
 
 AGENT = "fastgen_k8s.agent"
 _WORDS = 33  # characters; with the mark behind them 42, the most that a JobSet's pods leave to its name
@@ -22,13 +22,15 @@ def environment(work: Work, placement: Placement) -> dict[str, str]:
         "PET_NNODES": placement.nodes,
         "PET_NPROC_PER_NODE": str(placement.processes),
     }
+    patience = {GRACE: str(placement.grace)}
     if placement.max_nodes == 1:
-        return alone
-    return alone | {
+        return alone | patience
+    rendezvous = {
         "PET_RDZV_BACKEND": "c10d",
         "PET_RDZV_ID": f"{name(work)}-{_mark(work):08x}",
         "PET_RDZV_ENDPOINT": f"localhost:{_port(work)}",  # a cluster's renderer puts its own in place
     }
+    return alone | rendezvous | patience
 
 
 def job_name(work: Work, given: str | None = None) -> str:

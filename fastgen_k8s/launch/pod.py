@@ -30,7 +30,6 @@ def trainer_pod(app: AppDef, cluster: Cluster, job: str, endpoint: str | None) -
     grace = int(placed(role)["grace"])
     mine = f"{cluster.namespace}:{job}"  # what TorchX's commands know this application by
     environment = {name: value.replace(macros.app_id, mine) for name, value in role.env.items()} | {
-        "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(grace),
         "FASTGEN_CACHE": CACHE,
         "FASTGEN_CACHE_GIB": str(max(1, cluster.cache_gib - 1)),  # below what the kubelet evicts for
         "HF_HUB_OFFLINE": "1",

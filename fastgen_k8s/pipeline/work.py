@@ -95,6 +95,7 @@ def _resolved(name: str, overrides: tuple[str, ...]) -> Experiment:
     return experiment.override(*overrides)
 
 
+GRACE = "TORCH_ELASTIC_SHUTDOWN_TIMEOUT"  # variable with an agent's grace for its workers; torchrun's own name
 _NODES: JsonDict = {"x-kubernetes-int-or-string": True, "minimum": 1, "maximum": 9999}
 
 

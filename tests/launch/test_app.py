@@ -6,7 +6,7 @@ from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.launch.app import app
 from fastgen_k8s.launch.resources import RESOURCES, resource
 from fastgen_k8s.pipeline.argv import parse
-from fastgen_k8s.pipeline.work import KINDS, Execution, Kind, Placement, Work
+from fastgen_k8s.pipeline.work import GRACE, KINDS, Execution, Kind, Placement, Work
 
 WORK = Work(
     kind="train",
@@ -41,7 +41,13 @@ def test_there_is_one_agent_a_node(nodes: str, most: int, least: int | None) -> 
 
 def test_an_agent_alone_needs_no_rendezvous() -> None:
     [role] = app(WORK, Placement(processes=2), Execution()).roles
-    assert role.env == {"OMP_NUM_THREADS": "1", "PET_NNODES": "1", "PET_NPROC_PER_NODE": "2"}
+    assert role.env == {"OMP_NUM_THREADS": "1", "PET_NNODES": "1", "PET_NPROC_PER_NODE": "2", GRACE: "60"}
+
+
+@pytest.mark.parametrize("nodes", ["1", "2"])
+def test_every_agent_is_told_how_long_its_workers_may_take_to_end(nodes: str) -> None:
+    [role] = app(WORK, Placement(nodes=nodes, grace=300), Execution()).roles
+    assert role.env[GRACE] == "300"
 
 
 def test_agents_of_one_work_meet_at_one_place_and_those_of_others_elsewhere() -> None:

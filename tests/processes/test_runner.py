@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fastgen_k8s.pipeline.work import GRACE
 from fastgen_k8s.runner import processes
 
 pytestmark = pytest.mark.processes
@@ -117,6 +118,12 @@ def blocks(place: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in (place / "root/made").glob("*/blocks/*.json")}
 
 
+def grace_of(agent: processes.Agent) -> str:
+    """Seconds that an agent was told to give its workers."""
+    words = Path(f"/proc/{agent.pid}/environ").read_text().split("\0")
+    return next(word.partition("=")[2] for word in words if word.startswith(f"{GRACE}="))
+
+
 def test_a_second_run_does_nothing_and_the_times_are_kept(finished: Path) -> None:
     again = run(finished)
     assert again.returncode == 0, again.stderr
@@ -193,6 +200,7 @@ def test_a_crashed_job_is_started_again(place: Path) -> None:
 def test_a_run_that_is_asked_to_stop_leaves_nothing_running(place: Path, signum: signal.Signals) -> None:
     with begin(place) as running:
         until(lambda: blocks(place))
+        assert [grace_of(agent) for agent in processes.find(place / "root")] == ["20"]  # as its placement says
         running.send_signal(signum)
         _, said = running.communicate(timeout=PATIENCE)
     assert running.returncode == 75, said
