@@ -3,7 +3,7 @@
 
 from torchx.specs import AppDef, Role
 
-from fastgen_k8s.launch.command import AGENT, argv, environment, name
+from fastgen_k8s.launch.command import AGENT, argv, environment, escaped, name
 from fastgen_k8s.launch.resources import resource
 from fastgen_k8s.pipeline.work import Execution, Placement, Work, check_processes, check_world
 
@@ -24,8 +24,8 @@ def app(work: Work, placement: Placement, execution: Execution, image: str = "")
         name=ROLE,
         image=image,
         entrypoint="python",
-        args=["-m", AGENT, *argv(work, placement, execution)],
-        env=environment(work, placement),
+        args=["-m", AGENT, *map(escaped, argv(work, placement, execution))],
+        env={name: escaped(value) for name, value in environment(work, placement).items()},
         num_replicas=placement.max_nodes,
         min_replicas=None if placement.min_nodes == placement.max_nodes else placement.min_nodes,
         resource=offered,

@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
+from string import Template
 from typing import cast
 
 from torchx.specs import AppDef, Role, VolumeMount
@@ -32,7 +33,12 @@ def placed(role: Role) -> Mapping[str, str]:
 
 def work_argv(app: AppDef) -> list[str]:
     """What an application's agents are told."""
-    return role_of(app).args[2:]
+    return [as_read(word) for word in role_of(app).args[2:]]
+
+
+def as_read(word: str, **macros: str) -> str:
+    """A word of an application as TorchX's schedulers read it: a macro is what it stands for, `$$` is a dollar."""
+    return Template(word).safe_substitute(macros)
 
 
 def work_of(app: AppDef) -> Work:

@@ -33,6 +33,11 @@ def environment(work: Work, placement: Placement) -> dict[str, str]:
     return alone | rendezvous | patience
 
 
+def escaped(word: str) -> str:
+    """A word for a reader to whom `$` begins the name of something and `$$` is a dollar: TorchX, and the kubelet."""
+    return word.replace("$", "$$")
+
+
 def job_name(work: Work, given: str | None = None) -> str:
     """The name of a work's job in a cluster: the given one, or one made of what runs and where it writes to."""
     return given or f"{name(work)[:_WORDS].rstrip('-')}-{_mark(work):08x}"

@@ -4,10 +4,11 @@
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from torchx.specs import AppDef, Resource, Role, VolumeMount, macros
+from torchx.specs import AppDef, Resource, Role, VolumeMount
 
-from fastgen_k8s.launch.appdef import labels, placed, role_of, work_of
+from fastgen_k8s.launch.appdef import as_read, labels, placed, role_of, work_argv, work_of
 from fastgen_k8s.launch.cluster import GROUP, POOL, Cluster
+from fastgen_k8s.launch.command import AGENT, escaped
 from fastgen_k8s.pipeline.work import KINDS
 
 Data = dict[str, object]  # a part of an object of Kubernetes
@@ -29,7 +30,7 @@ def trainer_pod(app: AppDef, cluster: Cluster, job: str, endpoint: str | None) -
     role, kind = role_of(app), work_of(app).kind
     grace = int(placed(role)["grace"])
     mine = f"{cluster.namespace}:{job}"  # what TorchX's commands know this application by
-    environment = {name: value.replace(macros.app_id, mine) for name, value in role.env.items()} | {
+    environment = {name: as_read(value, app_id=mine) for name, value in role.env.items()} | {
         "FASTGEN_CACHE": CACHE,
         "FASTGEN_CACHE_GIB": str(max(1, cluster.cache_gib - 1)),  # below what the kubelet evicts for
         "HF_HUB_OFFLINE": "1",
@@ -42,7 +43,8 @@ def trainer_pod(app: AppDef, cluster: Cluster, job: str, endpoint: str | None) -
             "PET_RDZV_ENDPOINT": endpoint,
             "PET_RDZV_CONF": "is_host=false",
         }
-    pod = _pod(app, cluster, job, TRAINER, [role.entrypoint, *role.args], environment, role.resource)
+    command = [role.entrypoint, "-m", AGENT, *work_argv(app)]
+    pod = _pod(app, cluster, job, TRAINER, command, environment, role.resource)
     spec, meta = cast("Data", pod["spec"]), cast("Data", pod["metadata"])
     spec["terminationGracePeriodSeconds"] = grace + _MARGIN
     spec["topologySpreadConstraints"] = [_spread(job)]
@@ -112,7 +114,7 @@ def _container(image: str, name: str, command: Sequence[str], cluster: Cluster) 
         "name": name,
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "command": [word.replace("$(", "$$(") for word in command],  # the kubelet would expand $(NAME)
+        "command": [escaped(word) for word in command],  # the kubelet reads it
         "envFrom": [
             *({"configMapRef": {"name": one, "optional": True}} for one in cluster.config_maps),
             *({"secretRef": {"name": one, "optional": True}} for one in cluster.secrets),
@@ -129,7 +131,7 @@ def _container(image: str, name: str, command: Sequence[str], cluster: Cluster) 
 def _environment(given: Mapping[str, str]) -> list[Data]:
     plain = {**given, "PYTHONUNBUFFERED": "1", "HOME": "/tmp"}
     address: Data = {"name": "PET_LOCAL_ADDR", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
-    return [*({"name": name, "value": value} for name, value in plain.items()), address]
+    return [*({"name": name, "value": escaped(value)} for name, value in plain.items()), address]
 
 
 def _volumes(role: Role, shm_mib: int, cache_gib: int) -> tuple[list[Data], list[Data]]:

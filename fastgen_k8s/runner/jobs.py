@@ -11,6 +11,7 @@ from torchx.runner import Runner
 
 from fastgen_k8s.errors import StoreFailed
 from fastgen_k8s.launch.app import app
+from fastgen_k8s.launch.command import escaped
 from fastgen_k8s.launch.local import exit_code
 from fastgen_k8s.pipeline.resolve import Resolved
 from fastgen_k8s.runner import processes
@@ -102,4 +103,4 @@ class Jobs:
 
 def path_of_this_python() -> list[str]:
     """What the local scheduler has to find first, so that `python` is the one that runs us."""
-    return [str(Path(sys.executable).parent)]
+    return [escaped(str(Path(sys.executable).parent))]

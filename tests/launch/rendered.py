@@ -1,5 +1,6 @@
 """Works as both backends render them, and where each keeps its pods."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,6 +48,15 @@ def container(found: dict[str, Any], role: str = "trainer") -> dict[str, Any]:
     """The one container of a role's pods."""
     [only] = pods(found)[role]["spec"]["containers"]
     return only
+
+
+def as_the_kubelet_reads(word: str, variables: Mapping[str, str]) -> str:
+    """A word of a command, or a variable's value, as a container gets it: `$(NAME)` is a known variable, `$$` a `$`."""
+
+    def meant(found: re.Match[str]) -> str:
+        return "$" if found[0] == "$$" else variables.get(found[1], found[0])
+
+    return re.sub(r"\$\$|\$\(([^)]*)\)", meant, word)
 
 
 def environment(found: dict[str, Any], role: str = "trainer") -> dict[str, str]:

@@ -6,9 +6,10 @@ import pytest
 
 from fastgen_k8s.launch.app import app
 from fastgen_k8s.launch.cluster import Cluster
+from fastgen_k8s.launch.command import escaped
 from fastgen_k8s.pipeline.argv import parse
 from fastgen_k8s.pipeline.work import Execution, Placement
-from tests.launch.rendered import BACKENDS, TRAIN, container, environment, pods, rendered
+from tests.launch.rendered import BACKENDS, TRAIN, as_the_kubelet_reads, container, environment, pods, rendered
 
 pytestmark = pytest.mark.parametrize("backend", BACKENDS)
 
@@ -85,11 +86,26 @@ def test_configuration_and_secrets_are_named_and_not_copied(backend: str) -> Non
     ]
 
 
-def test_the_kubelet_expands_nothing_in_what_the_agent_is_told(backend: str) -> None:
-    odd = TRAIN.model_copy(update={"inputs": {"pairs": "s3://bucket/$(HOME)"}})
-    command = container(rendered(backend, odd))["command"]
-    assert parse([word.replace("$$(", "$(") for word in command[3:]])[0] == odd
-    assert not [word for word in command if "$(" in word.replace("$$(", "")]
+DOLLARS = ["$", "$$", "costs $$5", "$(HOME)", "$$(HOME)", "$$$(HOME)", "$(HOME", "$HOME", "${app_id}", "$${app_id}"]
+
+
+@pytest.mark.parametrize("words", DOLLARS)
+def test_a_pod_is_told_the_words_as_they_were_given(backend: str, words: str) -> None:
+    places = {"inputs": {"pairs": "s3://bucket/$(HOME)"}, "output": "s3://bucket/a$$b"}
+    odd = TRAIN.model_copy(update={"overrides": (f"report.title={words}",), **places})
+    found = rendered(backend, odd, nodes="2")
+    told = [container(found, role)["command"] for role in pods(found)]
+    got = [[as_the_kubelet_reads(word, {"HOME": "/tmp"}) for word in command] for command in told]
+    works = [parse(command[command.index("--kind") :])[0] for command in got if "--kind" in command]
+    assert works == [odd] * {"jobset": 1, "volcano": 2}[backend]  # there, the rendezvous waits for the work's end
+
+
+@pytest.mark.parametrize("words", DOLLARS)
+def test_a_variable_s_value_reaches_a_pod_as_it_was_given(backend: str, words: str) -> None:
+    application = app(TRAIN, Placement(), Execution(), "trainer:1")
+    application.roles[0].env["GIVEN"] = escaped(words)  # an application's words are TorchX's
+    found = environment(BACKENDS[backend].render(application, Cluster()))
+    assert as_the_kubelet_reads(found["GIVEN"], found) == words
 
 
 @pytest.mark.parametrize("image", ["trainer:1", "host:5000/trainer:1", "trainer@sha256:" + "0" * 64])

@@ -6,14 +6,19 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from torchx.cli.cmd_run import CmdRun
-from torchx.runner import Runner
+from torchx.runner import Runner, get_runner
 from torchx.specs import AppDef, AppStatus, Resource, Role
 
+from fastgen_k8s.launch.app import ROLE, app
 from fastgen_k8s.launch.torchx_run import named
+from fastgen_k8s.pipeline.argv import parse
+from fastgen_k8s.pipeline.work import Execution, Placement
+from tests.launch.rendered import TRAIN
 
 
 @pytest.mark.parametrize(
@@ -55,6 +60,20 @@ from fastgen_k8s.launch.torchx_run import named
 )
 def test_a_name_that_we_import_is_there(module: str, name: str) -> None:
     assert name in vars(importlib.import_module(module))
+
+
+@pytest.mark.parametrize("scheduler", ["local_cwd", "local_docker"])
+@pytest.mark.parametrize("words", ["costs $$5 ${app_id}", "$", "$$(HOME)", "${replica_id}$", "$img_root"])
+def test_a_process_of_this_machine_is_told_the_words_as_they_were_given(scheduler: str, words: str) -> None:
+    odd = TRAIN.model_copy(update={"overrides": (f"report.title={words}",), "output": "runs/a$$b"})
+    with get_runner() as runner:
+        request: Any = runner.dryrun(app(odd, Placement(), Execution(), "trainer:1"), scheduler).request
+        [command] = (
+            [one.args for one in request.role_params[ROLE]]
+            if scheduler == "local_cwd"
+            else [one.command for one in request.containers]
+        )
+        assert parse(command[3:])[0] == odd
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.processes
 KD = "closed_form/gaussian_kd"
 FEW = ("pairs.samples_per_prompt=4", "pairs.block_size=4")
 MANY = ("pairs.samples_per_prompt=300", "pairs.block_size=4")  # some seconds of work
+ROOT = "root$$5 #1"  # words that TorchX, and an address, would read
 PATIENCE = 180.0  # seconds, for a busy machine
 
 
@@ -27,7 +28,7 @@ def place(tmp_path: Path, gaussian_conditions: Path) -> Iterator[Path]:
     """A folder with a pipeline of one stage that takes a while; no agent outlives it."""
     write_pipeline(tmp_path, pairs_stage(str(gaussian_conditions), MANY))
     yield tmp_path
-    processes.send(processes.find(tmp_path / "root"), signal.SIGKILL)
+    processes.send(processes.find(tmp_path / ROOT), signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def write_pipeline(place: Path, *stages: dict[str, object]) -> None:
 
 def command(place: Path, *words: str) -> list[str]:
     """A run of that pipeline."""
-    return [sys.executable, "-m", "fastgen_k8s", "run", str(place / "tiny.yaml"), "--root", str(place / "root"), *words]
+    return [sys.executable, "-m", "fastgen_k8s", "run", str(place / "tiny.yaml"), "--root", str(place / ROOT), *words]
 
 
 def run(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -83,7 +84,7 @@ def begin(place: Path, *words: str) -> subprocess.Popen[str]:
 def looking(place: Path, *words: str) -> subprocess.Popen[str]:
     """A command that looks at the root, in the background."""
     verb, *options = words
-    command = [sys.executable, "-m", "fastgen_k8s", verb, str(place / "root"), *options]
+    command = [sys.executable, "-m", "fastgen_k8s", verb, str(place / ROOT), *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
@@ -110,12 +111,12 @@ def killed_after_a_block(place: Path) -> None:
 
 def jobs(place: Path, stage: str) -> int:
     """How many jobs of a stage were ever started."""
-    return len(list((place / "root/run.logs" / stage / "torchx").glob("*")))
+    return len(list((place / ROOT / "run.logs" / stage / "torchx").glob("*")))
 
 
 def blocks(place: Path) -> dict[str, int]:
     """The blocks of pairs that are there, with the times at which they were written."""
-    return {path.name: path.stat().st_mtime_ns for path in (place / "root/made").glob("*/blocks/*.json")}
+    return {path.name: path.stat().st_mtime_ns for path in (place / ROOT / "made").glob("*/blocks/*.json")}
 
 
 def grace_of(agent: processes.Agent) -> str:
@@ -129,7 +130,7 @@ def test_a_second_run_does_nothing_and_the_times_are_kept(finished: Path) -> Non
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("up to date") == 2
     assert [jobs(finished, "conditions"), jobs(finished, "made")] == [1, 1]
-    stages = json.loads((finished / "root/run.json").read_text())["stages"]
+    stages = json.loads((finished / ROOT / "run.json").read_text())["stages"]
     assert all(stage["seconds"] > 0 and stage["attempts"][0]["code"] == 0 for stage in stages.values())
 
 
@@ -137,7 +138,7 @@ def test_a_changed_setting_runs_only_what_depends_on_it(finished: Path) -> None:
     changed = run(finished, "made.pairs.seed=3")
     assert changed.returncode == 0, changed.stderr
     assert [jobs(finished, "conditions"), jobs(finished, "made")] == [1, 2]
-    assert len(list((finished / "root/made").iterdir())) == 2
+    assert len(list((finished / ROOT / "made").iterdir())) == 2
 
 
 def test_stages_left_out_have_to_be_there(tmp_path: Path) -> None:
@@ -160,12 +161,12 @@ def test_a_failed_stage_ends_the_run_with_its_words_and_code(tmp_path: Path) -> 
 
 def test_a_killed_run_goes_on_with_the_job_that_it_left(place: Path) -> None:
     killed_after_a_block(place)
-    assert len(processes.find(place / "root")) == 1
+    assert len(processes.find(place / ROOT)) == 1
     again = run(place)
     assert again.returncode == 0, again.stderr
     assert "found running" in again.stderr
     assert jobs(place, "made") == 1
-    assert processes.find(place / "root") == []
+    assert processes.find(place / ROOT) == []
 
 
 def test_a_job_left_behind_ends_when_its_settings_changed(place: Path) -> None:
@@ -173,13 +174,13 @@ def test_a_job_left_behind_ends_when_its_settings_changed(place: Path) -> None:
     again = run(place, "made.pairs.samples_per_prompt=4")
     assert again.returncode == 0, again.stderr
     assert "asked to stop: its settings or inputs changed" in again.stderr
-    assert processes.find(place / "root") == []
+    assert processes.find(place / ROOT) == []
 
 
 def test_a_run_whose_agent_was_killed_too_goes_on_where_it_was(place: Path) -> None:
     killed_after_a_block(place)
-    processes.send(processes.find(place / "root"), signal.SIGKILL)
-    until(lambda: not processes.find(place / "root"))
+    processes.send(processes.find(place / ROOT), signal.SIGKILL)
+    until(lambda: not processes.find(place / ROOT))
     before = blocks(place)
     again = run(place)
     assert again.returncode == 0, again.stderr
@@ -189,7 +190,7 @@ def test_a_run_whose_agent_was_killed_too_goes_on_where_it_was(place: Path) -> N
 def test_a_crashed_job_is_started_again(place: Path) -> None:
     with begin(place) as running:
         until(lambda: blocks(place))
-        processes.send(processes.find(place / "root"), signal.SIGKILL)
+        processes.send(processes.find(place / ROOT), signal.SIGKILL)
         _, said = running.communicate(timeout=PATIENCE)
     assert running.returncode == 0, said
     assert "ended with exit code 137" in said
@@ -205,7 +206,7 @@ def test_a_run_that_is_asked_to_stop_leaves_nothing_running(place: Path, signum:
         _, said = running.communicate(timeout=PATIENCE)
     assert running.returncode == 75, said
     assert said.splitlines()[-1] == "error: asked to stop; the same command goes on where this run was"
-    assert processes.find(place / "root") == []
+    assert processes.find(place / ROOT) == []
 
 
 def test_a_root_has_one_runner_at_a_time(place: Path) -> None:
@@ -216,7 +217,7 @@ def test_a_root_has_one_runner_at_a_time(place: Path) -> None:
         running.communicate(timeout=PATIENCE)
     assert other.returncode == 75
     assert other.stderr == (
-        f"error: {place / 'root'}: wanted no other runner, found process {running.pid} with pipeline tiny: "
+        f"error: {place / ROOT}: wanted no other runner, found process {running.pid} with pipeline tiny: "
         "what it makes here is taken when it has ended\n"
     )
     assert jobs(place, "made") == 1
@@ -239,7 +240,7 @@ def test_a_run_is_watched_and_followed_until_it_fails(place: Path) -> None:
         until(lambda: blocks(place))
         with looking(place, "status", "--watch") as watching, looking(place, "logs", "--follow") as following:
             shown, said = line_of(watching, "running"), line_of(following, "trainer/0 ")
-            processes.send(processes.find(place / "root"), signal.SIGKILL)
+            processes.send(processes.find(place / ROOT), signal.SIGKILL)
             rest, _ = watching.communicate(timeout=PATIENCE)
             following.communicate(timeout=PATIENCE)
         running.communicate(timeout=PATIENCE)
