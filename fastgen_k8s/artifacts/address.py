@@ -1,15 +1,39 @@
-"""`s3://bucket/prefix` taken apart, with the rules of names checked before anything goes over a network."""
+"""Places as people write them, and `s3://bucket/prefix` taken apart before anything goes over a network."""
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from fastgen_k8s.errors import Misdescribed
 
 SCHEME = "s3://"
+_LOCAL = "file://"
+_VARIABLE = re.compile(r"\$\{[^}]*\}")
 _BUCKET = re.compile(r"[a-z0-9](?:[a-z0-9-]|\.(?!\.)){1,61}[a-z0-9]")
 _ADDRESS_OF_A_MACHINE = re.compile(r"\d+\.\d+\.\d+\.\d+")
 _LONGEST_KEY = 1024  # bytes, by S3's own rule
 _ROOM_FOR_NAMES = 256  # bytes that the names below a prefix may take
+
+
+def check_place(place: str) -> None:
+    """Raise Misdescribed for a place with a variable in it: no shell has read it, and a folder would have its name."""
+    found = _VARIABLE.search(place)
+    if found:
+        raise Misdescribed(
+            f"{place!r}: wanted a place, found the variable {found[0]} in it, which nobody replaces here"
+        )
+
+
+def expanded(place: str) -> str:
+    """A place with a person's own folder for `~/`, where it is one of this machine; raises as `check_place`."""
+    check_place(place)
+    path = place.removeprefix(_LOCAL)
+    if path != "~" and not path.startswith("~/"):
+        return place
+    try:
+        return place.removesuffix(path) + str(Path(path).expanduser())
+    except RuntimeError as error:
+        raise Misdescribed(f"{place!r}: wanted a person's own folder (HOME), found none") from error
 
 
 @dataclass(frozen=True)

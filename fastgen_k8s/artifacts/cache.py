@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from fastgen_k8s.artifacts.address import expanded
 from fastgen_k8s.artifacts.manifest import FileEntry
 from fastgen_k8s.errors import FastgenError, Misdescribed, StoreFailed, failed_io
 
@@ -160,7 +161,7 @@ def cache_folder() -> Path:
     """Where this machine keeps what came from stores: FASTGEN_CACHE, or a folder of the user's."""
     given = os.environ.get(FOLDER)
     if given:
-        return Path(given)
+        return Path(expanded(given))
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fastgen-k8s"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastgen_k8s.artifacts.address import SCHEME, Address
+from fastgen_k8s.artifacts.address import SCHEME, Address, expanded
 from fastgen_k8s.artifacts.artifact import find_artifact
 from fastgen_k8s.artifacts.manifest import MANIFEST_BYTES, FileEntry, TooLarge
 from fastgen_k8s.artifacts.store import store_at
@@ -18,7 +18,7 @@ MOST_PARTS = 4096  # files of a DCP folder: each process that saved has written 
 def find_file(uri: str) -> Path | None:
     """A local file with the content of the one that a URI names; None when it names none."""
     if not uri.startswith(SCHEME):
-        path = Path(uri.removeprefix("file://"))
+        path = Path(expanded(uri).removeprefix("file://"))
         return path if path.is_file() else None
     place = _object(uri)
     return None if place is None else store_at(place[0]).copy(place[1])
@@ -79,7 +79,9 @@ def find_input(uri: str, at_most: int | None = None, manifest: int = MANIFEST_BY
 
 def is_folder(uri: str) -> bool:
     """Whether a URI names a place in which there are files."""
-    return bool(store_at(uri).keys()) if uri.startswith(SCHEME) else Path(uri.removeprefix("file://")).is_dir()
+    return (
+        bool(store_at(uri).keys()) if uri.startswith(SCHEME) else Path(expanded(uri).removeprefix("file://")).is_dir()
+    )
 
 
 def _content(uri: str, at_most: int | None) -> FileEntry | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from fastgen_k8s.artifacts.address import SCHEME
+from fastgen_k8s.artifacts.address import SCHEME, expanded
 from fastgen_k8s.artifacts.directory import Directory
 from fastgen_k8s.artifacts.manifest import FileEntry
 from fastgen_k8s.errors import Misdescribed
@@ -91,6 +91,7 @@ class Store(Protocol):
 
 def store_at(uri: str) -> Store:
     """The store that a URI names: a folder, or a prefix of a bucket."""
+    uri = expanded(uri)
     scheme, separator, _ = uri.partition("://")
     if uri.startswith(SCHEME):
         from fastgen_k8s.artifacts.s3 import S3  # here, because boto3 takes its time and few commands need it

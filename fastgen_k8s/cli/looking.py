@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 import yaml
 
+from fastgen_k8s.artifacts.address import expanded
 from fastgen_k8s.experiments import EXPERIMENTS, get_experiment
 
 commands = typer.Typer(rich_markup_mode=None)
@@ -38,7 +39,7 @@ def add(
     """Make a `model` artifact of a teacher's folder: every file with its sha256, if a stage can read it."""
     from fastgen_k8s.artifacts.models import add_model
 
-    manifest = add_model(folder, to, follow_links=follow_links)
+    manifest = add_model(Path(expanded(str(folder))), to, follow_links=follow_links)
     print(f"{to}: model {manifest.digest[:16]}, {len(manifest.files)} files")
 
 
@@ -62,5 +63,5 @@ def inspect(
 ) -> int:
     """Say what a file or an artifact is: kind, step, roles, parameters, dtype, whole or torn."""
     return subprocess.run(
-        [sys.executable, "-m", "fastgen_k8s.stages.inspection", uri, *(["--raw"] if raw else [])], check=False
+        [sys.executable, "-m", "fastgen_k8s.stages.inspection", expanded(uri), *(["--raw"] if raw else [])], check=False
     ).returncode

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from torchx.specs import AppDef
 
 from fastgen_k8s.artifacts import find_artifact
+from fastgen_k8s.artifacts.address import expanded
 from fastgen_k8s.artifacts.single import input_digest
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.launch.app import app
@@ -59,7 +60,7 @@ def stage_app(
     described = {"kind": kind, "experiment": experiment, "overrides": list(overrides), "output": output}
     closed_form = Work.parse(described, "arguments").resolve().model.teacher is not None
     check_read([kind], overrides)
-    given = {name: uri for name, uri in inputs.items() if not (name == "teacher" and closed_form)}
+    given = {name: expanded(uri) for name, uri in inputs.items() if not (name == "teacher" and closed_form)}
     for name, uri in given.items():
         known_input(kind, name)
         _look(name, uri)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from fastgen_k8s.artifacts.address import expanded
 from fastgen_k8s.artifacts.single import Input, find_input
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.pipeline.reading import counted
@@ -44,7 +45,7 @@ def resolve(
     """
     resolved: dict[str, Resolved] = {}
     for stage in pipeline.stages:
-        outside = {name: source for name, source in stage.inputs.items() if is_uri(source)}
+        outside = {name: expanded(source) for name, source in stage.inputs.items() if is_uri(source)}
         inside = {name: resolved[source] for name, source in pipeline.inputs_of(stage).items()}
         known = (frozen or {}).get(stage.name)
         if known is None:

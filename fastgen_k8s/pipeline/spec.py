@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import AwareDatetime, Field, model_validator
 
+from fastgen_k8s.artifacts.address import check_place
 from fastgen_k8s.config import nearest
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments.schema import Experiment
@@ -108,6 +109,8 @@ class Pipeline(Described):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        if self.root is not None:
+            _check_root(self.root)
         for index, stage in enumerate(self.stages):
             try:
                 _check(stage, self.stages[:index], self.stages[index + 1 :])
@@ -199,6 +202,13 @@ def _is_of_another_kind(one: Object) -> bool:
     return kind != OBJECT_KIND and version.partition("/")[0] != _GROUP
 
 
+def _check_root(root: str) -> None:
+    try:
+        check_place(root)
+    except Misdescribed as error:
+        raise ValueError(f"root: {error}") from error
+
+
 def _check(stage: Stage, earlier: tuple[Stage, ...], later: tuple[Stage, ...]) -> None:
     kinds: dict[str, Kind] = {other.name: other.kind for other in earlier}
     if stage.name in kinds:
@@ -212,6 +222,7 @@ def _check(stage: Stage, earlier: tuple[Stage, ...], later: tuple[Stage, ...]) -
         if not source:
             raise Misdescribed(f"input {name}: wanted an earlier stage or a URI, found nothing")
         if is_uri(source):
+            check_place(source)
             continue
         _check_earlier(f"input {name}: {source!r}", source, kinds, later, stage.name)
         wanted = MADE_BY.get(name, tuple(KINDS))

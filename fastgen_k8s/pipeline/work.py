@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self, cast
 from pydantic import Field, PositiveInt, field_validator, model_validator
 from pydantic.config import JsonDict
 
+from fastgen_k8s.artifacts.address import expanded
 from fastgen_k8s.artifacts.names import Sha256
 from fastgen_k8s.artifacts.single import find_input
 from fastgen_k8s.config import Config, digest
@@ -56,6 +57,16 @@ class Work(Config):
     output: str
     expect_digest: str | None = None  # what the planner resolved it to
     expect_inputs: Mapping[str, Sha256] = {}  # of an input's artifact.json, or of its file, as the planner saw it
+
+    @field_validator("inputs", mode="after")
+    @classmethod
+    def _found_here(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        return {name: expanded(uri) for name, uri in value.items()}
+
+    @field_validator("output", mode="after")
+    @classmethod
+    def _goes_here(cls, value: str) -> str:
+        return expanded(value)
 
     @model_validator(mode="after")
     def _expects_its_own(self) -> Self:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastgen_k8s.artifacts import store_at
-from fastgen_k8s.artifacts.address import SCHEME
+from fastgen_k8s.artifacts.address import SCHEME, expanded
 from fastgen_k8s.artifacts.cache import cache_folder
 from fastgen_k8s.config import digest
 
@@ -23,6 +23,7 @@ class Root:
         The lock of a bucket's root holds on this machine only. Two runners on two machines break nothing, for every
         artifact has one winner; they may do the same work twice.
         """
+        given = expanded(given)
         store_at(given)
         if given.startswith(SCHEME):
             return cls(given, cache_folder() / "runs" / digest(given)[:16])
