@@ -201,7 +201,7 @@ def test_a_crashed_job_is_started_again(place: Path) -> None:
 def test_a_run_that_is_asked_to_stop_leaves_nothing_running(place: Path, signum: signal.Signals) -> None:
     with begin(place) as running:
         until(lambda: blocks(place))
-        assert [grace_of(agent) for agent in processes.find(place / "root")] == ["20"]  # as its placement says
+        assert [grace_of(agent) for agent in processes.find(place / ROOT)] == ["20"]  # as its placement says
         running.send_signal(signum)
         _, said = running.communicate(timeout=PATIENCE)
     assert running.returncode == 75, said
