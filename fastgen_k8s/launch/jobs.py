@@ -90,11 +90,12 @@ class Jobs:
             time.sleep(_LOOK_EVERY)
 
     def cancel(self, namespace: str, name: str) -> None:
-        """Ask its pods to stop, and keep the job; nothing must start it again."""
+        """Ask its pods to stop, and keep the job; nothing must start it again. An ended one stays what it is."""
         found = self.find(namespace, name)
         if found is None:
             raise BadInput(f"{namespace}/{name}: wanted a {self.backend.kind} to cancel, found none")
-        self.backend.cancel(self.api, self.backend.path(namespace, name), found)
+        if self.backend.state(found) not in ENDED:
+            self.backend.cancel(self.api, self.backend.path(namespace, name), found)
 
     def delete(self, namespace: str, name: str) -> None:
         """Remove a job and all that belongs to it."""

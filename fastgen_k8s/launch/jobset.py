@@ -3,7 +3,7 @@
 
 from torchx.specs import AppDef
 
-from fastgen_k8s.errors import PERMANENT, Stopped
+from fastgen_k8s.errors import PERMANENT, Misdescribed, Stopped
 from fastgen_k8s.launch.appdef import check_shared, labels, meets, trainers, work_of
 from fastgen_k8s.launch.cluster import GROUP, Cluster
 from fastgen_k8s.launch.command import job_name
@@ -15,12 +15,16 @@ _STORES = 100  # of the rendezvous pod: its loss costs nothing but a meeting
 
 
 def jobset(app: AppDef, cluster: Cluster) -> Data:
-    """The JobSet of an application; Misdescribed for a place, image or name that a cluster cannot use.
+    """The JobSet of an application; Misdescribed for a place, image, name or options that a cluster cannot use.
 
     One Job a trainer, because the Job controller's back-off grows with every pod that one Job has lost. The first
     trainer that succeeds ends the set: no agent exits 0 before it has read the committed manifest.
     """
     check_shared(app)
+    if cluster.suspend and cluster.queue:
+        raise Misdescribed(
+            f"suspend: wanted none with the queue {cluster.queue!r}, found true: Kueue suspends a job and lets it go"
+        )
     work = work_of(app)
     job = job_name(work, cluster.job)
     endpoint = f"{job}-{RENDEZVOUS}-0-0.{job}:{PORT}" if meets(app) else None

@@ -1,13 +1,18 @@
 """JobSets as a backend: what they say of themselves, and how they are stopped for good."""
 # pyright: reportMissingTypeStubs=false
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from fastgen_k8s.errors import BadInput
 from fastgen_k8s.launch.api import Api, Found
-from fastgen_k8s.launch.jobs import Backend
+from fastgen_k8s.launch.jobs import ENDED, Backend
 from fastgen_k8s.launch.jobset import API_VERSION, jobset
 from fastgen_k8s.launch.outcome import CANCELLED, jobset_state
+
+PATIENCE = 30.0  # seconds in which a Kueue that works has seen a job, and has suspended one
+_LOOK_EVERY = 0.2  # seconds
 
 
 def _said(jobset: Mapping[str, Any]) -> str:
@@ -20,14 +25,50 @@ def _said(jobset: Mapping[str, Any]) -> str:
 
 
 def _cancel(api: Api, path: str, jobset: Found) -> None:
-    """Suspend it; Kueue must not start it again."""
-    api.patch(path, {"metadata": {"annotations": {CANCELLED: "true"}}, "spec": {"suspend": True}})
+    """Have it suspended, and only then call it cancelled; BadInput where Kueue does not say that it will not start it.
+
+    A job that waits in a queue is Kueue's to suspend: it sets `suspend` back where somebody else has set it, and its
+    Workload, of which nothing is admitted any more once it is inactive, appears a moment after the job.
+    """
+    if "kueue.x-k8s.io/queue-name" in jobset["metadata"].get("labels", {}) and _deactivated(api, jobset):
+        _until(lambda: _at_rest(api.find(path)), f"{path}: wanted it suspended by Kueue, found it running")
+        api.patch(path, {"metadata": {"annotations": {CANCELLED: "true"}}})
+    else:
+        api.patch(path, {"metadata": {"annotations": {CANCELLED: "true"}}, "spec": {"suspend": True}})
+
+
+def _deactivated(api: Api, jobset: Found) -> bool:
+    """Whether Kueue, where it is installed, has been told to admit the job's Workload no more."""
     meta = jobset["metadata"]
-    if "kueue.x-k8s.io/queue-name" in meta.get("labels", {}):
-        where = f"/apis/kueue.x-k8s.io/v1beta2/namespaces/{meta['namespace']}/workloads"
-        workloads = api.find(where, labelSelector=f"kueue.x-k8s.io/job-uid={meta['uid']}")
-        for one in (workloads or {"items": ()})["items"]:
-            api.patch(f"{where}/{one['metadata']['name']}", {"spec": {"active": False}})
+    where = f"/apis/kueue.x-k8s.io/v1beta2/namespaces/{meta['namespace']}/workloads"
+    chosen = f"kueue.x-k8s.io/job-uid={meta['uid']}"
+    if api.find(where, labelSelector=chosen) is None:
+        return False
+    there = list[Found]()
+
+    def some() -> bool:
+        there[:] = (api.find(where, labelSelector=chosen) or {"items": ()})["items"]
+        return bool(there)
+
+    name = f"{meta['namespace']}/{meta['name']}"
+    _until(some, f"{name}: wanted a Workload, by which Kueue is told to start it no more, found none")
+    for one in there:
+        api.patch(f"{where}/{one['metadata']['name']}", {"spec": {"active": False}})
+    return True
+
+
+def _at_rest(jobset: Found | None) -> bool:
+    """Whether it is suspended, or over."""
+    return jobset is None or bool(jobset["spec"].get("suspend")) or jobset_state(jobset) in ENDED
+
+
+def _until(holds: Callable[[], bool], otherwise: str) -> None:
+    """Wait for what Kueue does; BadInput says otherwise."""
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        if time.monotonic() > end:
+            raise BadInput(f"{otherwise} after {PATIENCE:g} s: nothing was cancelled")
+        time.sleep(_LOOK_EVERY)
 
 
 JOBSET = Backend(

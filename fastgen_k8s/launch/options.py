@@ -57,7 +57,7 @@ class Opts(StructuredOpts):
     """Disk of a pod for what it reads from the store."""
 
     suspend: bool = False
-    """Put the job there without starting it; not for Volcano."""
+    """Put the job there without starting it; not with a queue, not for Volcano."""
 
     def cluster(self) -> Cluster:
         """The checked value; Misdescribed for the first that is wrong."""

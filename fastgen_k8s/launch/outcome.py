@@ -12,7 +12,7 @@ from fastgen_k8s.launch.cluster import GROUP
 
 Found = Mapping[str, Any]
 
-CANCELLED = f"{GROUP}/cancelled"  # annotation: suspended for good
+CANCELLED = f"{GROUP}/cancelled"  # annotation of what is suspended: for good
 COMPONENT = "app.kubernetes.io/component"
 INDEX = "jobset.sigs.k8s.io/job-index"  # label: which trainer
 TASK_INDEX = "volcano.sh/task-index"  # the same of Volcano
@@ -49,11 +49,12 @@ def jobset_state(jobset: Found) -> AppState:
         return AppState.SUCCEEDED
     if conditions.get("Failed"):
         return AppState.FAILED
-    if CANCELLED in jobset["metadata"].get("annotations", {}):
+    suspended = bool(jobset["spec"].get("suspend"))
+    if suspended and CANCELLED in jobset["metadata"].get("annotations", {}):
         return AppState.CANCELLED
     jobs = jobset.get("status", {}).get("replicatedJobsStatus", ())
     ready = any(one.get("ready") for one in jobs)
-    return AppState.RUNNING if ready and not jobset["spec"].get("suspend") else AppState.PENDING
+    return AppState.RUNNING if ready and not suspended else AppState.PENDING
 
 
 def vcjob_state(vcjob: Found) -> AppState:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.pipeline.work import Kind
 from tests.launch.rendered import TRAIN, container, environment, rendered, work
 
@@ -58,6 +59,11 @@ def test_a_queue_is_a_label_of_the_set() -> None:
     labels = jobset(cluster={"queue": "training", "queue_priority": "high"})["metadata"]["labels"]
     assert labels["kueue.x-k8s.io/queue-name"] == "training"
     assert labels["kueue.x-k8s.io/priority-class"] == "high"
+
+
+def test_a_job_that_waits_in_a_queue_is_not_for_others_to_suspend() -> None:
+    with pytest.raises(Misdescribed, match="suspend: wanted none with the queue 'training', found true"):
+        jobset(cluster={"queue": "training", "suspend": True})
 
 
 def test_a_job_may_be_suspended_removed_and_limited_in_time() -> None:

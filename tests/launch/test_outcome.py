@@ -69,6 +69,8 @@ def jobset(*conditions: str, ready: int = 0, suspend: bool = False, annotations:
         (jobset(ready=1), AppState.RUNNING),
         (jobset("Suspended", ready=1, suspend=True), AppState.PENDING),  # its pods are being ended
         (jobset("Suspended", suspend=True, annotations={CANCELLED: "true"}), AppState.CANCELLED),
+        (jobset(ready=1, annotations={CANCELLED: "true"}), AppState.RUNNING),  # let go again
+        (jobset(annotations={CANCELLED: "true"}), AppState.PENDING),
         (jobset("Completed"), AppState.SUCCEEDED),
         (jobset("Completed", annotations={CANCELLED: "true"}), AppState.SUCCEEDED),
         (jobset("Failed", ready=1), AppState.FAILED),

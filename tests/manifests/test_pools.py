@@ -42,6 +42,11 @@ def test_everyone_has_the_same_pools() -> None:
     assert labels_of_pools() == dict.fromkeys(labels_of_pools(), POOLS)
 
 
+def test_flavors_share_one_label_since_a_jobset_keeps_what_an_earlier_flavor_asked_for() -> None:
+    flavors = of_kind("components/kueue", "ResourceFlavor").values()
+    assert [[*made["spec"]["nodeLabels"]] for made in flavors] == [[POOL]] * len(POOLS)
+
+
 def test_a_training_node_ends_only_when_it_is_empty() -> None:
     spec = KARPENTER["fastgen-training"]["spec"]
     held = [budget for budget in spec["disruption"]["budgets"] if budget["nodes"] == "0"]
