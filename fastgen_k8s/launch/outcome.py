@@ -111,12 +111,18 @@ def _replica(role: str, index: int, pod: Found) -> Replica:
 
 
 def _terminated(pod: Found) -> int | None:
-    """The exit code of a pod's container; one that the kernel ended for its memory is out of memory."""
-    for one in pod.get("status", {}).get("containerStatuses", ()):
-        ended = one.get("state", {}).get("terminated")
-        if ended is not None:
-            return OutOfMemory.code if ended.get("reason") == "OOMKilled" else int(ended["exitCode"])
-    return None
+    """The exit code of a pod's work; one that the kernel ended for its memory is out of memory."""
+    ended = _ended(pod)
+    if ended is None:
+        return None
+    return OutOfMemory.code if ended.get("reason") == "OOMKilled" else int(ended["exitCode"])
+
+
+def _ended(pod: Found) -> Found | None:
+    """How the container that has its role's name ended; others (a mesh's, a log shipper's) do not count."""
+    role = pod["metadata"]["labels"].get(COMPONENT)
+    mine = (one for one in pod.get("status", {}).get("containerStatuses", ()) if one.get("name", role) == role)
+    return next((ended for one in mine if (ended := one.get("state", {}).get("terminated")) is not None), None)
 
 
 def _why(pod: Found) -> str:
@@ -131,7 +137,7 @@ def _why(pod: Found) -> str:
         waiting = one.get("state", {}).get("waiting")
         if waiting and waiting.get("reason") not in ("ContainerCreating", "PodInitializing"):
             return f"{waiting.get('reason', '')}: {waiting.get('message', '')}"
-        ended = one.get("state", {}).get("terminated")
-        if ended and ended["exitCode"]:
-            return next(reversed(ended.get("message", "").strip().splitlines()), "")  # the error is the last line
+    ended = _ended(pod)
+    if ended and ended["exitCode"]:
+        return next(reversed(ended.get("message", "").strip().splitlines()), "")  # the error is the last line
     return ""

@@ -17,6 +17,7 @@ TRAINER, RENDEZVOUS = "trainer", "rendezvous"
 PORT = 29400  # of the rendezvous
 USER = 10001  # of the image
 CACHE = "/cache"
+_ADDRESS = "PET_LOCAL_ADDR"  # what only the cluster knows, whatever an application says of it
 _SYSTEM_MILLICPU = 100  # left to the node
 _MARGIN = 10  # seconds between the agent's own wait and the kubelet's SIGKILL
 _LOST_NODE = 5  # seconds that a pod stays bound to a node that has been silent for the cluster's own grace period
@@ -129,8 +130,11 @@ def _container(image: str, name: str, command: Sequence[str], cluster: Cluster) 
 
 
 def _environment(given: Mapping[str, str]) -> list[Data]:
-    plain = {**given, "PYTHONUNBUFFERED": "1", "HOME": "/tmp"}
-    address: Data = {"name": "PET_LOCAL_ADDR", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
+    plain = {name: value for name, value in given.items() if name != _ADDRESS} | {
+        "PYTHONUNBUFFERED": "1",
+        "HOME": "/tmp",
+    }
+    address: Data = {"name": _ADDRESS, "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
     return [*({"name": name, "value": escaped(value)} for name, value in plain.items()), address]
 
 

@@ -8,13 +8,26 @@ from typing import Any
 
 import yaml
 from torchx.schedulers.api import DescribeAppResponse, ListAppResponse, Scheduler, Stream, filter_regex
-from torchx.specs import AppDef, AppDryRunInfo, AppState, CfgVal, ReplicaStatus, Role, RoleStatus, runopts
+from torchx.specs import (
+    AppDef,
+    AppDryRunInfo,
+    AppState,
+    CfgVal,
+    ReplicaState,
+    ReplicaStatus,
+    Role,
+    RoleStatus,
+    runopts,
+)
 
-from fastgen_k8s.errors import Misdescribed
+from fastgen_k8s.artifacts import find_artifact
+from fastgen_k8s.errors import BadInput, FastgenError, Misdescribed
 from fastgen_k8s.launch.api import Api
+from fastgen_k8s.launch.cluster import GROUP
 from fastgen_k8s.launch.jobs import Backend, Jobs
 from fastgen_k8s.launch.options import Opts
 from fastgen_k8s.launch.outcome import Replica, exit_code, replicas
+from fastgen_k8s.launch.pod import TRAINER
 
 
 class Request(dict[str, Any]):
@@ -51,19 +64,25 @@ class ClusterScheduler(Scheduler[Opts]):
         return f"{meta['namespace']}:{meta['name']}"
 
     def describe(self, app_id: str) -> DescribeAppResponse | None:
-        """State, replicas and exit code of a job; None when there is none."""
+        """State, replicas and exit code of a job; None when there is none.
+
+        What counts is the artifact: a trainer that fails just after another has published it fails the job.
+        """
         where = _split(app_id)
         found = self.jobs.find(*where)
         if found is None:
             return None
         pods = self.jobs.pods(*where)
-        state, seen = self._runs.state(found), replicas(pods)
+        state, seen, published = self._runs.state(found), replicas(pods), list[str]()
         code = exit_code(self.jobs.jobs(*where), pods) if state == AppState.FAILED else None
+        if state == AppState.FAILED and _is_done(found, seen, code):
+            state, code, published = AppState.SUCCEEDED, None, ["its artifact is published"]
         roles = {one.role: [other for other in seen if other.role == one.role] for one in seen}
         return DescribeAppResponse(
             app_id=app_id,
             state=state,
-            msg="; ".join([f"{one.role}/{one.number} {one.why}" for one in seen if one.why]) or self._runs.said(found),
+            msg="; ".join(published + [f"{one.role}/{one.number} {one.why}" for one in seen if one.why])
+            or self._runs.said(found),
             structured_error_msg=json.dumps({} if code is None else {"exit_code": code}),
             roles=[Role(name=role, image="", num_replicas=len(each)) for role, each in roles.items()],
             roles_statuses=[RoleStatus(role, [_status(one) for one in each]) for role, each in roles.items()],
@@ -103,6 +122,22 @@ class ClusterScheduler(Scheduler[Opts]):
         namespace = str((cfg or {}).get("namespace") or Opts().namespace)
         found = self.jobs.ours(namespace)
         return [ListAppResponse(f"{namespace}:{one['metadata']['name']}", self._runs.state(one)) for one in found]
+
+
+def _is_done(found: Mapping[str, Any], seen: Iterable[Replica], code: int | None) -> bool:
+    """Whether a failed job has done its work: no trainer ends with 0 before it has read the published manifest.
+
+    One that ended so may be gone, and then the artifact says it, unless the place may be another work's.
+    """
+    if any(one.role == TRAINER and one.state == ReplicaState.SUCCEEDED for one in seen):
+        return True
+    output = found["metadata"].get("annotations", {}).get(f"{GROUP}/output")
+    if output is None or code in (Misdescribed.code, BadInput.code):
+        return False
+    try:
+        return find_artifact(output) is not None
+    except FastgenError:  # who looks may have no way to the store
+        return False
 
 
 def _split(app_id: str) -> tuple[str, str]:

@@ -119,6 +119,28 @@ def test_a_training_job_is_taken(server: Cluster) -> None:
     server.api.apply(job(), **DRY)
 
 
+def jobs_of(made: Object) -> dict[str, Object]:
+    """The Jobs that a JobSet is made of: an invalid one would never appear, and only an event would say so."""
+    place = {"name": "tried", "namespace": "fastgen"}
+    given = {one["name"]: one["template"]["spec"] for one in made["spec"]["replicatedJobs"]}
+    return {
+        name: {"apiVersion": "batch/v1", "kind": "Job", "metadata": place, "spec": copy.deepcopy(spec)}
+        for name, spec in given.items()
+    }
+
+
+@pytest.mark.parametrize("role", ["trainer", "rendezvous"])
+def test_the_jobs_of_a_training_are_taken(server: Cluster, role: str) -> None:
+    server.api.create(jobs_of(job({"deadline": 60}))[role], **DRY)
+
+
+def test_a_job_whose_exit_codes_are_not_in_order_is_refused(server: Cluster) -> None:
+    broken = jobs_of(job())["trainer"]
+    broken["spec"]["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"].reverse()
+    with pytest.raises(Refused, match="must be ordered"):
+        server.api.create(broken, **DRY)
+
+
 def pipeline(given: Object, name: str = "tried") -> Object:
     place = {"name": name, "namespace": "fastgen"}
     return {"apiVersion": API_VERSION, "kind": OBJECT_KIND, "metadata": place, "spec": given}

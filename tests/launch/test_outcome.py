@@ -123,6 +123,21 @@ def ended(code: int, reason: str = "Error") -> dict[str, Any]:
     return {"containerStatuses": [{"state": {"terminated": {"exitCode": code, "reason": reason}}}]}
 
 
+def beside(code: int | None) -> dict[str, Any]:
+    """A mesh's container that has ended with 0, before ours by its name."""
+    mine: dict[str, Any] = (
+        {"running": {}} if code is None else {"terminated": {"exitCode": code, "message": f"error: {code}"}}
+    )
+    mesh = {"terminated": {"exitCode": 0}}
+    return {"containerStatuses": [{"name": "mesh", "state": mesh}, {"name": "trainer", "state": mine}]}
+
+
+@pytest.mark.parametrize(("code", "why"), [(None, ""), (65, "error: 65"), (0, "")])
+def test_the_container_that_works_says_how_its_pod_ended(code: int | None, why: str) -> None:
+    one = pod(0, "1", "Failed", **beside(code))
+    assert (replicas([one])[0].code, replicas([one])[0].why, exit_code([], [one])) == (code, why, code)
+
+
 def test_a_replica_is_seen_by_its_newest_pod() -> None:
     pods = [pod(1, "2"), pod(0, "3"), pod(0, "1", "Failed", **ended(75))]
     assert [(one.number, one.pod, one.code) for one in replicas(pods)] == [(0, "kd-0-3", None), (1, "kd-1-2", None)]

@@ -118,3 +118,11 @@ def test_a_pod_is_told_the_handle_that_torchx_knows_it_by(backend: str) -> None:
     application.roles[0].env["TORCHX_JOB_ID"] = "any://torchx/${app_id}"  # as TorchX's runner does
     found = BACKENDS[backend].render(application, Cluster(namespace="team", job="kd"))
     assert environment(found)["TORCHX_JOB_ID"] == "any://torchx/team:kd"
+
+
+def test_an_application_that_knows_an_address_of_its_own_gets_the_pods(backend: str) -> None:
+    application = app(TRAIN, Placement(), Execution(), "fastgen-k8s/trainer:1")
+    application.roles[0].env["PET_LOCAL_ADDR"] = "10.0.0.1"
+    told = container(BACKENDS[backend].render(application, Cluster()))["env"]
+    [address] = [one for one in told if one["name"] == "PET_LOCAL_ADDR"]
+    assert address["valueFrom"] == {"fieldRef": {"fieldPath": "status.podIP"}}
