@@ -48,6 +48,16 @@ class Directory:
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
+    def start(self, key: str, most: int) -> bytes | None:
+        """The first bytes of a key."""
+        path = self._path(key)
+        with _io(path):
+            try:
+                with path.open("rb") as file:
+                    return file.read(most)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
     def put(self, key: str, data: bytes) -> None:
         """Write a key whole, replacing what was there."""
         target = self._place(key)

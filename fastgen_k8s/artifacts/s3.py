@@ -52,6 +52,18 @@ class S3:
         """The content of a key, or None when it is absent."""
         return self._whole(key, lambda: self._get(key, None, at_most))
 
+    def start(self, key: str, most: int) -> bytes | None:
+        """The first bytes of a key."""
+
+        def ask() -> bytes | None:
+            found = self._opened(key)
+            if found is None:
+                return None
+            with closing(found["Body"]) as body:
+                return body.read(most)
+
+        return self._whole(key, ask)
+
     def fetch(self, key: str, entry: FileEntry) -> bytes:
         """The content of a key, from the node's cache where it is there, checked."""
         cache = owner().cache

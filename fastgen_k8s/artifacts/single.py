@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from fastgen_k8s.artifacts.address import SCHEME, Address, expanded
 from fastgen_k8s.artifacts.artifact import find_artifact
@@ -38,7 +39,7 @@ def find_folder(uri: str) -> Folder | None:
     if entries is None:
         return None
     if not uri.startswith(SCHEME):
-        return Folder(Path(uri.removeprefix("file://")), _digest(entries))
+        return Folder(Path(expanded(uri).removeprefix("file://")), _digest(entries))
     above, name = _object(uri) or (uri, "")
     prefix = f"{name}/" if name else ""
     path = store_at(above).folder(prefix, {prefix + key: entry for key, entry in entries.items()})
@@ -51,6 +52,7 @@ class Input:
 
     digest: str  # what works are hashed with: an artifact's own, or the content of one file or DCP folder
     sha256: str  # of an artifact.json, which binds all of its files, or of the one file or DCP folder
+    form: Literal["artifact", "file", "folder"] = "artifact"
 
 
 def input_digest(uri: str, at_most: int | None = None) -> str:
@@ -69,12 +71,21 @@ def find_input(uri: str, at_most: int | None = None, manifest: int = MANIFEST_BY
         return Input(artifact.manifest.digest, artifact.sha256)
     content = _content(uri, at_most)
     if content is not None:
-        return Input(content.sha256, content.sha256)
+        return Input(content.sha256, content.sha256, "file")
     entries = _entries(uri, at_most)
     if entries is not None:
-        return Input(_digest(entries), _digest(entries))
+        return Input(_digest(entries), _digest(entries), "folder")
     found = f"a folder without artifact.json and {DESCRIBED}" if is_folder(uri) else "nothing"
     raise BadInput(f"{uri}: wanted an artifact, a file or a DCP folder, found {found}")
+
+
+def start_of(uri: str, most: int) -> bytes:
+    """The first bytes of the file that a URI names, at most so many; none where it names none."""
+    if not uri.startswith(SCHEME):
+        path = Path(expanded(uri).removeprefix("file://"))
+        return (store_at(str(path.parent)).start(path.name, most) or b"") if path.is_file() else b""
+    place = _object(uri)
+    return b"" if place is None else store_at(place[0]).start(place[1], most) or b""
 
 
 def is_folder(uri: str) -> bool:

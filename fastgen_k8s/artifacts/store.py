@@ -24,6 +24,10 @@ class Store(Protocol):
         """The content of a key, or None when it is absent; TooLarge as `read`."""
         ...
 
+    def start(self, key: str, most: int) -> bytes | None:
+        """The first bytes of a key, at most so many, whatever follows; None when it is absent."""
+        ...
+
     def put(self, key: str, data: bytes) -> None:
         """Write a key whole, replacing what was there."""
         ...

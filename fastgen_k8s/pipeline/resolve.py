@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from fastgen_k8s.artifacts.address import expanded
 from fastgen_k8s.artifacts.single import Input, find_input
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.pipeline.reading import counted
+from fastgen_k8s.pipeline.reading import as_read
 from fastgen_k8s.pipeline.spec import Pipeline, Stage, is_uri
 from fastgen_k8s.pipeline.work import Work, work_digest
 
@@ -50,7 +50,7 @@ def resolve(
         known = (frozen or {}).get(stage.name)
         if known is None:
             seen = {name: _content(content, stage, name, uri) for name, uri in outside.items()}
-            digests = {name: counted(name, outside[name], one) for name, one in seen.items()}
+            digests = {name: one.digest for name, one in seen.items()}
             digests |= {name: earlier.digest for name, earlier in inside.items()}
             sha256s = {name: one.sha256 for name, one in seen.items()}
             known = Frozen(work_digest(stage.kind, stage.resolve(), digests), sha256s)
@@ -70,7 +70,7 @@ def bound(pipeline: Pipeline, stage: Resolved, made: Mapping[str, str | None]) -
 
 def _content(content: Callable[[str], Input], stage: Stage, name: str, uri: str) -> Input:
     try:
-        return content(uri)
+        return as_read(stage.kind, stage.resolve(), name, uri, content(uri))
     except BadInput as error:
         raise BadInput(f"stage {stage.name}, input {name}: {error}") from error
 

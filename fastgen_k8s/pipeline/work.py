@@ -16,7 +16,7 @@ from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.experiments.keymap import refuse_seed_names
 from fastgen_k8s.experiments.schema import Experiment
 from fastgen_k8s.pipeline.described import Described
-from fastgen_k8s.pipeline.reading import counted
+from fastgen_k8s.pipeline.reading import as_read
 from fastgen_k8s.printable import shown
 
 Kind = Literal["encode", "pairs", "train", "bridge", "sample", "report"]
@@ -210,10 +210,10 @@ def resolve_inputs(work: Work) -> dict[str, str]:
     """
     for name in work.inputs:
         known_input(work.kind, name)
-    found = {name: find_input(uri) for name, uri in sorted(work.inputs.items())}
+    experiment, found = work.resolve(), {name: find_input(uri) for name, uri in sorted(work.inputs.items())}
     for name, one in found.items():
         work.check_input(name, one.sha256)
-    return {name: counted(name, work.inputs[name], one) for name, one in found.items()}
+    return {name: as_read(work.kind, experiment, name, work.inputs[name], one).digest for name, one in found.items()}
 
 
 def _at(data: Mapping[str, object], dotted: str) -> object:

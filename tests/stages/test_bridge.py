@@ -131,6 +131,38 @@ def test_a_foreign_checkpoint_crosses_too(tmp_path: Path) -> None:
     assert artifact.fact("step") == 10
 
 
+@pytest.mark.parametrize(
+    ("content", "setting", "times"),
+    [
+        (lambda: {"model": {"net": STATE, "ema": doubled()}}, "bridge.weights=ema", 2),
+        (lambda: {"model": STATE, "ema": doubled()}, "bridge.weights=ema", 2),
+        (lambda: {"generator": STATE, "critic": doubled()}, "bridge.role=fake_score", 2),
+        (lambda: {"model": {"net": STATE, "fake_score": doubled()}}, "bridge.role=fake_score", 2),
+        (lambda: {"net": STATE, "fake_score": doubled()}, "bridge.role=student", 1),
+    ],
+)
+def test_a_foreign_checkpoint_gives_what_the_manifest_says(
+    tmp_path: Path, content: Callable[[], object], setting: str, times: int
+) -> None:
+    torch.save(content(), tmp_path / "x.pt")
+    artifact = run_stage("bridge", KD, tmp_path / "b", setting, checkpoint=tmp_path / "x.pt")
+    wanted = STATE if times == 1 else doubled()
+    assert equal(dict(student_state(artifact, "raw")), wanted)
+    name, _, value = setting.removeprefix("bridge.").partition("=")
+    assert artifact.fact(name) == value
+
+
+def test_what_is_not_in_a_foreign_checkpoint_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    torch.save({"model": {"net": STATE}}, tmp_path / "x.pt")
+    with pytest.raises(BadInput, match=r"wanted averaged weights of one student, found model\.net"):
+        run_stage("bridge", KD, tmp_path / "b", "bridge.weights=ema", checkpoint=tmp_path / "x.pt")
+    assert not (tmp_path / "b").exists()
+
+
+def doubled() -> dict[str, Tensor]:
+    return {name: 2 * value for name, value in STATE.items()}
+
+
 def test_stage_three_refuses_a_student_of_other_times(
     tmp_path: Path, training: Path, gaussian_conditions: Path
 ) -> None:
