@@ -17,7 +17,7 @@ from fastgen_k8s.networks.dcp import read_whole
 from fastgen_k8s.networks.dcp_description import describe
 from fastgen_k8s.networks.folder import finite, read_component
 from fastgen_k8s.networks.foreign import read_every
-from fastgen_k8s.networks.pth import from_pth
+from fastgen_k8s.networks.pth import dense, from_pth
 from fastgen_k8s.printable import clean
 from fastgen_k8s.training.checkpoint import newest, verified_folder
 
@@ -110,7 +110,7 @@ def _file(path: Path) -> Iterator[str]:
     if path.is_file() and path.suffix == ".pth":
         value = from_pth(path, str(path))
         if isinstance(value, Tensor):
-            yield f"file: one tensor {list(value.shape)} {_name(value)}"
+            yield f"file: one tensor {list(value.shape)} {_name(dense(value, str(path)))}"
             yield "whole"
             return
     yield f"file: weights, {path.suffix}"

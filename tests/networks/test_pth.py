@@ -1,4 +1,5 @@
 """Tensors in files, and files that only look like it."""
+# pyright: basic
 
 import io
 import pickle
@@ -15,12 +16,21 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
+from torch.distributed.checkpoint.filesystem import FileSystemWriter
+from torch.distributed.checkpoint.state_dict_saver import save
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import Shard, distribute_tensor
 
 from fastgen_k8s.errors import BadInput
+from fastgen_k8s.networks.folder import finite
 from fastgen_k8s.networks.foreign import read_weights
+from fastgen_k8s.networks.numbers import computes
 from fastgen_k8s.networks.plain_pickle import Refused
 from fastgen_k8s.networks.pth import dense, from_pth, tensor_from_pth, to_pth
 from fastgen_k8s.networks.pth_file import check_held
+from fastgen_k8s.stages.inspection import inspect
+from fastgen_k8s.training.parallel import join
 
 LARGE = 64 << 20  # numbers
 WHOLE = to_pth(torch.arange(6.0))
@@ -49,6 +59,67 @@ def test_a_tensor_without_all_of_its_numbers_is_refused(value: torch.Tensor, tmp
     torch.save(value, tmp_path / "x.pth")
     with pytest.raises(BadInput, match=r"here: wanted tensors, found a pickle that wants torch\._utils\._rebuild"):
         tensor_from_pth((tmp_path / "x.pth").read_bytes(), "here")
+
+
+PACKED = torch.zeros(2, 3, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)
+
+
+class Labelled(torch.Tensor):
+    """A tensor of a class of its own, as DTensor is one."""
+
+
+@pytest.mark.parametrize(
+    "value", [torch.zeros(2).as_subclass(Labelled), torch.zeros(2, dtype=torch.complex64).conj()], ids=["own", "view"]
+)
+def test_a_tensor_that_is_not_plain_is_refused_with_what_to_give_instead(value: torch.Tensor, tmp_path: Path) -> None:
+    torch.save({"a": value}, tmp_path / "x.pt")
+    with pytest.raises(BadInput, match=r"wanted tensors, found a pickle that wants .*; save plain, dense tensors: "):
+        read_weights(tmp_path / "x.pt")
+
+
+def test_a_tensor_of_a_class_of_its_own_is_not_dense() -> None:
+    with pytest.raises(BadInput, match=r"here: wanted a plain tensor, found a Labelled; save plain, dense tensors"):
+        dense(torch.zeros(2).as_subclass(Labelled), "here")
+
+
+def test_a_dtensor_in_a_file_is_refused_with_what_to_give_instead(tmp_path: Path) -> None:
+    with join(torch.device("cpu"), "float32", 60):
+        mesh = init_device_mesh("cpu", (1,))
+        torch.save({"a": distribute_tensor(torch.zeros(2, 3), mesh, [Shard(0)])}, tmp_path / "x.pt")
+    with pytest.raises(BadInput, match=r"a DTensor's full_tensor\(\), or give the whole DCP folder$"):
+        read_weights(tmp_path / "x.pt")
+
+
+def packed_folder(path: Path) -> None:
+    save({"a": PACKED}, storage_writer=FileSystemWriter(path), no_dist=True)
+
+
+PACKED_IN: dict[str, Callable[[Path], object]] = {
+    "x.pt": lambda path: torch.save({"a": PACKED}, path),
+    "x.pth": lambda path: torch.save(PACKED, path),
+    "x.safetensors": lambda path: save_file({"a": PACKED}, path),
+    "x": packed_folder,
+}
+
+
+@pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
+@pytest.mark.parametrize("name", PACKED_IN)
+def test_numbers_that_torch_does_not_compute_with_are_refused_with_what_to_give_instead(
+    name: str, tmp_path: Path
+) -> None:
+    PACKED_IN[name](tmp_path / name)
+    with pytest.raises(BadInput, match="wanted numbers that torch computes with, found float4_e2m1fn_x2; give the"):
+        list(inspect(str(tmp_path / name)))
+
+
+def test_every_type_of_number_is_told_from_packed_ones() -> None:
+    types = {value for value in vars(torch).values() if isinstance(value, torch.dtype)}
+    assert {torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.int64, torch.complex64} <= {
+        *filter(computes, types)
+    }
+    assert not computes(torch.float4_e2m1fn_x2)
+    for dtype in filter(computes, types - {torch.complex32}):
+        assert finite(torch.zeros(1, dtype=torch.float32).to(dtype))
 
 
 def compressed(path: Path) -> None:
