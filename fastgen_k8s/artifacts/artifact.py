@@ -1,6 +1,9 @@
 """Begin, commit and open artifacts: data first, the manifest last."""
 
-from collections.abc import Iterable, Mapping
+import os
+import secrets
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -19,8 +22,9 @@ from fastgen_k8s.artifacts.manifest import (
     from_json,
     to_json,
 )
+from fastgen_k8s.artifacts.names import TEMPORARY, below
 from fastgen_k8s.artifacts.store import Store, store_at
-from fastgen_k8s.errors import BadInput
+from fastgen_k8s.errors import BadInput, failed_io
 from fastgen_k8s.printable import shown
 
 
@@ -36,6 +40,28 @@ class Writer:
         self.store.put(name, data)
         self.files[name] = FileEntry.of(data)
         return self.files[name]
+
+    @contextmanager
+    def file(self, name: str) -> Generator[Path]:
+        """A local path for a file of any size, which is put here, in parts where it is large, when the block ends."""
+        folder = self.store.draft("")
+        made, whole = folder / f"{TEMPORARY}{secrets.token_hex(8)}", below(folder, name)
+        try:
+            whole.parent.mkdir(parents=True, exist_ok=True)
+            made.touch(exist_ok=False)
+            mode = made.stat().st_mode  # as the umask says, whoever writes it
+            yield made
+            made.chmod(mode)
+            with made.open("rb") as file:
+                os.fsync(file.fileno())
+            made.replace(whole)
+        except OSError as error:
+            raise failed_io(error, made) from error
+        finally:
+            made.unlink(missing_ok=True)
+        entries = {name: FileEntry.of_file(whole)}
+        self.store.publish("", entries)
+        self.add(entries)
 
     def add(self, files: Mapping[str, FileEntry]) -> None:
         """Name files that somebody else wrote here."""

@@ -13,11 +13,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fastgen_k8s.artifacts.manifest import FileEntry, check_size, first_keys
-from fastgen_k8s.artifacts.names import below
+from fastgen_k8s.artifacts.names import TEMPORARY, below
 from fastgen_k8s.errors import BadInput, failed_io
 
-_TEMPORARY = ".tmp-"
 _RECORDED = "user.sha256"
+_UNFINISHED = ".tmp"  # ours, and those of libraries that write below a name of their own first
 _ABANDONED = 3600.0  # seconds without a write after which nobody finishes a file
 
 
@@ -153,7 +153,7 @@ class Directory:
         """All keys that begin with `prefix`, sorted; unfinished writes are not keys."""
         with _io(self.root):
             top = self.root / prefix.rpartition("/")[0]
-            files = (path for path in top.rglob("*") if path.is_file() and not path.name.startswith(_TEMPORARY))
+            files = (path for path in top.rglob("*") if path.is_file() and not path.name.startswith(_UNFINISHED))
             names = (path.relative_to(self.root).as_posix() for path in files)
             return first_keys((name for name in names if name.startswith(prefix)), at_most, self.uri)
 
@@ -166,7 +166,7 @@ class Directory:
     def sweep(self) -> None:
         """Remove what killed writers left unfinished."""
         with _io(self.root):
-            for path in self.root.rglob(f"{_TEMPORARY}*"):
+            for path in self.root.rglob(f"{_UNFINISHED}*"):
                 with suppress(FileNotFoundError):  # finished meanwhile
                     if path.is_file() and time.time() - path.stat().st_mtime > _ABANDONED:
                         path.unlink()
@@ -194,7 +194,7 @@ class Directory:
     def _whole(self, target: Path) -> Generator[Path]:
         with _io(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.parent / f"{_TEMPORARY}{secrets.token_hex(8)}"
+            temporary = target.parent / f"{TEMPORARY}{secrets.token_hex(8)}"
             temporary.touch(exist_ok=False)  # who may read and write it is what the umask says
             try:
                 yield temporary

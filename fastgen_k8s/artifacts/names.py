@@ -14,6 +14,7 @@ from fastgen_k8s.errors import BadInput
 LONGEST_NAME = 1024  # letters; S3 takes no more bytes
 MOST_FILES = 1 << 21
 LARGEST_FILE = 1 << 46  # bytes, 64 TiB
+TEMPORARY = ".tmp-"  # what a file's name begins with while it is written
 
 _ANY = r"[^/\\\x00-\x1f\x7f-\x9f\ud800-\udfff]"
 _FIRST = r"[^./\\\x00-\x1f\x7f-\x9f\ud800-\udfff]"

@@ -86,6 +86,13 @@ def save_transformer(network: Network, folder: Path) -> None:
     transformer.save_pretrained(folder)
 
 
+def transformer_config(model: Model) -> bytes:
+    """The config.json of a student's `transformer/` in a diffusers folder; nothing is built."""
+    with torch.device("meta"):
+        transformer: Any = _weighted(build_student(model, None))
+    return transformer.to_json_string().encode()
+
+
 @contextmanager
 def seeded(*key: int | str) -> Generator[None]:
     """While open, modules initialise from a stream that is a function of the key; nothing is left behind."""

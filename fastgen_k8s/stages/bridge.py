@@ -1,20 +1,19 @@
 """The bridge from stage 2 to stage 3: a network's weights out of a training checkpoint, all of them or none."""
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from pydantic import JsonValue
-from safetensors.torch import save
 from torch import Tensor
 
 from fastgen_k8s.artifacts import Artifact, Manifest, Writer
 from fastgen_k8s.artifacts.artifact import of_kind
 from fastgen_k8s.errors import BadInput
+from fastgen_k8s.networks.folder import WEIGHTS
 from fastgen_k8s.networks.foreign import read_weights
-from fastgen_k8s.networks.load import architecture, build_student, load_weights, save_transformer
-from fastgen_k8s.networks.pth import to_pth
+from fastgen_k8s.networks.load import architecture, build_student, load_weights, transformer_config
+from fastgen_k8s.networks.weights_file import apart, shard_index, shards, write_pth, write_safetensors
 from fastgen_k8s.stages.stage import Job
 from fastgen_k8s.stages.student import DIFFUSERS, PT, ROLLOUT, SAFETENSORS, check_student
 from fastgen_k8s.training.checkpoint import load_role
@@ -68,19 +67,22 @@ def _read(job: Job) -> tuple[Mapping[str, Tensor], Mapping[str, JsonValue]]:
 
 
 def _write(writer: Writer, state: Mapping[str, Tensor], job: Job) -> None:
-    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    tensors = apart(state)
     match job.experiment.bridge.format:
         case "pt":
-            writer.put(PT, to_pth(tensors))
+            with writer.file(PT) as path:
+                write_pth(tensors, path)
         case "safetensors":
-            writer.put(SAFETENSORS, save(tensors, {"format": "pt"}))
+            with writer.file(SAFETENSORS) as path:
+                write_safetensors(tensors, path)
         case "diffusers":
-            with tempfile.TemporaryDirectory() as folder:
-                network = build_student(job.experiment.model, None)
-                load_weights(network, tensors, "the bridge's own weights")
-                save_transformer(network, Path(folder))
-                for path in sorted(Path(folder).iterdir()):
-                    writer.put(DIFFUSERS + path.name, path.read_bytes())
+            files = shards(tensors)
+            writer.put(f"{DIFFUSERS}config.json", transformer_config(job.experiment.model))
+            for name, held in files.items():
+                with writer.file(DIFFUSERS + name) as path:
+                    write_safetensors(held, path)
+            if len(files) > 1:
+                writer.put(f"{DIFFUSERS}{WEIGHTS}.index.json", shard_index(files))
 
 
 def _artifact(job: Job) -> Artifact | None:
