@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fastgen_k8s.artifacts.manifest import FileEntry, check_size, first_keys
-from fastgen_k8s.artifacts.names import TEMPORARY, below
+from fastgen_k8s.artifacts.names import TEMPORARY, below, is_sha256
 from fastgen_k8s.errors import BadInput, failed_io
 
 _RECORDED = "user.sha256"
@@ -211,11 +211,12 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _recorded(path: Path) -> str | None:
-    """The sha256 that was recorded of a file; None where there is none."""
+    """The sha256 that was recorded of a file; what is none was not recorded, as with an object."""
+    found = ""
     if sys.platform == "linux":
         with suppress(OSError):
-            return os.getxattr(path, _RECORDED).decode(errors="replace")
-    return None
+            found = os.getxattr(path, _RECORDED).decode(errors="replace")
+    return found if is_sha256(found) else None
 
 
 def _sync(path: Path) -> None:

@@ -1,5 +1,6 @@
 """A folder as a store."""
 
+import os
 import subprocess
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fastgen_k8s.artifacts.directory import Directory
+from fastgen_k8s.artifacts.manifest import FileEntry
 from fastgen_k8s.errors import BadInput, StoreFailed
 
 
@@ -93,3 +95,17 @@ def test_a_full_disk_is_a_store_failure_and_keeps_what_was_there(small_disk: Pat
         store.put("a", bytes(1 << 20))
     assert store.read("a") == b"old"
     assert store.keys() == ["a"]
+
+
+def test_what_was_put_is_known_without_reading_it(store: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.put("a", b"hello")
+    read: list[Path] = []
+    monkeypatch.setattr(FileEntry, "of_file", read.append)
+    assert [store.holds("a", FileEntry.of(data)) for data in (b"hello", b"other", b"hell")] == [True, False, False]
+    assert read == []
+
+
+def test_an_attribute_that_is_no_sha256_counts_as_none(store: Directory) -> None:
+    store.put("a", b"hello")
+    os.setxattr(store.root / "a", "user.sha256", b"../marker")
+    assert [store.holds("a", FileEntry.of(data)) for data in (b"hello", b"other")] == [True, False]
