@@ -17,6 +17,7 @@ from fastgen_k8s.artifacts.teacher import INDEX, WEIGHTS, read_json, weight_map
 from fastgen_k8s.errors import BadInput, failed_io
 from fastgen_k8s.networks.numbers import check_computes
 
+_PIECE = 1 << 20  # numbers
 _SHARD = "DCP_SHARDING_INFO"  # in the metadata of a file that one process of several has written
 UNBUILT = (TypeError, ValueError, RuntimeError, AssertionError, ArithmeticError, LookupError)
 """What diffusers and torch raise on settings that describe no network."""
@@ -121,7 +122,12 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
 
 
 def finite(value: Tensor) -> bool:
-    """Whether every number is; the smallest floating-point types know no such question, so they are widened."""
+    """Whether every number is, looked at in pieces, for a whole answer would take as much memory as the tensor."""
+    return all(_finite(piece) for piece in value.reshape(-1).split(_PIECE))
+
+
+def _finite(value: Tensor) -> bool:
+    """The smallest floating-point types know no such question, so they are widened."""
     return bool((value.float() if value.is_floating_point() and value.element_size() == 1 else value).isfinite().all())
 
 

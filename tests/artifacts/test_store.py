@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fastgen_k8s.artifacts import FileEntry, Store, store_at
+from fastgen_k8s.artifacts import FileEntry, Store, begin, store_at
 from fastgen_k8s.artifacts.manifest import TooLarge
-from fastgen_k8s.errors import BadInput
+from fastgen_k8s.errors import BadInput, StoreFailed
 from tests.s3_server import Server
 
 LARGE = bytes(range(256)) * (40 << 12)  # 40 MiB: three parts
@@ -205,3 +205,36 @@ def test_a_large_file_is_refused_before_it_is_in_memory(store: Store) -> None:
     finally:
         tracemalloc.stop()
     assert most < 4 << 20
+
+
+def test_a_file_is_written_where_nobody_sees_it_and_put_whole(store: Store) -> None:
+    writer = begin(store.uri, "weights", "d" * 64, {})
+    with writer.file("a/b.bin") as path:
+        path.write_bytes(LARGE)
+        assert store.keys() == ["work.json"]
+    assert store.read("a/b.bin") == LARGE
+    assert writer.files == {"a/b.bin": FileEntry.of(LARGE)}
+
+
+def test_a_file_that_was_not_finished_leaves_nothing(store: Store) -> None:
+    writer = begin(store.uri, "weights", "d" * 64, {})
+    with pytest.raises(StoreFailed, match="no room"), writer.file("a/b.bin") as path:
+        path.write_bytes(b"half")
+        raise StoreFailed("no room")
+    assert (store.keys(), writer.files) == (["work.json"], {})
+    assert not path.exists()
+
+
+def test_the_start_of_a_key_is_read_alone(store: Store) -> None:
+    store.put("a", LARGE)
+    assert store.start("a", 3) == LARGE[:3]
+    assert store.start("a", len(LARGE) + 1) == LARGE
+    assert store.start("b", 3) is None
+
+
+def test_a_listing_has_a_bound(store: Store) -> None:
+    for key in ("b", "a", "c"):
+        store.put(key, b"")
+    assert store.keys(at_most=3) == ["a", "b", "c"]
+    with pytest.raises(TooLarge, match="wanted at most 2 files, found more"):
+        store.keys(at_most=2)

@@ -42,6 +42,13 @@ def _adopted(place: Path) -> None:
     Cache(place / "cache", 1 << 20).adopt(ENTRY, place / "draft")
 
 
+def _drafted(place: Path) -> None:
+    with begin(str(place), "weights", "0" * 64, {}).file("a/b") as path:
+        path.unlink()
+        path.write_bytes(DATA)
+        path.chmod(0o600)  # as safetensors leaves what it has written
+
+
 def _locked(place: Path) -> None:
     with only_runner(place / "root"):
         Owner(Cache(place / "cache", 1 << 20))
@@ -55,6 +62,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "put": lambda place: store_at(str(place)).put("a/b", DATA),
     "put_new": lambda place: store_at(str(place)).put_new("a/b", DATA),
     "upload": _uploaded,
+    "a file that a library writes": _drafted,
     "an artifact": lambda place: begin(str(place), "pairs", "0" * 64, {}).commit({}),
     "locks": _locked,
 }
