@@ -15,7 +15,8 @@ from fastgen_k8s.launch.command import job_name
 from fastgen_k8s.launch.pod import PORT, RENDEZVOUS, TRAINER, Data, rendezvous_pod, trainer_pod
 
 API_VERSION = "batch.volcano.sh/v1alpha1"
-_CRASHES = 3  # of each trainer's pods, in one sum: Volcano counts for the whole job
+_CRASHES = 3  # of each pod
+_EVICTIONS = 7 * 24  # of each pod: spot nodes that last an hour each, for a week
 _SVC = ("--publish-not-ready-addresses", "--disable-network-policy")  # agents meet before they are ready; ours hold
 _LACKS: Mapping[str, str] = {
     "queue_priority": "that is Kueue's: give priority_class",
@@ -60,7 +61,7 @@ def vcjob(app: AppDef, cluster: Cluster) -> Data:
             "schedulerName": "volcano",
             "queue": cluster.queue or "default",
             "minAvailable": fewest_trainers(app) + several,
-            "maxRetry": _CRASHES * trainers(app) + 1,  # the count that ends the job; 0 would become 3
+            "maxRetry": (_CRASHES + _EVICTIONS) * (trainers(app) + several) + 1,  # the count that ends the job
             **{name: value for name, value in optional.items() if value is not None},
             "tasks": tasks,
         },
@@ -70,8 +71,8 @@ def vcjob(app: AppDef, cluster: Cluster) -> Data:
 def _task(name: str, replicas: int, fewest: int, pod: Data, ends: bool) -> Data:
     """The first policy that fits decides, so exit codes come before the event that each failure raises.
 
-    A pod that was deleted (evicted, preempted, its node lost) has no policy: Volcano then just makes it anew, while
-    RestartPod would count it, and remove and remake the job's Service as well.
+    A pod that was deleted (evicted, preempted) fails before it is gone, and is counted like a crash: there is one
+    number for the whole job, and no policy by which a pod is made anew without it. So that number has room for both.
     """
     policies: list[Data] = [{"exitCode": code, "action": "TerminateJob"} for code in sorted(PERMANENT)]
     policies.append({"event": "PodFailed", "action": "RestartPod"})

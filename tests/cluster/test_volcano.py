@@ -186,13 +186,28 @@ def test_a_killed_agent_is_replaced_and_counted_while_its_peers_stay(volcano: Cl
 
 
 @pytest.mark.parametrize("role", ["trainer", "rendezvous"])
-def test_a_deleted_pod_is_replaced_and_not_counted(volcano: Cluster, namespace: str, role: str) -> None:
+@pytest.mark.parametrize(("force", "counted"), [(False, 1), (True, 0)], ids=["with its grace", "by force"])
+def test_a_deleted_pod_is_replaced_and_counted_if_it_could_say_how_it_ended(
+    volcano: Cluster, namespace: str, role: str, force: bool, counted: int
+) -> None:
     volcano.api.create(job(namespace, WAITS))
     before = up(volcano, namespace)
-    volcano.delete_pod(f"kd-{role}-0", namespace)
+    volcano.delete_pod(f"kd-{role}-0", namespace, force=force)
     replaced(volcano, namespace, before[f"kd-{role}-0"])
-    assert until(volcano, namespace, "Running")["status"]["retryCount"] == 0
+    assert until(volcano, namespace, "Running")["status"]["retryCount"] == counted
     assert uids(before, f"kd-{role}-0") < uids(volcano.api.list("pods", namespace))
+
+
+def test_a_job_outlives_more_evictions_than_crashes(volcano: Cluster, namespace: str) -> None:
+    volcano.api.create(job(namespace, WAITS, kind="bridge", nodes="1"))
+    for evictions in range(1, 5):
+        volcano.wait_for_line("kd-trainer-0", "up", namespace)
+        until(volcano, namespace, "Running")
+        pod = volcano.api.get("pods", "kd-trainer-0", namespace)
+        volcano.delete_pod("kd-trainer-0", namespace)
+        replaced(volcano, namespace, pod)
+        ended = until(volcano, namespace, "Running", "Failed")
+        assert (phase(ended), ended["status"]["retryCount"]) == ("Running", evictions)
 
 
 def test_trainers_find_a_rendezvous_that_came_back(volcano: Cluster, namespace: str) -> None:
@@ -208,10 +223,12 @@ def test_a_pod_that_always_crashes_ends_the_job_when_the_crashes_are_used_up(
     volcano: Cluster, namespace: str, scheduler: ClusterScheduler
 ) -> None:
     program = "import sys, time; time.sleep(2); sys.exit(1)"
-    volcano.api.create(job(namespace, program, kind="bridge", nodes="1"))
+    made = job(namespace, program, kind="bridge", nodes="1")
+    made["spec"]["maxRetry"] = 2  # ours would take hours
+    volcano.api.create(made)
     ended = until(volcano, namespace, "Failed", "Terminated", "Completed")
-    assert (phase(ended), ended["status"]["retryCount"]) == ("Failed", 4)
-    assert described(scheduler, namespace).msg == "Failed (pods replaced after a failure: 4)"
+    assert (phase(ended), ended["status"]["retryCount"]) == ("Failed", 2)
+    assert described(scheduler, namespace).msg == "Failed (pods replaced after a failure: 2)"
 
 
 def test_a_cancelled_job_stays_and_its_pods_go(volcano: Cluster, namespace: str, scheduler: ClusterScheduler) -> None:

@@ -1,10 +1,13 @@
 # pyright: basic
 """A stand-in for Volcano's job controller: it looks at the jobs of Volcano four times a second and acts.
 
+Their pods it watches: how one ended that was deleted is to be seen for a moment only.
+
 This is not Volcano, which could not be had here (see volcano_rules.py): a test that passes with it says that our jobs
 mean what we think if Volcano does what we think.
 """
 
+import json
 import threading
 import time
 from collections.abc import Generator
@@ -31,6 +34,7 @@ from tests.cluster.volcano_rules import (
 )
 
 _LOOK_EVERY = 0.25  # seconds
+_A_WATCH = 2  # seconds, and from there on in another one
 _MINE = "volcano.sh/job-name"
 _PASSING = frozenset({404, 409})  # somebody removed or changed it since we looked
 _FORBIDDEN = 403
@@ -47,13 +51,15 @@ def install(api: Api) -> None:
 def running(api: Api) -> Generator[None]:
     """The stand-in at work; what it did not foresee ends its thread, which pytest takes for a failure."""
     standin = _Standin(api)
-    thread = threading.Thread(target=standin.work, name="volcano-standin")
-    thread.start()
+    threads = [threading.Thread(target=each, name="volcano-standin") for each in (standin.watch, standin.work)]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         standin.stop.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
 
 
 class _Standin:
@@ -61,7 +67,43 @@ class _Standin:
         self.api = Api.connect(api.kubeconfig)  # of its own: it runs in another thread
         self.before: dict[str, dict[str, Seen]] = {}  # by the jobs' uids
         self.over: dict[str, float] = {}  # since when, by the jobs' uids
-        self.stop = threading.Event()
+        self.pods: dict[str, tuple[Object, bool]] = {}  # by their uids: as they were at last, and whether they are gone
+        self.lock, self.stop = threading.Lock(), threading.Event()
+
+    def watch(self) -> None:
+        api, version = Api.connect(self.api.kubeconfig), ""
+        try:
+            while not self.stop.is_set():
+                if not version:
+                    listed = api.call("GET", path_of("pods"), labelSelector=_MINE)
+                    version = listed["metadata"]["resourceVersion"]
+                    for pod in listed["items"]:
+                        self._note(pod, gone=False)
+                query = {"watch": "true", "timeoutSeconds": _A_WATCH, "resourceVersion": version}
+                for line in api.lines(path_of("pods"), _A_WATCH + 5, labelSelector=_MINE, **query):
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":  # the version is too old
+                        version = ""
+                        break
+                    version = event["object"]["metadata"]["resourceVersion"]
+                    self._note(event["object"], gone=event["type"] == "DELETED")
+        finally:
+            api.client.close()
+
+    def _note(self, pod: Object, *, gone: bool) -> None:
+        with self.lock:
+            self.pods[pod["metadata"]["uid"]] = pod, gone
+
+    def _of(self, job: str) -> dict[str, Seen]:
+        """A job's pods by their uids; those that are gone once."""
+        with self.lock:
+            known = {
+                uid: seen(pod, gone=gone)
+                for uid, (pod, gone) in self.pods.items()
+                if pod["metadata"]["ownerReferences"][0]["uid"] == job
+            }
+            self.pods = {uid: one for uid, one in self.pods.items() if uid not in known or not known[uid].gone}
+        return known
 
     def work(self) -> None:
         try:
@@ -85,11 +127,9 @@ class _Standin:
             return
         if phase(job) is None:
             job["status"] = {"state": {"phase": "Pending"}, "version": 0, "retryCount": 0}
-        there = self.api.list("pods", meta["namespace"], f"{_MINE}={meta['name']}").values()
-        mine = [pod for pod in there if pod["metadata"]["ownerReferences"][0]["uid"] == meta["uid"]]
-        now = {pod["metadata"]["uid"]: seen(pod) for pod in mine}
-        happened = events(job, self.before.get(meta["uid"], {}), now)
-        self.before[meta["uid"]] = now
+        known = self._of(meta["uid"])
+        happened = events(job, self.before.get(meta["uid"], {}), known)
+        self.before[meta["uid"]] = now = {uid: one for uid, one in known.items() if not one.gone}
         if phase(job) in ENDED:
             self._forget(job)
             return
