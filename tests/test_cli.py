@@ -14,6 +14,7 @@ from tests import teachers
 from tests.conftest import Say
 
 GAUSSIAN = "manifests/pipelines/closed-form-gaussian.yaml"
+NEGATIVE = "conditions.negative_prompt=no"
 KD = ["--experiment", "closed_form/gaussian_kd"]
 
 
@@ -88,6 +89,12 @@ def test_a_command_that_only_looks_starts_without_torch(words: list[str]) -> Non
         (["train", *KD, "--output", "x", "--save-every", "many"], "--save-every"),
         (["train", *KD, "--output", "x", "--tracker", "mlflow"], "mlflow"),
         (["pairs", *KD, "--output", "x", "--prompts", "p", "--input", "conditions=c"], "found both"),
+        (["pairs", *KD, "--output", "x", "--negative-prompt-file", "n"], "wanted --prompts beside"),
+        (
+            ["sample", *KD, "--output", "x", "--prompts", "p", "--negative-prompt-file", "n", "--set", NEGATIVE],
+            "found both: n, 'conditions.negative_prompt=no'",
+        ),
+        (["encode", *KD, "--output", "x", "--negative-prompt-file", "n", "--set", NEGATIVE], "found both: n,"),
         (["models", "add"], "folder"),
         (["status", "--watch"], "wanted the name of a pipeline to watch"),
         (["status", "gs://bucket/x"], "found 'gs://bucket/x'"),

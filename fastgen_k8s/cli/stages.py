@@ -9,6 +9,7 @@ import typer
 
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.launch.command import AGENT, argv, environment
+from fastgen_k8s.pipeline.negative import with_negative
 from fastgen_k8s.pipeline.work import Execution, Kind, Placement, Work, check_read, check_world, parse_inputs
 
 commands = typer.Typer(rich_markup_mode=None)
@@ -18,6 +19,7 @@ _Output = Annotated[str, typer.Option(help="Where the artifact goes.")]
 _Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the experiment.")]
 _Input = Annotated[list[str] | None, typer.Option("--input", metavar="NAME=URI", help="An input of the stage.")]
 _Prompts = Annotated[str | None, typer.Option(help="Prompts to encode first, into OUTPUT-conditions.")]
+_Negative = Annotated[str | None, typer.Option(metavar="FILE", help="A file with the negative prompt.")]
 _Nodes = Annotated[str, typer.Option(help="How many agents work together: a number, or MIN:MAX.")]
 _Processes = Annotated[int, typer.Option(min=1, help="Worker processes of this agent.")]
 _MicroBatch = Annotated[int | None, typer.Option(min=1, help="Samples a process computes at once.")]
@@ -34,10 +36,12 @@ def encode(
     prompts: Annotated[
         str | None, typer.Option(help="A file: .txt with a prompt a line, .json, .jsonl, .csv, .tsv.")
     ] = None,
+    negative_prompt_file: _Negative = None,
     settings: _Set = None,
     inputs: _Input = None,
 ) -> None:
     """Encode prompts into a conditions artifact."""
+    settings = with_negative(settings or [], negative_prompt_file)
     given = parse_inputs([*(inputs or []), *([f"prompts={prompts}"] if prompts else [])])
     _become_agent(Work.parse(_work("encode", experiment, output, settings, given), "command line"))
 
@@ -47,11 +51,13 @@ def pairs(
     experiment: _Experiment,
     output: _Output,
     prompts: _Prompts = None,
+    negative_prompt_file: _Negative = None,
     settings: _Set = None,
     inputs: _Input = None,
     processes: _Processes = 1,
 ) -> None:
     """Stage 1: follow the teacher's trajectories."""
+    settings = _negative(settings, negative_prompt_file, prompts)
     given = _encoded(prompts, experiment, output, settings, inputs)
     work = Work.parse(_work("pairs", experiment, output, settings, given), "command line")
     _become_agent(work, Placement(processes=processes), encoded=prompts is not None)
@@ -62,6 +68,7 @@ def train(
     experiment: _Experiment,
     output: _Output,
     prompts: _Prompts = None,
+    negative_prompt_file: _Negative = None,
     settings: _Set = None,
     inputs: _Input = None,
     nodes: _Nodes = "1",
@@ -73,6 +80,7 @@ def train(
     tracker: _Tracker = None,
 ) -> None:
     """Stages 2 and 3: CausalKD, Self-Forcing, or whatever the experiment's method is."""
+    settings = _negative(settings, negative_prompt_file, prompts)
     given = _encoded(prompts, experiment, output, settings, inputs)
     habits = {"log_every": log_every, "save_every": save_every, "keep": keep, "trackers": tracker}
     execution = Execution.parse({name: value for name, value in habits.items() if value is not None}, "command line")
@@ -93,11 +101,13 @@ def sample(
     experiment: _Experiment,
     output: _Output,
     prompts: _Prompts = None,
+    negative_prompt_file: _Negative = None,
     settings: _Set = None,
     inputs: _Input = None,
     processes: _Processes = 1,
 ) -> None:
     """Draw clips from a student, chunk by chunk."""
+    settings = _negative(settings, negative_prompt_file, prompts)
     given = _encoded(prompts, experiment, output, settings, inputs)
     work = Work.parse(_work("sample", experiment, output, settings, given), "command line")
     _become_agent(work, Placement(processes=processes), encoded=prompts is not None)
@@ -114,6 +124,12 @@ def _work(
     kind: Kind, experiment: str, output: str, settings: list[str] | None, inputs: dict[str, str]
 ) -> dict[str, object]:
     return {"kind": kind, "experiment": experiment, "overrides": settings or [], "inputs": inputs, "output": output}
+
+
+def _negative(settings: list[str] | None, file: str | None, prompts: str | None) -> list[str]:
+    if file and prompts is None:
+        raise Misdescribed("wanted --prompts beside --negative-prompt-file: conditions that are there have theirs")
+    return with_negative(settings or [], file)
 
 
 def _encoded(

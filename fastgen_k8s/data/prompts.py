@@ -11,6 +11,7 @@ from typing import TypeGuard, cast
 
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.pipeline.reading import JSON, JSON_LINES, LINES, ending
+from fastgen_k8s.pipeline.text_file import text_of
 from fastgen_k8s.printable import shown, unfit
 
 Numbered = Iterable[tuple[int, str]]  # the line on which a prompt begins, and the prompt
@@ -25,29 +26,13 @@ def read_prompts(path: Path, called: str | None = None) -> list[str]:
     A local copy is `called` in messages by the name that a person gave.
     """
     where = called or str(path)
-    text, read = _text(path, where), _READERS.get(ending(where))
+    text, read = text_of(path, where), _READERS.get(ending(where))
     if read is None:
         raise BadInput(f"{where}: wanted a file of prompts that ends in {', '.join(_READERS)}, found another name")
     prompts = [_checked(prompt, f"{where}:{number}") for number, prompt in read(text, where)]
     if not prompts:
         raise BadInput(f"{where}: wanted at least one prompt, found an empty file")
     return prompts
-
-
-def _text(path: Path, where: str) -> str:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise BadInput(f"{where}: wanted a file of prompts, found none") from error
-    except IsADirectoryError as error:
-        raise BadInput(f"{where}: wanted a file of prompts, found a folder") from error
-    except UnicodeDecodeError as error:
-        line, byte = 1 + error.object.count(b"\n", 0, error.start), error.object[error.start]
-        raise BadInput(f"{where}:{line}: wanted prompts in UTF-8, found byte {byte:#04x}") from error
-    found = unfit(text)
-    if found is not None:
-        raise BadInput(f"{where}:{1 + text.count(chr(10), 0, found[0])}: wanted text, found {found[1]}")
-    return text.replace("\r\n", "\n")  # a prompt may hold what else splitlines() takes for the end of a line
 
 
 def _checked(prompt: str, where: str) -> str:

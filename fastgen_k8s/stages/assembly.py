@@ -29,6 +29,7 @@ from fastgen_k8s.networks.load import (
     load_weights,
 )
 from fastgen_k8s.networks.network import Network
+from fastgen_k8s.stages.negative import say_if_none
 from fastgen_k8s.stages.stage import Job, teacher_digest, teacher_folder
 from fastgen_k8s.stages.student import check_student, student_state
 
@@ -73,6 +74,8 @@ def check_inputs(job: Job) -> None:
     Data(job)
     _teacher(job)
     _student_weights(job)
+    if isinstance(method, Matching):
+        say_if_none(job, method.guidance)
 
 
 def build(job: Job, data: Data, device: torch.device) -> Method:

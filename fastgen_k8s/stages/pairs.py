@@ -18,6 +18,7 @@ from fastgen_k8s.networks.network import Network
 from fastgen_k8s.networks.pth import to_pth
 from fastgen_k8s.networks.vae import Codec, load_codec
 from fastgen_k8s.stages.clips import clip_files
+from fastgen_k8s.stages.negative import say_if_none
 from fastgen_k8s.stages.stage import Job, teacher_digest, teacher_folder
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -29,6 +30,7 @@ def check(job: Job) -> None:
     model, pairs = job.experiment.model, job.experiment.pairs
     Conditions(job.input("conditions", "conditions")).check(model.text)
     snapped_grid(pairs.solver_steps, model.shift, model.t_list)
+    say_if_none(job, pairs.guidance)
 
 
 def run(job: Job) -> Manifest:

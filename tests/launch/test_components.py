@@ -9,8 +9,8 @@ from torchx.specs.file_linter import validate
 from torchx.specs.finder import get_component
 
 from fastgen_k8s.errors import BadInput, Misdescribed
+from fastgen_k8s.launch.appdef import work_of
 from fastgen_k8s.launch.component import default, default_count, made
-from fastgen_k8s.pipeline.argv import parse
 from fastgen_k8s.pipeline.work import Work
 
 COMPONENTS = sorted(Path("components").glob("*.py"))
@@ -30,7 +30,7 @@ def planned(name: str, *words: str) -> Work:
     with get_runner() as runner:
         request = runner.dryrun_component(f"components/{name}.py:{name}", list(words), "local_cwd")
     assert request.app is not None
-    return parse(request.app.roles[0].args[2:])[0]
+    return work_of(request.app)
 
 
 def test_there_is_a_component_for_every_stage() -> None:
@@ -51,6 +51,19 @@ def test_without_arguments_a_component_says_which_input_is_missing(
     monkeypatch.chdir(tmp_path)
     with get_runner() as runner, pytest.raises(BadInput, match=f"'{MISSING[name]}'.*FASTGEN_{MISSING[name].upper()}"):
         runner.dryrun_component(f"{components}/{name}.py:{name}", [], "local_cwd")
+
+
+@pytest.mark.parametrize("flag", ["--negative-prompt-file", "--negative_prompt_file"])
+def test_encode_takes_a_negative_prompt_from_a_file(tmp_path: Path, flag: str) -> None:
+    (tmp_path / "negative.txt").write_text("costs $$5 #logo\n")
+    work = planned("encode", flag, str(tmp_path / "negative.txt"))
+    assert work.resolve().conditions.negative_prompt == "costs $$5 #logo"
+
+
+def test_encode_takes_one_negative_prompt(tmp_path: Path) -> None:
+    (tmp_path / "negative.txt").write_text("blurry\n")
+    with pytest.raises(Misdescribed, match="found both"):
+        planned("encode", "--negative-prompt-file", str(tmp_path / "negative.txt"), "conditions.negative_prompt=x")
 
 
 def test_a_report_on_nothing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

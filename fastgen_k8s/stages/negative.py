@@ -1,0 +1,24 @@
+"""What is said where a teacher is guided without a negative prompt."""
+
+import structlog
+
+from fastgen_k8s.stages.stage import Job
+
+log = structlog.get_logger()
+
+
+def say_if_none(job: Job, guidance: float) -> None:
+    """Warn where a teacher of a published family is guided against the empty prompt: their own runs have another.
+
+    A closed list of labels has no negative prompt, and without guidance nothing reads one.
+    """
+    model = job.experiment.model
+    if model.teacher is not None or model.text.kind == "labels" or guidance == 1.0:
+        return
+    if job.input("conditions", "conditions").manifest.facts.get("negative_prompt") == "":
+        log.warning(
+            "the teacher is guided without a negative prompt",
+            guidance=guidance,
+            conditions=job.work.inputs["conditions"],
+            see="docs/key-map.md",
+        )
