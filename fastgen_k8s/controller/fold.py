@@ -5,6 +5,7 @@ That its job is gone, and that it failed, are different facts.
 """
 # pyright: reportMissingTypeStubs=false
 
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from fastgen_k8s.pipeline.plan import DONE, Failure, Rest, Running, Seen
 from fastgen_k8s.pipeline.spec import Stage
 
 REST = 5.0  # seconds before a stage whose job somebody removed gets another
+_CHANCE = re.compile(r":[0-9]+->")  # of Go: "read tcp 10.0.0.7:41234->10.0.0.1:443: i/o timeout"
 _LONGEST = 1000  # characters of a message
 
 
@@ -35,6 +37,7 @@ class Look:
     checkpoint: int | None = None
     unread: bool = False  # the store does not say how far it is
     why: str | None = None  # the job does not work yet
+    reason: str | None = None  # the same in a word, where somebody may have to do something about it
     superseded: bool = False  # the job has ended, and worked for settings or inputs that have changed
     differs: str | None = None  # in what the job was made otherwise than is wanted now
     renew: bool = False  # somebody asked for another job
@@ -50,6 +53,7 @@ def fold(was: StageStatus, look: Look, now: float) -> StageStatus:
     stage = _adopted(was, look.child)
     if stage.state not in LIVE or look.facts is not None:
         return stage
+    stage = _read(stage, look, now)
     if look.superseded:
         return _ended(stage, now).model_copy(update={"exitCode": None, "exitClass": "Superseded", "failures": 0})
     if look.outcome is not None:
@@ -137,8 +141,8 @@ def patience(key: str) -> float:
 
 
 def bounded(text: str) -> str:
-    """A message that the API takes."""
-    line = " ".join(text.split())
+    """A message that the API takes, without the port that a client had by chance: the same trouble, the same words."""
+    line = _CHANCE.sub("->", " ".join(text.split()))
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
 
 
@@ -195,6 +199,13 @@ def _alive(was: StageStatus, look: Look, child: Child, now: float) -> StageStatu
     if was.state != "Stopping":
         changed["state"] = "Running" if started else "Queued"
         changed["message"] = bounded("; ".join(said)) if (said := _said(look, worked=started is not None)) else None
+        changed["reason"] = look.reason
+    return was.model_copy(update=changed)
+
+
+def _read(was: StageStatus, look: Look, now: float) -> StageStatus:
+    """A stage with how far it is."""
+    changed: dict[str, object] = {}
     if look.progress is not None and look.progress != was.progress:
         changed["progress"] = look.progress
         if was.progress is None or look.progress.step != was.progress.step:

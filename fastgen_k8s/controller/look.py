@@ -20,7 +20,7 @@ from fastgen_k8s.controller.refusals import Refusals
 from fastgen_k8s.controller.status import LIVE, SETTLED, Progress, StageStatus
 from fastgen_k8s.controller.store import Artifacts
 from fastgen_k8s.controller.view import Key, View
-from fastgen_k8s.controller.waiting import why
+from fastgen_k8s.controller.waiting import Waits, why
 from fastgen_k8s.errors import FastgenError
 from fastgen_k8s.launch.connection import Connection
 from fastgen_k8s.launch.jobs import Backend
@@ -103,14 +103,21 @@ class Looking:
         if job is None:
             lingering = any(_alive(pod) for pod in self._view.pods(meta["namespace"], status.job or ""))
             artifact = None if lingering else self._artifacts.find(stage.output)
-            return Look(None, lingering) if artifact is None else _whole(None, artifact)
+            if artifact is not None:
+                return _whole(None, artifact)
+            return Look(None, lingering) if lingering else self._last_words(Look(None), status, stage.output)
         superseded = job.digest != stage.digest[:16]
         if job.ended and job.state != AppState.CANCELLED:
-            return (
-                Look(job, superseded=True) if superseded else self._ended(backend, meta["namespace"], stage.output, job)
-            )
-        sentence = None if job.ready else self._why(accepted, status.name, meta["namespace"], job, now)
-        look = Look(job, why=sentence, differs=difference(job.form, form_of(accepted.pipeline, stage.stage)))
+            if superseded:
+                return Look(job, superseded=True)
+            return self._last_words(self._ended(backend, meta["namespace"], stage.output, job), status, stage.output)
+        waits = Waits() if job.ready else self._why(accepted, status.name, meta["namespace"], job, now)
+        look = Look(
+            job,
+            why=waits.said,
+            reason=waits.reason,
+            differs=difference(job.form, form_of(accepted.pipeline, stage.stage)),
+        )
         if superseded or not (job.ready or status.startedAt):
             return look
         key, stalls = (meta["namespace"], meta["name"]), _stalls(status, stage.stage)
@@ -133,7 +140,7 @@ class Looking:
         jobs = [one for one in jobs if (owner := controller(one)) is not None and owner["uid"] == job.uid]
         return Look(job, outcome=outcome(jobs, pods, job.said))
 
-    def _why(self, accepted: Accepted, stage: str, namespace: str, job: Child, now: float) -> str:
+    def _why(self, accepted: Accepted, stage: str, namespace: str, job: Child, now: float) -> Waits:
         placement = accepted.stages[stage].stage.placement
         refused: list[str] = []
         if not job.pods and not job.suspended and now - job.created > _PATIENCE:
@@ -143,6 +150,17 @@ class Looking:
     def _list(self, path: str, job: str) -> list[Found]:
         listed = self._connection.get(path, labelSelector=f"{JOB}={job}")
         return [] if listed is None else sorted(listed["items"], key=lambda one: one["metadata"]["creationTimestamp"])
+
+    def _last_words(self, look: Look, status: StageStatus, output: str) -> Look:
+        """A look at the end of an attempt, with what its trainers wrote after the last reading: their checkpoint."""
+        if look.facts is not None or status.startedAt is None or status.exitClass == "Superseded":
+            return look
+        try:
+            said = self._artifacts.progress(output)
+        except FastgenError as error:
+            log.warning("no progress read", problem=str(error))
+            return look
+        return replace(look, progress=_counted(said), checkpoint=said.checkpoint)
 
     def _with_progress(self, look: Look, key: Key, stage: str, output: str, now: float) -> Look:
         """A look with how far the stage is.

@@ -46,6 +46,8 @@ RESYNC = 600.0  # seconds after which a pipeline is looked at although nothing w
 _SOON = 0.2  # seconds: the object has just changed
 _INPUT = 60.0  # seconds between looks for an input that is not there
 _SHARED = 5.0  # seconds between looks for what another pipeline makes
+_CONFLICT = 409
+_ANSWERS = (400, 403, 404, 422)  # that come again until somebody does something
 _REFUSED = 30.0  # seconds before a job that the cluster refused is offered again
 
 log = structlog.get_logger()
@@ -130,12 +132,12 @@ class Reconciler:
         folded = {name: fold(stages[name], look, now) for name, look in looks.items()}
         left = _left(pipeline.deadline, status.startedAt, now)
         decision = decide(pipeline, folded, accepted.digests, looks, now, late=left is not None and left <= 0)
-        decided, pause = dict(decision.stages), decision.again
+        decided, pause, put_off = dict(decision.stages), decision.again, list[Refused]()
         if decision.start:
             if not self._is_fresh(found):
                 return _SOON
             for name in decision.start:
-                decided[name] = self._start(found, accepted, decided, name, now)
+                decided[name] = self._start(found, accepted, decided, name, now, put_off)
                 again = _SHARED if decided[name].reason == SHARED else _REFUSED
                 pause = again if decided[name].state not in LIVE else pause
         decided = with_places(decided, accepted)
@@ -143,6 +145,8 @@ class Reconciler:
         self._write(found, stored, whole(status, accepted, decided, late, rfc3339(now)), accepted)
         live = [name for name, stage in decided.items() if stage.state in LIVE]
         self._places.keep(_key(found), [accepted.stages[name].output for name in live])
+        if put_off:
+            raise put_off[0]  # the status says it; the queue offers the job again, after more and more time
         pauses = [RESYNC, *([] if pause is None else [pause]), *([] if left is None or left <= 0 else [left])]
         if live:
             pauses.append(self._looking.readings.rest(_key(found)))
@@ -201,9 +205,17 @@ class Reconciler:
         return live is not None and live["metadata"]["resourceVersion"] == meta["resourceVersion"]
 
     def _start(
-        self, found: Found, accepted: Accepted, stages: Mapping[str, StageStatus], name: str, now: float
+        self,
+        found: Found,
+        accepted: Accepted,
+        stages: Mapping[str, StageStatus],
+        name: str,
+        now: float,
+        put_off: list[Refused],
     ) -> StageStatus:
-        """A stage with its next job, made now or found: a crash after its creation has left it there."""
+        """A stage with its next job, made now or found: a crash after its creation has left it there. A refusal that
+        passes by itself, as of a server that restarts, is `put_off`.
+        """
         stage, pipeline = stages[name], accepted.pipeline
         resolved = bound(pipeline, accepted.stages[name], {one: status.sha256 for one, status in stages.items()})
         backend = BACKENDS[pipeline.backend]
@@ -216,6 +228,10 @@ class Reconciler:
             try:
                 self._writes.create(backend, job(found, pipeline, resolved, attempt, self._settings))
             except Refused as refusal:
+                if refusal.status == _CONFLICT:
+                    raise
+                if refusal.status not in _ANSWERS:
+                    put_off.append(refusal)
                 return _refused(stage, backend.product, refusal, now)
         started = begun(stage, made, attempt, resolved.stage.placement.max_nodes)
         expected = None if pipeline.queue else MADE  # what the next look finds is no reason to write again
@@ -273,11 +289,9 @@ def _refused(stage: StageStatus, product: str, refusal: Refused, now: float) -> 
     """A stage whose job the cluster did not take: for good when it is described wrongly, for now otherwise."""
     if refusal.status in (400, 422):
         return failed(stage, Outcome(Misdescribed.code, "Misdescribed", f"its job is refused: {refusal.message}"), now)
-    if refusal.status == 404:
-        return stage.model_copy(update={"message": f"waits for {product}: this cluster does not have its kind"})
-    if refusal.status == 403:
-        return stage.model_copy(update={"message": bounded(f"its job is refused: {refusal.message}")})
-    raise refusal
+    absent = f"waits for {product}: this cluster does not have its kind"
+    said = absent if refusal.status == 404 else bounded(f"its job is refused: {refusal.message}")
+    return stage.model_copy(update={"message": said, "reason": "JobRefused"})
 
 
 def _left(seconds_allowed: int | None, since: str | None, now: float) -> float | None:

@@ -1,33 +1,61 @@
 """Why a job that is made does not work yet, in a sentence."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastgen_k8s.controller.children import Child
+from fastgen_k8s.launch.outcome import last_words, newest, terminated
+from fastgen_k8s.launch.pod import TRAINER
 
 Found = Mapping[str, Any]
 
 MADE = "its pods are being made"
+_PULLED = "ErrImagePull: "  # before what the registry said; a back-off from it repeats that
 _PULL = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable")
 
 
-def why(child: Child, pool: str | None, queue: str | None, workload: Found | None, refused: Sequence[str]) -> str:
+class Waits(NamedTuple):
+    """Why a job does not work, and in a word where somebody may have to do something."""
+
+    said: str | None = None
+    reason: str | None = None
+
+
+def why(child: Child, pool: str | None, queue: str | None, workload: Found | None, refused: Sequence[str]) -> Waits:
     """What keeps a job from working: a queue, a quota, nodes, its image; `refused` is what the cluster said of pods
     that could not be made.
     """
     if child.suspended:
         said = _queue(workload)
-        return f"waits in queue {queue}{f': {said}' if said else ''}" if queue else "its job is suspended"
+        return Waits(f"waits in queue {queue}{f': {said}' if said else ''}" if queue else "its job is suspended")
     if not child.pods:
-        return f"no pod can be made: {refused[-1]}" if refused else MADE
-    for found, sentence in (
-        (_unscheduled(child.pods), f"waits for a node{f' of pool {pool}' if pool else ''}"),
-        (_waiting(child.pods, _PULL), "its image cannot be pulled"),
-        (_waiting(child.pods, None), "a container cannot be started"),
+        return Waits(f"no pod can be made: {refused[-1]}", "PodsRefused") if refused else Waits(MADE)
+    there = [pod for (role, _), pod in newest(child.pods) if role == TRAINER] or child.pods
+    for found, sentence, reason in (
+        (_unscheduled(there), f"waits for a node{f' of pool {pool}' if pool else ''}", None),
+        (_waiting(there, _PULL), "its image cannot be pulled", "ImageNotPulled"),
+        (_waiting(there, None), "a container cannot be started", "ContainerNotStarted"),
     ):
         if found is not None:
-            return f"{sentence}: {found}"
-    return "its pods are being started"
+            return Waits(f"{sentence}: {found.rpartition(_PULLED)[2]}", reason)
+    return Waits(next(filter(None, map(_stands, there)), "its pods are being started"))
+
+
+def _stands(pod: Found) -> str | None:
+    """How a pod stands that has been started and does not work."""
+    status, code, said = pod.get("status", {}), terminated(pod), last_words(pod)
+    if code is not None or status.get("phase") in ("Succeeded", "Failed"):
+        how = "a pod has ended" if code is None else f"a pod has ended with exit code {code}"
+        return (
+            "its pods have ended"
+            if code == 0
+            else f"{how}, the next is made after a while{f': {said}' if said else ''}"
+        )
+    if "deletionTimestamp" in pod["metadata"]:
+        return f"a pod is being ended{f': {said}' if said else ''}"
+    if any(one.get("ready") for one in status.get("containerStatuses", ())):  # its node's kubelet says so, or did
+        return f"its node {pod['spec'].get('nodeName', '')} does not answer"
+    return None
 
 
 def _queue(workload: Found | None) -> str:

@@ -76,17 +76,22 @@ def number(pod: Found) -> int:
 
 def replicas(pods: Iterable[Found]) -> list[Replica]:
     """Each role's replicas by their newest pods."""
-    newest: dict[tuple[str, int], Found] = {}
+    return [_replica(role, index, pod) for (role, index), pod in newest(pods)]
+
+
+def newest(pods: Iterable[Found]) -> list[tuple[tuple[str, int], Found]]:
+    """The newest pod of each replica, by role and number."""
+    found: dict[tuple[str, int], Found] = {}
     for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"])):
-        newest[pod["metadata"]["labels"][COMPONENT], number(pod)] = pod
-    return [_replica(role, index, pod) for (role, index), pod in sorted(newest.items())]
+        found[pod["metadata"]["labels"][COMPONENT], number(pod)] = pod
+    return sorted(found.items(), key=lambda one: one[0])
 
 
 def exit_code(jobs: Iterable[Found], pods: Iterable[Found]) -> int | None:
     """The code that says most about how a job ended: of its pods, or of the rule that ended it when they are gone."""
     said = [one.get("message", "") for job in jobs for one in job.get("status", {}).get("conditions", ())]
     codes = [int(found[1]) for message in said if (found := _RULE.search(message))]
-    codes += [code for pod in pods if (code := _terminated(pod)) is not None]
+    codes += [code for pod in pods if (code := terminated(pod)) is not None]
     return worst(codes)[0] if codes else None
 
 
@@ -107,10 +112,10 @@ def _replica(role: str, index: int, pod: Found) -> Replica:
     status = pod.get("status", {})
     state = states.get(status.get("phase", ""), ReplicaState.UNKNOWN)
     name, node = pod["metadata"]["name"], pod["spec"].get("nodeName", "")
-    return Replica(role, index, state, name, node, _terminated(pod), _why(pod))
+    return Replica(role, index, state, name, node, terminated(pod), last_words(pod))
 
 
-def _terminated(pod: Found) -> int | None:
+def terminated(pod: Found) -> int | None:
     """The exit code of a pod's work; one that the kernel ended for its memory is out of memory."""
     ended = _ended(pod)
     if ended is None:
@@ -125,7 +130,7 @@ def _ended(pod: Found) -> Found | None:
     return next((ended for one in mine if (ended := one.get("state", {}).get("terminated")) is not None), None)
 
 
-def _why(pod: Found) -> str:
+def last_words(pod: Found) -> str:
     """Why a pod waits or ended, in the cluster's words or its own last ones."""
     status = pod.get("status", {})
     for one in status.get("conditions", ()):

@@ -136,8 +136,9 @@ class _Local:
                 if job.stage == name
             )
             self._seen[name] = replace(_with(seen, artifact), running=running)
-        stopping = bool(self._received) or self._failed is not None
-        return Observed(self._seen, time.monotonic(), self._run.parallel, stopping, self._run.chosen)
+        hold = None if self._failed is None else f"stage {self._failed.stage} failed"
+        now, stopping = time.monotonic(), bool(self._received)
+        return Observed(self._seen, now, self._run.parallel, stopping, self._run.chosen, hold)
 
     def _progressed(self, job: Job) -> float | None:
         """When a job made its last step, where somebody waits for it."""

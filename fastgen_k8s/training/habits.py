@@ -66,6 +66,11 @@ class Logbook:
         self._background.wait()
         self.log.write()
 
+    def stopped(self, report: Report) -> None:
+        """Tell of the last step that this process makes, with the checkpoint that was written after it."""
+        self._background.wait()
+        self._background.offer(lambda: self.progress.put(self.store, report.step, _as_json(report.losses)))
+
     def close(self) -> None:
         """Write what is still held."""
         self._background.close()
@@ -113,6 +118,8 @@ class Habits:
             self.checkpoints.save(state)
         if asked:
             self.checkpoints.wait()
+            if self.logbook is not None:
+                self.logbook.stopped(report)
             raise Stopped(f"asked to stop: the checkpoint of step {state.step} of {self.steps} is written")
 
 

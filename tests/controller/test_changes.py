@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastgen_k8s.controller.changes import count
+from fastgen_k8s.controller.changes import count, events
 from fastgen_k8s.controller.children import rfc3339
 from fastgen_k8s.controller.status import StageStatus, Status
 from fastgen_k8s.controller.telemetry import Telemetry
@@ -24,6 +24,25 @@ def status(attempt: int) -> Status:
     """`kd` has had so many jobs; what it waits for has ended."""
     before = [StageStatus(name=name, state="Succeeded", finishedAt=rfc3339(end)) for name, end in ENDED.items()]
     return Status(stages=(*before, StageStatus(name="kd", state="Queued", attempt=attempt)))
+
+
+def refused(reason: str | None, message: str) -> Status:
+    """`pairs` waits for somebody."""
+    return Status(stages=(StageStatus.parse({"name": "pairs", "reason": reason, "message": message}, "test"),))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (Status(), refused("JobRefused", "no"), [("Warning", "JobRefused", "stage pairs: no")]),
+        (refused(None, ""), refused("PodsRefused", "no"), [("Warning", "PodsRefused", "stage pairs: no")]),
+        (refused(None, ""), refused("SharedPlace", "so"), [("Normal", "SharedPlace", "stage pairs: so")]),
+        (refused("JobRefused", "no"), refused("JobRefused", "not yet"), []),
+        (refused("JobRefused", "no"), refused(None, ""), []),
+    ],
+)
+def test_what_keeps_a_stage_waiting_is_told_once(before: Status, after: Status, told: list[object]) -> None:
+    assert [(one.kind, one.reason, one.message) for one in events(before, after)] == told
 
 
 @pytest.mark.parametrize(("before", "after", "told"), [(0, 1, 7.0), (0, 0, 0.0), (1, 2, 0.0)])

@@ -129,6 +129,26 @@ def test_progress_has_the_time_of_its_last_step_not_of_its_last_look() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("was", "look"),
+    [
+        (stopping(RUNNING, "Suspended"), Look()),
+        (RUNNING, Look()),
+        (RUNNING, Look(replace(JOB, state=AppState.FAILED), outcome=CRASH)),
+    ],
+)
+def test_an_attempt_that_has_ended_leaves_the_last_checkpoint_that_it_wrote(was: StageStatus, look: Look) -> None:
+    before = was.model_copy(update={"checkpoint": 100, "progress": Progress(step=110, total=200)})
+    found = fold(before, replace(look, progress=Progress(step=130, total=200), checkpoint=130), NOW)
+    assert (found.state, found.checkpoint, found.progress) == ("Waiting", 130, Progress(step=130, total=200))
+
+
+def test_a_job_that_somebody_has_to_do_something_for_says_so_in_a_word_until_it_works() -> None:
+    found = fold(QUEUED, Look(JOB, why="exceeded quota", reason="PodsRefused"), NOW)
+    assert (found.reason, fold(found, Look(WORKS), NOW).reason) == ("PodsRefused", None)
+    assert (stopping(found, "Suspended").reason, begun(found, "p-kd-2", 2, 2).reason) == (None, None)
+
+
 def test_a_message_from_a_cluster_is_bounded_and_one_line() -> None:
     message = fold(QUEUED, Look(JOB, why="a\nb" * 5000), NOW).message or ""
     assert (len(message) <= 1024, "\n" in message) == (True, False)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from fastgen_k8s.artifacts import FileEntry, begin, store_at
 from fastgen_k8s.artifacts.manifest import MANIFEST
+from fastgen_k8s.artifacts.progress import FILE
 from fastgen_k8s.controller.accept import accept
 from fastgen_k8s.controller.children import ATTEMPT, JOB, PIPELINE, RETRY, STAGE, keep_pipeline
 from fastgen_k8s.controller.generation import read_status
@@ -20,7 +22,7 @@ from fastgen_k8s.controller.store import Artifacts
 from fastgen_k8s.controller.telemetry import Telemetry
 from fastgen_k8s.controller.view import View
 from fastgen_k8s.controller.writes import Writes
-from fastgen_k8s.launch.connection import Connection
+from fastgen_k8s.launch.connection import Connection, Refused
 from fastgen_k8s.launch.jobsets import JOBSET
 from fastgen_k8s.pipeline.argv import parse
 from fastgen_k8s.pipeline.resolve import place
@@ -307,6 +309,48 @@ def test_a_pipeline_that_is_mended_goes_on_with_the_job_that_it_has(cluster: Clu
     cluster.pipeline["metadata"]["generation"] = 3
     look(cluster, server.connect(), (job,), (pod,))
     assert (conditions(cluster)["Accepted"], cluster.stage("conditions")["attempt"]) == (("True", "Accepted", 3), 1)
+
+
+@pytest.mark.parametrize(("code", "passes"), [(403, False), (429, True), (500, True), (503, True)])
+def test_a_refusal_of_a_job_stands_in_the_status_and_is_told_once(
+    cluster: Cluster, tmp_path: Path, code: int, passes: bool
+) -> None:
+    def answer(asked: Asked) -> Answer:
+        if asked.verb == "PATCH" and not asked.path.endswith("/status"):
+            return Answer(code, {"message": "its webhook is down"})
+        return cluster.answer(asked)
+
+    with scripted(answer, tmp_path) as server:
+        for _ in range(2):
+            with pytest.raises(Refused, match="its webhook is down") if passes else nullcontext():
+                look(cluster, server.connect())
+        told = [asked.body["reason"] for asked in server.asked if asked.verb == "POST"]
+    found = cluster.stage("conditions")
+    assert (found["state"], found["reason"], found["message"]) == (
+        "Waiting",
+        "JobRefused",
+        "its job is refused: its webhook is down",
+    )
+    assert (conditions(cluster)["Succeeded"], told) == (("Unknown", "JobRefused", 1), ["JobRefused"])
+
+
+def test_the_checkpoint_that_a_suspended_stage_shows_is_the_one_that_its_job_wrote_last(
+    cluster: Cluster, server: Scripted
+) -> None:
+    job, pod = works_and_is_edited(cluster, server, lambda _: None)
+    written = store_at(place(cluster.pipeline["spec"]["root"], "conditions", digest_of(cluster)))
+    written.put(FILE, b'{"step": 110, "steps": 200, "checkpoint": 100}')
+    cluster.pipeline["spec"]["suspend"] = True
+    look(cluster, server.connect(), (job,), (pod,))
+    assert (cluster.stage("conditions")["state"], cluster.stage("conditions")["checkpoint"]) == ("Stopping", 100)
+    written.put(FILE, b'{"step": 130, "steps": 200, "checkpoint": 130}')
+    look(cluster, server.connect())
+    found = cluster.stage("conditions")
+    assert (found["state"], found["checkpoint"], found["progress"]["step"]) == ("Waiting", 130, 130)
+
+
+def digest_of(cluster: Cluster) -> str:
+    return cluster.pipeline["status"]["digests"]["conditions"]
 
 
 def test_the_exit_code_of_a_stray_pod_is_not_that_of_a_job(cluster: Cluster, server: Scripted) -> None:

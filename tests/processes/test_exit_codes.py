@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fastgen_k8s.artifacts.progress import read_progress
 from tests.processes.agents import Agent, address_space, start, wait_until
 from tests.processes.runs import Run
 
@@ -125,6 +126,7 @@ def test_an_agent_that_was_asked_to_stop_has_saved_its_last_step(agents: dict[st
     agent = agents["asked to stop"]
     saved = max(int(path.stem.split("-")[1]) for path in agent.folder.parent.glob("run/checkpoints/step-*.json"))
     assert agent.errors == [f"stopped: asked to stop: the checkpoint of step {saved} of 100000 is written"]
+    assert read_progress(str(agent.folder.parent / "run")).checkpoint == saved
 
 
 def test_what_is_committed_already_is_not_done_again(agents: dict[str, Agent], stage_2: Run, tmp_path: Path) -> None:

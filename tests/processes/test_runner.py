@@ -159,6 +159,14 @@ def test_a_failed_stage_ends_the_run_with_its_words_and_code(tmp_path: Path) -> 
     assert "turning round" in line
 
 
+def test_what_runs_beside_a_stage_that_fails_goes_on_to_its_end(tmp_path: Path, gaussian_conditions: Path) -> None:
+    (tmp_path / "prompts.txt").write_text("turning round\n")
+    write_pipeline(tmp_path, pairs_stage(str(gaussian_conditions), MANY), encode_stage(tmp_path / "prompts.txt"))
+    failed = run(tmp_path, "--parallel", "2")
+    assert (failed.returncode, "stage conditions failed with exit code 65" in failed.stderr) == (65, True)
+    assert ("asked to stop" in failed.stderr, len(list((tmp_path / "root/made").glob("*/artifact.json")))) == (False, 1)
+
+
 def test_a_killed_run_goes_on_with_the_job_that_it_left(place: Path) -> None:
     killed_after_a_block(place)
     assert len(processes.find(place / ROOT)) == 1

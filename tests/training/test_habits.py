@@ -4,6 +4,7 @@ from pathlib import Path
 
 from fastgen_k8s.artifacts import store_at
 from fastgen_k8s.artifacts.metrics import read_metrics
+from fastgen_k8s.artifacts.progress import read_progress
 from fastgen_k8s.pipeline.work import Execution
 from fastgen_k8s.training.habits import Logbook
 from fastgen_k8s.training.loop import Report
@@ -20,3 +21,18 @@ def test_a_line_holds_the_newest_of_what_every_turn_measured(tmp_path: Path) -> 
     book.close()
     lines = [(line["step"], line["critic"], line["matching"]) for line in read_metrics(store)]
     assert lines == [(2, 1.0, 2.0), (4, 3.0, 4.0)]
+
+
+def test_a_run_that_was_asked_to_stop_tells_of_its_last_step_and_the_checkpoint_after_it(tmp_path: Path) -> None:
+    written: list[int] = []
+    store = store_at(str(tmp_path))
+    reporter = Reporter("test", 1, 100, lambda: written[-1] if written else None)
+    book = Logbook(store, "0001-a", Execution(log_every=10, trackers=()), reporter, "work")
+    last = Report(13, {"total": 2.0}, {}, {}, ())
+    for step in range(1, 14):
+        book.tell(Report(step, {"total": 2.0}, {}, {}, ()), 100)
+    written.append(13)
+    book.stopped(last)
+    book.close()
+    said = read_progress(str(tmp_path))
+    assert (said.step, said.checkpoint) == (13, 13)
