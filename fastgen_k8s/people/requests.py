@@ -29,10 +29,8 @@ def retry(pipelines: Pipelines, name: str, stage: str) -> str:
         raise Misdescribed(f"unknown stage {stage!r} of {name}: {nearest(stage, names)}")
     seen = next((one for one in status_of(found).stages if one.name == stage), StageStatus(name=stage))
     if seen.state != "Failed" and not (seen.state == "Queued" and seen.startedAt is None):
-        raise Misdescribed(
-            f"stage {stage} of {name}: wanted one that failed, or whose job has never worked, to try again, "
-            f"found it {seen.state.lower()}"
-        )
+        found_it = seen.state.lower()
+        raise Misdescribed(f"stage {stage} of {name}: wanted one that failed or has never worked, found it {found_it}")
     pipelines.change(name, {"metadata": {"annotations": {RETRY: f"{stage} {_now()}"}}})
     return f"{pipelines.namespace}/{name}: stage {stage} is to be tried again"
 

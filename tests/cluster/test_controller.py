@@ -206,6 +206,34 @@ def test_of_two_pipelines_with_one_root_one_makes_what_both_want_and_the_other_w
         assert [mine == other for mine, other in zip(*artifacts, strict=True)] == [True, False, False]
 
 
+def test_a_job_that_a_dead_webhook_refuses_is_told_of_and_made_when_it_is_back(place: Place) -> None:
+    name, where = f"dead-{place.namespace}", {"kubernetes.io/metadata.name": place.namespace}
+    rule = {"apiGroups": ["jobset.x-k8s.io"], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["jobsets"]}
+    hook: Object = {"name": "dead.example.com", "clientConfig": {"url": "https://127.0.0.1:1/"}, "rules": [rule]}
+    hook |= {"namespaceSelector": {"matchLabels": where}, "sideEffects": "None", "admissionReviewVersions": ["v1"]}
+    kind = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration"}
+    api = place.cluster.api
+
+    def refused(status: Object) -> bool:
+        found = stage(status, "conditions")
+        said = found.get("message", "").startswith("its job is refused: ") and "dead.example.com" in found["message"]
+        return (found.get("reason"), succeeded(status)["reason"], said) == ("JobRefused", "JobRefused", True)
+
+    with played(place), place.controller() as controller:
+        api.create(kind | {"metadata": {"name": name}, "webhooks": [hook]})
+        try:
+            place.apply()
+            place.wait(refused)
+            told = place.cluster.watch_until(
+                "events", lambda seen: any(one["reason"] == "JobRefused" for one in seen.values()), place.namespace
+            )
+            assert [one["type"] for one in told.values() if one["reason"] == "JobRefused"] == ["Warning"]
+        finally:
+            api.delete("validatingwebhookconfigurations.v1.admissionregistration.k8s.io", name)
+        assert succeeded(place.finished())["status"] == "True"
+        assert controller.faults() == []
+
+
 def test_a_job_that_somebody_deleted_is_made_anew_and_not_counted(place: Place) -> None:
     with played(place, lambda name, attempt: Act(forever=name == "kd" and attempt == 1)), place.controller():
         place.apply()

@@ -182,7 +182,7 @@ def test_a_failed_stage_is_asked_to_be_tried_again_each_time_anew(desk: Desk) ->
     ("stage", "said"),
     [
         ("kdd", "unknown stage 'kdd' of shapes: did you mean 'kd'?"),
-        ("pairs", "stage pairs of shapes: wanted a failed one to try again, found it succeeded"),
+        ("pairs", "stage pairs of shapes: wanted one that failed or has never worked, found it succeeded"),
     ],
 )
 def test_a_stage_that_has_not_failed_is_not_tried_again(desk: Desk, stage: str, said: str) -> None:

@@ -64,6 +64,12 @@ def test_what_keeps_a_stage_from_working_stands_in_its_status(place: Place, case
             lambda status: all(part in stage(status, "conditions").get("message", "") for part in wanted), timeout=60
         )
         assert stage(status, "conditions")["state"] == "Queued"
+        reason = "PodsRefused" if "quota" in case else None
+        assert stage(status, "conditions").get("reason") == reason
+        if reason is not None:
+            place.cluster.watch_until(
+                "events", lambda seen: any(one["reason"] == reason for one in seen.values()), place.namespace
+            )
         assert controller.faults() == []
 
 

@@ -61,7 +61,7 @@ def test_no_other_stage_is_tried_again(
     said: dict[str, str], found: str, stage: dict[str, Any], server: Scripted, pipelines: Pipelines
 ) -> None:
     stage |= said
-    wanted = f"stage kd of p: wanted one that failed, or whose job has never worked, to try again, found it {found}"
+    wanted = f"stage kd of p: wanted one that failed or has never worked, found it {found}"
     with pytest.raises(Misdescribed, match=wanted):
         retry(pipelines, "p", "kd")
     assert {one.verb for one in server.asked} == {"GET"}
