@@ -50,6 +50,7 @@ class Server:
 @contextmanager
 def serve(folder: Path) -> Generator[Server]:
     """The server, with its data in a folder, until the block ends."""
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "identities.json").write_text(json.dumps({"identities": _identities()}))
     for last in (False, False, True):
         ports = _free_ports(2 * len(_PARTS))
