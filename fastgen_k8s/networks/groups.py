@@ -18,6 +18,7 @@ _OPTIMISERS = {"optim", "optimizer", "optimiser", "opt"}  # words of a name
 _MOMENTS = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer"}  # what torch's optimisers keep of a weight
 _STATE_DICT = ("state", "param_groups")  # the two entries of every torch optimiser's
 _FRAMEWORK = {"teacher", "real", "discriminator"}  # words of networks that are neither student nor fake score
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _ENOUGH = 2  # of a family's names: one alone may be another network's
 _SHOWN = 12
 _DEEPEST = 32  # parts of a prefix
@@ -69,9 +70,10 @@ def find_groups(entries: Mapping[str, Entry], where: str) -> list[Group]:
             members[owner].append(name.removeprefix(owner))
     found: list[Group] = []
     for prefix in prefixes:
-        if _is_moment(prefix):
+        about = {name: entries[short[prefix + name][0]] for name in members[prefix]}
+        if _is_moment(prefix) or all(entry.shape is None for entry in about.values()):  # the second: a table of shapes
             continue
-        beside = set(_beside({name: entries[short[prefix + name][0]] for name in members[prefix]}))
+        beside = set(_beside(about))
         own = [name for name in members[prefix] if name.partition(".")[0] not in beside]
         found.append(Group(prefix, {name: _one(short[prefix + name], where) for name in own}))
     return found
@@ -152,7 +154,8 @@ def _is_moment(prefix: str) -> bool:
 
 
 def _words(text: str) -> set[str]:
-    return set(re.split(r"[._-]+", text.lower()))
+    """The words of a name in small letters: `netEMA`, `net_ema` and `ema2` all say that they are averages."""
+    return {word.lower() for word in _WORD.findall(text)}
 
 
 def _one(names: Sequence[str], where: str) -> str:

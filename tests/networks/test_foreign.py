@@ -123,6 +123,10 @@ LAYOUTS: dict[str, tuple[str, Callable[[Path], object]]] = {
             | prefixed("fake_score.weights.", doubled()),
         ),
     ),
+    "beside a table of shapes": (
+        "x.pt",
+        lambda p: torch.save({"net": STATE, "param_shapes": {name: value.shape for name, value in STATE.items()}}, p),
+    ),
     "a student beside a larger teacher": ("x.pt", lambda p: torch.save({"a": wider(), "b": STATE}, p)),
 }
 
@@ -183,6 +187,9 @@ NAMED: dict[str, tuple[dict[str, Any], Role, bool, str]] = {
     "a fake score": ({"model": {"net": 1, "fake_score": 3}}, "fake_score", False, "model.fake_score"),
     "a network beside a fake score": ({"net": 1, "fake_score": 3}, "student", False, "net"),
     "an average inside the model": ({"model": 1, "model.ema": 2}, "student", True, "model.ema"),
+    "an average in capitals": ({"net": 1, "netEMA": 2}, "student", False, "net"),
+    "an average with a number": ({"net": 1, "ema2": 2}, "student", True, "ema2"),
+    "a fake score in one word": ({"net": 1, "fakeScore": 3}, "fake_score", False, "fakeScore"),
     "no average in it": ({"model": {"net": 1}}, "student", True, "found model.net"),
     "no average of weights under no name": ({"": 1}, "student", True, "found weights under no name"),
     "no critic": ({"generator": 1, "generator_ema": 2}, "fake_score", False, "found generator, generator_ema"),

@@ -52,6 +52,13 @@ def test_weights_say_how_many_parameters_of_which_kind(tmp_path: Path) -> None:
     assert "15 parameters in 2 tensors, float16, float32" in said(tmp_path / "weights.pt")
 
 
+def test_a_table_of_shapes_beside_the_weights_is_no_network(tmp_path: Path) -> None:
+    shapes = {name: value.shape for name, value in TEACHER.items()}
+    torch.save({"net": TEACHER, "param_shapes": shapes}, tmp_path / "x.pt")
+    lines = said(tmp_path / "x.pt").splitlines()
+    assert lines[1:] == ["layout: {net: ...}", "540,024 parameters in 123 tensors, float16", "whole"]
+
+
 def test_weights_that_are_not_finite_are_named(tmp_path: Path) -> None:
     (tmp_path / "weights.pt").write_bytes(to_pth({"a.weight": torch.full((2,), torch.nan), "b": torch.zeros(1)}))
     assert "not finite: a.weight" in said(tmp_path / "weights.pt")
