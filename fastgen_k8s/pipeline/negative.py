@@ -1,10 +1,12 @@
 """The negative prompt that a person keeps in a file, as the override that it comes to."""
 
+import json
 from collections.abc import Sequence
 
 from fastgen_k8s.artifacts.single import find_file, is_folder
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.pipeline.text_file import text_of
+from fastgen_k8s.plain import quoted
 from fastgen_k8s.printable import shown
 
 _SETTING = "conditions.negative_prompt"
@@ -28,7 +30,7 @@ def with_negative(overrides: Sequence[str], file: str | None) -> list[str]:
     text = text_of(path, file).strip()
     if not 0 < len(text) <= _LONGEST:
         raise BadInput(f"{file}: wanted a negative prompt of at most {_LONGEST} letters, found {len(text) or 'none'}")
-    return [*overrides, f"{_SETTING}={text}"]
+    return [*overrides, f"{_SETTING}={text if quoted(text) is None else json.dumps(text)}"]  # its quotes are its own
 
 
 def _sets_it(setting: str) -> bool:

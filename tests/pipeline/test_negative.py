@@ -19,6 +19,9 @@ KD = get_experiment("wan_t2v/kd")
         ("\u6a21\u7cca\uff0c\u9759\u6001\n".encode(), "\u6a21\u7cca\uff0c\u9759\u6001"),
         (b"blurry,\nstatic\n", "blurry,\nstatic"),
         (b"costs $$5", "costs $$5"),
+        (b"null\n", "null"),
+        (b'"blurry, static"\n', '"blurry, static"'),
+        ("'\U0001f642, it''s'".encode(), "'\U0001f642, it''s'"),
     ],
 )
 def test_a_file_is_the_negative_prompt_as_it_is_written(tmp_path: Path, data: bytes, text: str) -> None:
