@@ -116,6 +116,8 @@ class WanCodec:
     @torch.no_grad()
     def decode(self, latent: Tensor) -> Tensor:
         """Decode latent * std + mean."""
+        if latent.shape[1] != self.mean.numel():
+            raise BadInput(f"wanted latents of {self.mean.numel()} channels, found {latent.shape[1]}")
         raw = latent.to(self.vae.device).float() * self.std + self.mean
         return self.vae.decode(raw.to(self.vae.dtype), return_dict=False)[0].float().clamp(-1, 1)
 

@@ -103,6 +103,13 @@ def test_wan_decodes_what_its_autoencoder_decodes(tmp_path: Path) -> None:
     torch.testing.assert_close(codec.decode(latent).cpu(), wanted)
 
 
+def test_wan_refuses_latents_of_other_channels(tmp_path: Path) -> None:
+    codec = wan(tmp_path)
+    for channels in (1, 3):
+        with pytest.raises(BadInput, match=f"wanted latents of 4 channels, found {channels}"):
+            codec.decode(torch.zeros(1, channels, 2, 2, 2))
+
+
 def test_wan_makes_one_latent_frame_of_four(tmp_path: Path) -> None:
     codec = wan(tmp_path)
     latent = codec.encode(video(5))
