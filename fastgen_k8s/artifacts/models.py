@@ -25,6 +25,9 @@ def add_model(folder: Path, uri: str, origin: Mapping[str, JsonValue] = {}, *, f
         for name, path in files_below(folder, anywhere=follow_links).items()
         if name not in (CLAIM, MANIFEST)  # an artifact's own
     }
+    file = next((part for part in PARTS if part in files), None)
+    if file is not None:  # a link that was checked out as a text, often
+        raise BadInput(f"{folder / file}: wanted a folder, found a file")
     parts = [part for part in PARTS if (folder / part).is_dir()]
     if not parts:
         raise BadInput(f"{folder}: wanted a diffusers folder with {', '.join(PARTS)}, found none of them")

@@ -85,6 +85,10 @@ UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no vocabulary": (removed("tokenizer/tokenizer.json"), r"tokenizer: wanted tokenizer\.json or vocab\.json or "),
     "half a vocabulary": (replaced("tokenizer/tokenizer.json", b'{"a'), r"tokenizer/tokenizer\.json: wanted JSON, fou"),
     "no codec": (emptied("codec"), r"codec: wanted codec\.safetensors, found nothing"),
+    "a file where a part is": (
+        lambda folder: (emptied("vae")(folder), (folder / "vae").rmdir(), (folder / "vae").write_text("../blobs/vae")),
+        r"vae: wanted a folder, found a file",
+    ),
     "an empty part": (emptied("vae"), r"vae: wanted config\.json, found nothing"),
 }
 
