@@ -17,6 +17,7 @@ from fastgen_k8s.networks.dcp_description import describe
 from fastgen_k8s.networks.folder import UNBUILT, first_line, read_safetensors, safetensors_shapes
 from fastgen_k8s.networks.groups import Entry, Group, Role, choose, everything, find_groups, some, tops
 from fastgen_k8s.networks.pth import dense, from_pth
+from fastgen_k8s.printable import shown
 
 _STEP = re.compile(r"(?:(?:global_?)?step|iter(?:ation)?|checkpoint|ckpt)?[-_]?([0-9]{1,18})")
 _DEEPEST = 16  # mappings in mappings
@@ -172,10 +173,14 @@ def _diffusers_keys(state: dict[str, Tensor], where: str) -> dict[str, Tensor]:
 
 
 def _iteration(value: object, path: Path) -> int | None:
+    wanted = f"{path}: wanted a whole number under 'iteration'"
     try:
-        return None if value is None else int(cast("int", value))
+        step = None if value is None else int(cast("int", value))
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:
-        raise BadInput(f"{path}: wanted a whole number under 'iteration', found {type(value).__name__}") from error
+        raise BadInput(f"{wanted}, found {type(value).__name__}") from error
+    if step is not None and (isinstance(value, bool) or step != value or step < 0):
+        raise BadInput(f"{wanted}, found {shown(value)}")
+    return step
 
 
 def _number(name: str) -> int | None:

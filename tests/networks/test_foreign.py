@@ -305,6 +305,18 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda p: torch.save({"model": {"net": STATE}, "iteration": "ten"}, p),
         "wanted a whole number under 'iteration', found str",
     ),
+    "an iteration between two": (
+        lambda p: torch.save({"model": {"net": STATE}, "iteration": 5.7}, p),
+        "wanted a whole number under 'iteration', found 5.7",
+    ),
+    "an iteration before the first": (
+        lambda p: torch.save({"model": {"net": STATE}, "iteration": -3}, p),
+        "wanted a whole number under 'iteration', found -3",
+    ),
+    "an iteration that is a switch": (
+        lambda p: torch.save({"model": {"net": STATE}, "iteration": True}, p),
+        "wanted a whole number under 'iteration', found True",
+    ),
     "many iterations": (
         lambda p: torch.save({"model": {"net": STATE}, "iteration": torch.zeros(3)}, p),
         "wanted a whole number under 'iteration', found Tensor",
