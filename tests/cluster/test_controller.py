@@ -294,7 +294,7 @@ def test_what_only_the_controller_can_know_is_refused_in_the_status(place: Place
         status = place.wait(lambda status: bool(status.get("conditions")))
         [accepted] = [one for one in status["conditions"] if one["type"] == "Accepted"]
         assert (accepted["status"], accepted["reason"]) == ("False", "InputMissing")
-        assert "nowhere.txt: wanted an artifact or a file, found nothing" in accepted["message"]
+        assert "nowhere.txt: wanted an artifact, a file or a DCP folder, found nothing" in accepted["message"]
         assert controller.faults() == []
 
 
