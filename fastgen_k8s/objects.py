@@ -87,14 +87,6 @@ class _Loader(Loader):
             found[key] = self.construct_object(value_node, deep)
         return found
 
-    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
-        """A text; the two halves that JSON writes for one character are joined, half a one is refused."""
-        text = super().construct_scalar(node)
-        try:
-            return text.encode("utf-16", "surrogatepass").decode("utf-16")
-        except UnicodeError as error:
-            raise yaml.YAMLError(f"half of a character in {shown(text)}") from error
-
     def construct_number(self, node: yaml.ScalarNode) -> int | float:
         """The number that JSON has for a word."""
         found = number(self.construct_scalar(node))

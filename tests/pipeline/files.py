@@ -97,7 +97,7 @@ FILES: dict[str, Case] = {
     "another system's lines": Case(OBJECT.replace("\n", "\r\n")),
     "a byte order mark": Case("\ufeff" + OBJECT),
     "a tag of one's own": Case(stage("image: !mine i:1")),
-    "half of a character": Case(stage('image: "\\ud800"'), "half of a character"),
+    "half of a character": Case(stage('image: "\\ud800"'), "half a surrogate pair"),
     "what a server writes": Case(
         meta(
             'uid: 0b1-2\nresourceVersion: "12"\ngeneration: 3\ncreationTimestamp: 2026-01-01T00:00:00Z\n'
