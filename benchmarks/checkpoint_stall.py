@@ -15,7 +15,7 @@ from benchmarks.timing import Ratio
 from fastgen_k8s.artifacts import store_at
 from fastgen_k8s.training.checkpoint import Checkpoints
 from fastgen_k8s.training.parallel import join
-from fastgen_k8s.training.state import State, start
+from fastgen_k8s.training.state import TrainingState, start
 
 
 def measure(pairs: int = 5) -> Ratio:
@@ -34,12 +34,12 @@ def measure(pairs: int = 5) -> Ratio:
     return Ratio(median(slows), median(fasts), median(slow / fast for slow, fast in seconds), pairs)
 
 
-def _at_once(checkpoints: Checkpoints, state: State) -> None:
+def _at_once(checkpoints: Checkpoints, state: TrainingState) -> None:
     _in_background(checkpoints, state)
     checkpoints.wait()
 
 
-def _in_background(checkpoints: Checkpoints, state: State) -> None:
+def _in_background(checkpoints: Checkpoints, state: TrainingState) -> None:
     state.step += 1
     checkpoints.save(state)
 

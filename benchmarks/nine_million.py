@@ -9,7 +9,7 @@ from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.methods.method import Batch
 from fastgen_k8s.methods.regression import TrajectoryRegression
 from fastgen_k8s.networks.load import build_student
-from fastgen_k8s.training.state import State, start
+from fastgen_k8s.training.state import TrainingState, start
 
 EXPERIMENT = get_experiment("closed_form/gaussian_kd").override(
     "model.latent=[16, 6, 4, 4]",
@@ -19,7 +19,7 @@ EXPERIMENT = get_experiment("closed_form/gaussian_kd").override(
 )
 
 
-def training() -> tuple[TrajectoryRegression, State]:
+def training() -> tuple[TrajectoryRegression, TrainingState]:
     """The method and the state before its first step."""
     student = build_student(EXPERIMENT.model, None)
     assert EXPERIMENT.method.kind == "regression"

@@ -12,7 +12,7 @@ from benchmarks.timing import Ratio, compare
 from fastgen_k8s.diffusion.schedule import add_noise
 from fastgen_k8s.experiments.schema import Model
 from fastgen_k8s.networks.load import build_student
-from fastgen_k8s.networks.network import Cache, Condition, Network, x0
+from fastgen_k8s.networks.network import Condition, KVCache, Network, x0
 
 CHUNKS, CHUNK, WANTED = 7, 3, 2.0
 MODEL = Model.model_validate(
@@ -47,7 +47,7 @@ def measure(pairs: int = 5) -> Ratio:
 
 def with_cache(student: Network, noise: Tensor, text: Condition) -> Tensor:
     """Each chunk sees the past in the cache."""
-    cache, made = Cache(), list[Tensor]()
+    cache, made = KVCache(), list[Tensor]()
     for number in range(CHUNKS):
         eps = noise[:, :, number * CHUNK : (number + 1) * CHUNK]
         x = eps

@@ -10,7 +10,7 @@ import torch
 from fastgen_k8s.data.ahead import Ahead
 from fastgen_k8s.networks.device import local_device
 from fastgen_k8s.stages.assembly import Data, build
-from fastgen_k8s.stages.stage import Job
+from fastgen_k8s.stages.stage import StageJob
 from fastgen_k8s.training.loop import ALONE, shares, train
 from fastgen_k8s.training.state import start
 from tests.conftest import job_of, run_stage
@@ -34,7 +34,7 @@ def measure(steps: int = 150) -> tuple[float, float]:
         return _waited(job, steps)
 
 
-def _waited(job: Job, steps: int) -> tuple[float, float]:
+def _waited(job: StageJob, steps: int) -> tuple[float, float]:
     data, settings = Data(job), job.experiment.train
     method = build(job, data, local_device())
     state = start(method, settings, job.experiment.optimisation)

@@ -14,7 +14,7 @@ import torch
 from fastgen_k8s import cli
 from fastgen_k8s.artifacts import Artifact, open_artifact
 from fastgen_k8s.pipeline.work import KINDS, Execution, Kind, Work
-from fastgen_k8s.stages.stage import Job, Stage, resolve
+from fastgen_k8s.stages.stage import StageJob, StageModule, resolve
 from tests.s3_server import Server, serve
 
 torch.set_num_threads(1)
@@ -47,7 +47,7 @@ def say(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     return run
 
 
-def job_of(kind: Kind, experiment: str, output: Path | str, *settings: str, **inputs: Path | str) -> Job:
+def job_of(kind: Kind, experiment: str, output: Path | str, *settings: str, **inputs: Path | str) -> StageJob:
     """A stage's job, resolved through the command line that every scheduler runs."""
     work = Work(
         kind=kind,
@@ -62,7 +62,7 @@ def job_of(kind: Kind, experiment: str, output: Path | str, *settings: str, **in
 def run_stage(kind: Kind, experiment: str, output: Path | str, *settings: str, **inputs: Path | str) -> Artifact:
     """Check and run a stage in this process; its artifact."""
     job = job_of(kind, experiment, output, *settings, **inputs)
-    stage = cast(Stage, importlib.import_module(f"fastgen_k8s.stages.{kind}"))
+    stage = cast(StageModule, importlib.import_module(f"fastgen_k8s.stages.{kind}"))
     stage.check(job)
     stage.run(job)
     return open_artifact(str(output), KINDS[kind].makes)

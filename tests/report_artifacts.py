@@ -17,7 +17,7 @@ from fastgen_k8s.diffusion.draws import generator
 from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.networks.vae import Codec, load_codec
 from fastgen_k8s.stages.clips import clip_files
-from fastgen_k8s.stages.stage import Job, resolve
+from fastgen_k8s.stages.stage import StageJob, resolve
 
 MODEL = get_experiment("moving_shapes/sf").model
 SHOWN = (PROMPTS[0], PROMPTS[17], PROMPTS[46])
@@ -90,14 +90,14 @@ def put_history(root: Path) -> None:
     (root / "run.json").write_text(json.dumps({"stages": stages}))
 
 
-def report_job(root: Path, inputs: dict[str, str], *settings: str) -> Job:
+def report_job(root: Path, inputs: dict[str, str], *settings: str) -> StageJob:
     """A report of these inputs into root/report/0123."""
     words = ["--kind", "report", "--experiment", "moving_shapes/sf", "--output", str(root / "report/0123")]
     words += [word for setting in settings for word in ("--set", setting)]
     return resolve(words + [word for name, uri in inputs.items() for word in ("--input", f"{name}={uri}")])
 
 
-def whole_report(root: Path) -> Job:
+def whole_report(root: Path) -> StageJob:
     """A report of everything that a demo run has but a teacher to time."""
     put_history(root)
     return report_job(

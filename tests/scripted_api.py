@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from fastgen_k8s.launch.connection import Connection, Observe
+from fastgen_k8s.kube.connection import Connection, Observe
 
 
 class Asked(NamedTuple):

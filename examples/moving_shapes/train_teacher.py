@@ -27,8 +27,8 @@ from fastgen_k8s.methods.trajectory import trajectory
 from fastgen_k8s.networks.load import build_student, build_teacher, save_transformer
 from fastgen_k8s.networks.text import load_text_encoder
 from fastgen_k8s.networks.vae import Codec, load_codec
-from fastgen_k8s.training.loop import Batches, Report, train
-from fastgen_k8s.training.state import State, start
+from fastgen_k8s.training.loop import Batches, StepReport, train
+from fastgen_k8s.training.state import TrainingState, start
 
 FIRST_STEPS = 1000
 FAVOURED = {"left": 0.06, "right": 0.44, "up": 0.06, "down": 0.44}
@@ -75,7 +75,7 @@ class Progress:
         """Nothing to tell other ranks: there are none."""
         return ()
 
-    def after(self, state: State, report: Report) -> None:
+    def after(self, state: TrainingState, report: StepReport) -> None:
         """Note the loss."""
         self.losses.append(report.losses["total"])
         if report.step % 100 == 0:

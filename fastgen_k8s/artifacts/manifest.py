@@ -80,7 +80,7 @@ class FileEntry(Config):
             raise BadInput(f"{where}: wanted sha256 {self.sha256[:16]}, found {found.sha256[:16]}")
 
 
-Kind = Annotated[str, Field(max_length=63)]
+ArtifactKind = Annotated[str, Field(max_length=63)]
 Input = Annotated[str, Field(max_length=255)]
 
 
@@ -98,14 +98,14 @@ Files = Annotated[Mapping[FileName, FileEntry], BeforeValidator(_not_too_many)]
 class Claim(Config):
     """Who writes, or wrote, an artifact here."""
 
-    kind: Kind
+    kind: ArtifactKind
     digest: Sha256
 
 
 class Manifest(Config):
     """The last file of an artifact; its presence makes the artifact whole."""
 
-    kind: Kind
+    kind: ArtifactKind
     digest: Sha256  # of the work that made it, or of its content where no work did
     inputs: Annotated[Mapping[Input, Sha256], Field(max_length=1024)] = {}  # name -> digest
     facts: Mapping[str, JsonValue] = {}  # what later stages rely on and compare

@@ -13,7 +13,7 @@ from fastgen_k8s.printable import clean
 
 if TYPE_CHECKING:  # each command imports what it needs: --help needs nothing of it
     from fastgen_k8s.people.pipelines import Pipelines
-    from fastgen_k8s.people.source import Source
+    from fastgen_k8s.people.source import PipelineSource
 
 commands = typer.Typer(rich_markup_mode=None)
 
@@ -27,7 +27,7 @@ def _pipelines(namespace: str | None) -> "Pipelines":
     return connect(namespace)
 
 
-def _source(given: str, namespace: str | None) -> "Source":
+def _source(given: str, namespace: str | None) -> "PipelineSource":
     from fastgen_k8s.people.source import is_root
 
     if is_root(given, namespace):

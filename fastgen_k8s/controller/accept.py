@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -13,12 +12,11 @@ from fastgen_k8s.controller.job import Settings, job
 from fastgen_k8s.controller.roots import check_places
 from fastgen_k8s.controller.status import Status
 from fastgen_k8s.errors import Misdescribed
+from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.pipeline.resolve import Frozen, Resolved, resolve
 from fastgen_k8s.pipeline.spec import Pipeline
 
 _LONGEST = 65_536  # characters of a spec that a status keeps
-
-Found = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class Accepted:
 
 
 def accept(
-    found: Found,
+    found: Object,
     status: Status,
     settings: Settings,
     roots: Sequence[Address] | None,

@@ -8,18 +8,16 @@ knows nothing yet finds its own again.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from torchx.specs import AppState
 
 from fastgen_k8s.controller.form import Form, read_form
+from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.cluster import GROUP
 from fastgen_k8s.launch.jobs import ENDED, Backend
 from fastgen_k8s.launch.outcome import CANCELLED, COMPONENT, count
 from fastgen_k8s.launch.owned import controller, owns
 from fastgen_k8s.launch.pod import TRAINER
-
-Found = dict[str, Any]
 
 PIPELINE, STAGE, ATTEMPT, DIGEST = (f"{GROUP}/{word}" for word in ("pipeline", "pipeline-stage", "attempt", "digest"))
 JOB = f"{GROUP}/job"
@@ -44,7 +42,7 @@ class Child:
     leaving: bool  # asked to go
     created: float  # seconds since 1970, on the API server's clock
     said: str
-    pods: tuple[Found, ...] = ()
+    pods: tuple[Object, ...] = ()
     form: Form | None = None  # None: an earlier version made it
 
     @property
@@ -58,14 +56,14 @@ class Child:
         return sum(_is_ready(pod) for pod in self.pods if pod["metadata"]["labels"].get(COMPONENT) == TRAINER)
 
 
-def keep_pipeline(found: Found) -> Found:
+def keep_pipeline(found: Object) -> Object:
     """A pipeline without what nobody reads."""
     annotations = found["metadata"].get("annotations", {})
     meta = _meta(found) | {"annotations": {name: annotations[name] for name in (RETRY,) if name in annotations}}
     return {"metadata": meta, "spec": found.get("spec", {}), "status": found.get("status", {})}
 
 
-def keep_job(found: Found) -> Found:
+def keep_job(found: Object) -> Object:
     """A JobSet, or a Job of Volcano, without its templates."""
     meta = found["metadata"]
     ours = {name: value for name, value in meta.get("labels", {}).items() if name.startswith(GROUP)}
@@ -75,7 +73,7 @@ def keep_job(found: Found) -> Found:
     return {"metadata": kept, "spec": spec, "status": found.get("status", {})}
 
 
-def keep_pod(found: Found) -> Found:
+def keep_pod(found: Object) -> Object:
     """A pod's labels, owner, place, state, and the memory that its container may have."""
     spec, status = found.get("spec", {}), found.get("status", {})
     limits = [one.get("resources", {}).get("limits", {}) for one in spec.get("containers", ())]
@@ -85,19 +83,19 @@ def keep_pod(found: Found) -> Found:
     return {"metadata": meta, "spec": kept, "status": {name: status[name] for name in _POD if name in status}}
 
 
-def keep_workload(found: Found) -> Found:
+def keep_workload(found: Object) -> Object:
     """Kueue's view of a job: which it is, and what it waits for."""
     meta = _meta(found) | {"labels": found["metadata"].get("labels", {})}
     return {"metadata": meta, "spec": {}, "status": {"conditions": found.get("status", {}).get("conditions", [])}}
 
 
-def owner(found: Found) -> str | None:
+def owner(found: Object) -> str | None:
     """The uid of the pipeline that a job belongs to."""
     owners = found["metadata"].get("ownerReferences", ())
     return next((str(one["uid"]) for one in owners if str(one["apiVersion"]).startswith(f"{GROUP}/")), None)
 
 
-def child(job: Found, pods: Iterable[Found], backend: Backend) -> Child | None:
+def child(job: Object, pods: Iterable[Object], backend: Backend) -> Child | None:
     """A job and those of some pods that are its own; None for one that says of no attempt that it is that."""
     meta = job["metadata"]
     labels: Mapping[str, str] = meta.get("labels", {})
@@ -131,17 +129,17 @@ def rfc3339(when: float) -> str:
     return datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _meta(found: Found) -> Found:
+def _meta(found: Object) -> Object:
     return {name: found["metadata"][name] for name in _META if name in found["metadata"]}
 
 
-def _controllers(found: Found) -> list[Found]:
+def _controllers(found: Object) -> list[Object]:
     """Who has made an object, as `owns` wants to know it."""
     maker = controller(found)
     kept = ("apiVersion", "kind", "name", "uid", "controller")
     return [] if maker is None else [{name: maker[name] for name in kept}]
 
 
-def _is_ready(pod: Found) -> bool:
+def _is_ready(pod: Object) -> bool:
     conditions = pod.get("status", {}).get("conditions", ())
     return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)

@@ -18,7 +18,7 @@ from fastgen_k8s.pipeline.plan import (
     Record,
     Running,
     Start,
-    Stop,
+    StopJob,
     Wait,
     plan,
 )
@@ -68,7 +68,7 @@ def decide(
             case Wait(name, why, seconds):
                 decided[name] = _waiting(status, "suspended" if pipeline.suspend and why == ASKED else why)
                 again += [] if seconds is None else [seconds]
-            case Stop(name, _, why):
+            case StopJob(name, _, why):
                 asked: ExitClass = "DeadlineExceeded" if late else "Suspended"
                 decided[name] = stopping(status, _WHY.get(why, asked))
             case Record(name, outcome, code):

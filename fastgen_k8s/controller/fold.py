@@ -14,9 +14,9 @@ from torchx.specs import AppState
 
 from fastgen_k8s.controller.children import Child, rfc3339, seconds
 from fastgen_k8s.controller.outcomes import Outcome
-from fastgen_k8s.controller.status import LIVE, SETTLED, Progress, StageStatus
+from fastgen_k8s.controller.status import LIVE, SETTLED, StageProgress, StageStatus
 from fastgen_k8s.errors import Stopped
-from fastgen_k8s.pipeline.plan import DONE, Failure, Rest, Running, Seen
+from fastgen_k8s.pipeline.plan import DONE, Failure, Rest, Running, StageSeen
 from fastgen_k8s.pipeline.spec import Stage
 
 REST = 5.0  # seconds before a stage whose job somebody removed gets another
@@ -33,7 +33,7 @@ class Look:
     outcome: Outcome | None = None  # of a job that has ended without an artifact
     facts: Mapping[str, object] | None = None  # of its artifact; None: it is not whole, or was not looked for
     sha256: str | None = None  # of its artifact.json
-    progress: Progress | None = None
+    progress: StageProgress | None = None
     checkpoint: int | None = None
     unread: bool = False  # the store does not say how far it is
     why: str | None = None  # the job does not work yet
@@ -113,16 +113,16 @@ def again(was: StageStatus, same: bool) -> StageStatus:
     return fresh.model_copy(update=was.model_dump(include=set(kept)) | {"progress": was.progress if same else None})
 
 
-def seen(stage: Stage, status: StageStatus, digest: str, look: Look) -> Seen:
+def seen(stage: Stage, status: StageStatus, digest: str, look: Look) -> StageSeen:
     """A stage's status as the plan sees it."""
     if status.state == "Succeeded":
-        return Seen(digest, whole=True, outcome=DONE)
+        return StageSeen(digest, whole=True, outcome=DONE)
     if status.state == "Failed":
-        return Seen(digest, outcome=status.message or "failed")
+        return StageSeen(digest, outcome=status.message or "failed")
     finished = seconds(status.finishedAt) if status.finishedAt else 0.0
     code = status.exitCode if status.exitCode is not None else 1
     failure = Failure(code, finished, status.exitClass == "Stalled")
-    return Seen(
+    return StageSeen(
         digest,
         whole=look.facts is not None,
         facts=look.facts or {},

@@ -9,11 +9,10 @@ from fastgen_k8s.controller.conditions import ACCEPTED, SUCCEEDED, columns, cond
 from fastgen_k8s.controller.fold import again
 from fastgen_k8s.controller.status import StageStatus, Status
 from fastgen_k8s.errors import Misdescribed
+from fastgen_k8s.kube.objects import Object
 
-Found = dict[str, Any]
 
-
-def read_status(found: Found) -> Status:
+def read_status(found: Object) -> Status:
     """The status of an object; one that another version wrote otherwise counts for what can be read of it."""
     given: dict[str, Any] = found.get("status") or {}
     try:
@@ -24,7 +23,7 @@ def read_status(found: Found) -> Status:
         return Status.parse(known, "status")
 
 
-def finished(stored: Status, found: Found) -> bool:
+def finished(stored: Status, found: Object) -> bool:
     """Whether the object's present generation has come to its end."""
     return any(
         one.type == SUCCEEDED and one.status != "Unknown" and one.observedGeneration == generation_of(found)
@@ -32,17 +31,17 @@ def finished(stored: Status, found: Found) -> bool:
     )
 
 
-def retry_asked(stored: Status, found: Found) -> bool:
+def retry_asked(stored: Status, found: Object) -> bool:
     asked = found["metadata"].get("annotations", {}).get(RETRY)
     return asked is not None and asked != stored.retried
 
 
-def retried_stage(found: Found, stored: Status) -> str | None:
+def retried_stage(found: Object, stored: Status) -> str | None:
     """The stage that somebody asked to try again since the last look."""
     return str(found["metadata"]["annotations"][RETRY]).partition(" ")[0] if retry_asked(stored, found) else None
 
 
-def of_generation(found: Found, accepted: Accepted, stored: Status, now: str) -> Status:
+def of_generation(found: Object, accepted: Accepted, stored: Status, now: str) -> Status:
     """The status that this generation starts from: attempts that live go on, the rest is looked at anew."""
     before = {stage.name: stage for stage in stored.stages}
     retried = stored.retried
@@ -95,5 +94,5 @@ def with_places(stages: Mapping[str, StageStatus], accepted: Accepted) -> dict[s
     }
 
 
-def generation_of(found: Found) -> int:
+def generation_of(found: Object) -> int:
     return int(found["metadata"]["generation"])

@@ -3,11 +3,12 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 from fastgen_k8s.controller.children import ATTEMPT, DIGEST, FORM, PIPELINE, STAGE
 from fastgen_k8s.controller.form import form_of
 from fastgen_k8s.errors import Misdescribed
+from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.app import app
 from fastgen_k8s.launch.appdef import check_image
 from fastgen_k8s.launch.cluster import Cluster
@@ -16,8 +17,6 @@ from fastgen_k8s.launch.jobsets import JOBSET
 from fastgen_k8s.launch.vcjobs import VOLCANO
 from fastgen_k8s.pipeline.resolve import Resolved
 from fastgen_k8s.pipeline.spec import API_VERSION, OBJECT_KIND, Pipeline
-
-Found = dict[str, Any]
 
 BACKENDS: dict[str, Backend] = {"jobset": JOBSET, "volcano": VOLCANO}
 _WORDS = 33  # characters of the name before its mark: what a JobSet's pods leave to it is 42
@@ -38,7 +37,7 @@ class Settings:
             check_image(self.trainer_image)
 
 
-def job_name(found: Found, stage: str, attempt: int) -> str:
+def job_name(found: Object, stage: str, attempt: int) -> str:
     """The name of an attempt's job: the same from every controller that ever looks at this pipeline."""
     meta = found["metadata"]
     mark = hashlib.sha256(f"{meta['uid']}/{stage}/{attempt}".encode()).hexdigest()[:8]
@@ -46,7 +45,7 @@ def job_name(found: Found, stage: str, attempt: int) -> str:
     return f"{words}-{mark}"
 
 
-def job(found: Found, pipeline: Pipeline, stage: Resolved, attempt: int, settings: Settings) -> Found:
+def job(found: Object, pipeline: Pipeline, stage: Resolved, attempt: int, settings: Settings) -> Object:
     """The job of an attempt, owned by its pipeline; Misdescribed for what a cluster cannot run."""
     meta, described = found["metadata"], stage.stage
     idempotent = described.kind in ("pairs", "sample")
@@ -74,7 +73,7 @@ def job(found: Found, pipeline: Pipeline, stage: Resolved, attempt: int, setting
     application = app(stage.work, described.placement, described.execution, image)
     body = BACKENDS[pipeline.backend].render(application, cluster)
     owner = {"apiVersion": API_VERSION, "kind": OBJECT_KIND, "name": meta["name"], "uid": meta["uid"]}
-    metadata = cast("Found", body["metadata"])
+    metadata = cast("Object", body["metadata"])
     made_with = {FORM: form_of(pipeline, described).text()}
     annotations = cast("dict[str, str]", metadata.get("annotations", {})) | made_with
     ours = {"ownerReferences": [owner | {"controller": True}], "annotations": annotations}

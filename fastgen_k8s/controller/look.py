@@ -3,7 +3,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import structlog
 from torchx.specs import AppState
@@ -17,17 +16,16 @@ from fastgen_k8s.controller.job import BACKENDS, job_name
 from fastgen_k8s.controller.outcomes import outcome
 from fastgen_k8s.controller.readings import Readings
 from fastgen_k8s.controller.refusals import Refusals
-from fastgen_k8s.controller.status import LIVE, SETTLED, Progress, StageStatus
+from fastgen_k8s.controller.status import LIVE, SETTLED, StageProgress, StageStatus
 from fastgen_k8s.controller.store import Artifacts
-from fastgen_k8s.controller.view import Key, View
+from fastgen_k8s.controller.view import ClusterView, Key
 from fastgen_k8s.controller.waiting import Waits, why
 from fastgen_k8s.errors import FastgenError
-from fastgen_k8s.launch.connection import Connection
+from fastgen_k8s.kube.connection import Connection
+from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.jobs import Backend
 from fastgen_k8s.launch.owned import controller, owns
 from fastgen_k8s.pipeline.spec import Stage
-
-Found = dict[str, Any]
 
 _PATIENCE = 5.0  # seconds that the pods of a job may take to be made before somebody asks why
 
@@ -37,13 +35,18 @@ log = structlog.get_logger()
 class Looking:
     """Looks at pipelines; the progress of a stage is read when that is wanted."""
 
-    def __init__(self, view: View, connection: Connection, artifacts: Artifacts) -> None:
+    def __init__(self, view: ClusterView, connection: Connection, artifacts: Artifacts) -> None:
         self._view, self._connection, self._artifacts = view, connection, artifacts
         self._refusals = Refusals(connection)
         self.readings = Readings()
 
     def looks(
-        self, found: Found, accepted: Accepted, stages: Mapping[str, StageStatus], children: Iterable[Child], now: float
+        self,
+        found: Object,
+        accepted: Accepted,
+        stages: Mapping[str, StageStatus],
+        children: Iterable[Child],
+        now: float,
     ) -> dict[str, Look]:
         """What is found of every stage; a FastgenError when the store does not say."""
         newest: dict[str, Child] = {}
@@ -66,7 +69,7 @@ class Looking:
             done |= {stage.name} if status.state == "Succeeded" or look.facts is not None else set()
         return looks
 
-    def jobs(self, found: Found, stages: Mapping[str, StageStatus], children: Iterable[Child]) -> dict[str, Look]:
+    def jobs(self, found: Object, stages: Mapping[str, StageStatus], children: Iterable[Child]) -> dict[str, Look]:
         """What is found of live stages without their settings and without the store: only their jobs."""
         newest = {one.stage: one for one in sorted(children, key=lambda one: one.attempt)}
         backend = BACKENDS.get(str(found["spec"].get("backend", "jobset")))
@@ -82,7 +85,7 @@ class Looking:
             looks[name] = Look(job, lingering=backend is None or any(map(_alive, pods)), unread=True)
         return looks
 
-    def _startable(self, found: Found, accepted: Accepted, status: StageStatus, job: Child | None, now: float) -> Look:
+    def _startable(self, found: Object, accepted: Accepted, status: StageStatus, job: Child | None, now: float) -> Look:
         """A stage that may start, unless its artifact is there.
 
         That may be the work of a job whose maker could not write so: it ended while a cache was behind.
@@ -94,7 +97,7 @@ class Looking:
         made = self._find(backend, found["metadata"]["namespace"], name)
         return _whole(job, artifact) if made is None else self._live(found, accepted, status, made, now)
 
-    def _live(self, found: Found, accepted: Accepted, status: StageStatus, job: Child | None, now: float) -> Look:
+    def _live(self, found: Object, accepted: Accepted, status: StageStatus, job: Child | None, now: float) -> Look:
         """A stage with an attempt whose outcome is not known yet."""
         meta, stage = found["metadata"], accepted.stages[status.name]
         backend = BACKENDS[accepted.pipeline.backend]
@@ -147,7 +150,7 @@ class Looking:
             refused = self._refusals(namespace, job.name)
         return why(job, placement.pool, accepted.pipeline.queue, self._view.waits(job.uid), refused)
 
-    def _list(self, path: str, job: str) -> list[Found]:
+    def _list(self, path: str, job: str) -> list[Object]:
         listed = self._connection.get(path, labelSelector=f"{JOB}={job}")
         return [] if listed is None else sorted(listed["items"], key=lambda one: one["metadata"]["creationTimestamp"])
 
@@ -188,13 +191,13 @@ def _stalls(status: StageStatus, stage: Stage) -> float | None:
     return None if last is None or limit is None or status.state == "Stopping" else seconds(last) + limit
 
 
-def _alive(pod: Found) -> bool:
+def _alive(pod: Object) -> bool:
     return pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
 
 
-def _counted(said: progress.Progress) -> Progress | None:
+def _counted(said: progress.Progress) -> StageProgress | None:
     """As a status has it: with its steps, or not at all."""
     if said.step is None or said.steps is None:
         return None
     eta = None if said.eta is None else max(0, int(said.eta))
-    return Progress(step=said.step, total=said.steps, rate=said.rate, eta=eta, loss=said.loss)
+    return StageProgress(step=said.step, total=said.steps, rate=said.rate, eta=eta, loss=said.loss)

@@ -3,13 +3,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from fastgen_k8s.controller.status import ExitClass
 from fastgen_k8s.errors import BadInput, Misdescribed, OutOfMemory, StoreFailed, Unhealthy
+from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.outcome import exit_code, replicas
-
-Found = Mapping[str, Any]
 
 _CLASSES: Mapping[int, ExitClass] = {
     Misdescribed.code: "Misdescribed",
@@ -29,7 +27,7 @@ class Outcome:
     said: str
 
 
-def outcome(jobs: Iterable[Found], pods: Iterable[Found], said: str) -> Outcome:
+def outcome(jobs: Iterable[Object], pods: Iterable[Object], said: str) -> Outcome:
     """The outcome of a job that has failed, from its Jobs and pods as they are now and from what it says itself."""
     jobs, pods = list(jobs), list(pods)
     code = exit_code(jobs, pods) or 1  # 0: it succeeded and left no artifact
@@ -40,7 +38,7 @@ def outcome(jobs: Iterable[Found], pods: Iterable[Found], said: str) -> Outcome:
     return Outcome(code, _CLASSES.get(code, "Crashed"), sentence.removeprefix("error: "))
 
 
-def _memory(pods: Iterable[Found]) -> str:
+def _memory(pods: Iterable[Object]) -> str:
     """The memory that the pods might have, where they say it."""
     limits = [one["resources"]["limits"].get("memory") for pod in pods for one in pod["spec"].get("containers", ())]
     return next((f" (each pod may have {limit})" for limit in limits if limit), "")

@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 from fastgen_k8s.controller.fold import bounded
 from fastgen_k8s.controller.status import LIVE, StageStatus
-from fastgen_k8s.controller.view import Key, View
+from fastgen_k8s.controller.view import ClusterView, Key
 from fastgen_k8s.pipeline.resolve import place as place_of
 
 SHARED = "SharedPlace"
@@ -17,7 +17,7 @@ class Places:
     What this process has begun is known before a cache has heard of it, the rest from the view.
     """
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: ClusterView) -> None:
         self._view, self._lock = view, threading.Lock()
         self._taken: dict[str, Key] = {}
 
@@ -39,7 +39,7 @@ class Places:
                 self._taken.setdefault(place, by)
 
 
-def writer(view: View, place: str, besides: Key) -> Key | None:
+def writer(view: ClusterView, place: str, besides: Key) -> Key | None:
     """The pipeline, other than that one, which has a live attempt that writes a place."""
     for found in view.all():
         meta, root, status = found["metadata"], str(found["spec"].get("root")), found["status"]

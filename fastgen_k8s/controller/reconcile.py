@@ -3,7 +3,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import structlog
 
@@ -33,14 +32,13 @@ from fastgen_k8s.controller.status import LIVE, Condition, StageStatus, Status
 from fastgen_k8s.controller.store import Artifacts
 from fastgen_k8s.controller.telemetry import Telemetry
 from fastgen_k8s.controller.unaccepted import halted, standing
-from fastgen_k8s.controller.view import Key, View
+from fastgen_k8s.controller.view import ClusterView, Key
 from fastgen_k8s.controller.waiting import MADE
 from fastgen_k8s.controller.writes import Writes, path
 from fastgen_k8s.errors import BadInput, FastgenError, Misdescribed
-from fastgen_k8s.launch.connection import Connection, Refused
+from fastgen_k8s.kube.connection import Connection, Refused
+from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.pipeline.resolve import bound
-
-Found = dict[str, Any]
 
 RESYNC = 600.0  # seconds after which a pipeline is looked at although nothing was heard of it
 _SOON = 0.2  # seconds: the object has just changed
@@ -59,7 +57,7 @@ class Reconciler:
     def __init__(
         self,
         connection: Connection,
-        view: View,
+        view: ClusterView,
         writes: Writes,
         settings: Settings,
         roots: Roots,
@@ -98,7 +96,7 @@ class Reconciler:
             raise
         return self._carry(found, accepted, stored, children)
 
-    def _accept(self, found: Found, stored: Status) -> Accepted:
+    def _accept(self, found: Object, stored: Status) -> Accepted:
         """The pipeline as it was taken in; its places are judged each time, for the list of roots may have changed."""
         key, uid, generation = _key(found), found["metadata"]["uid"], generation_of(found)
         roots, known = self._roots.of(key[0]), self._accepted.get(key)
@@ -114,7 +112,7 @@ class Reconciler:
         self._accepted.pop(key, None)
         self._places.keep(key, ())
 
-    def _carry(self, found: Found, accepted: Accepted, stored: Status, children: list[Child]) -> float:
+    def _carry(self, found: Object, accepted: Accepted, stored: Status, children: list[Child]) -> float:
         """An accepted pipeline, one look further."""
         pipeline, now = accepted.pipeline, self._connection.clock.now()
         status = of_generation(found, accepted, stored, rfc3339(now))
@@ -152,7 +150,7 @@ class Reconciler:
             pauses.append(self._looking.readings.rest(_key(found)))
         return min(pauses)
 
-    def _follow(self, found: Found, stored: Status, children: list[Child], said: Condition) -> float:
+    def _follow(self, found: Object, stored: Status, children: list[Child], said: Condition) -> float:
         """A generation that is refused starts nothing. What an earlier one has started is followed to its end, or is
         ended by `suspend`; it is recorded by that earlier one's spec, and without the store where that is unknown.
         """
@@ -187,7 +185,7 @@ class Reconciler:
         self._places.keep(_key(found), [] if accepted is None else [accepted.stages[name].output for name in live])
         return min(pauses + ([self._looking.readings.rest(_key(found))] if live else []))
 
-    def _last_accepted(self, found: Found, stored: Status) -> Accepted | None:
+    def _last_accepted(self, found: Object, stored: Status) -> Accepted | None:
         """What was taken in last, while its places may be read and its stages are those of the status."""
         accepted = last_accepted(stored)
         if accepted is None or list(accepted.stages) != [stage.name for stage in stored.stages]:
@@ -198,7 +196,7 @@ class Reconciler:
             return None
         return accepted
 
-    def _is_fresh(self, found: Found) -> bool:
+    def _is_fresh(self, found: Object) -> bool:
         """Whether nobody has changed the object since it was heard of: our own last status is in it."""
         meta = found["metadata"]
         live = self._connection.get(path(meta["namespace"], meta["name"]))
@@ -206,7 +204,7 @@ class Reconciler:
 
     def _start(
         self,
-        found: Found,
+        found: Object,
         accepted: Accepted,
         stages: Mapping[str, StageStatus],
         name: str,
@@ -237,14 +235,14 @@ class Reconciler:
         expected = None if pipeline.queue else MADE  # what the next look finds is no reason to write again
         return started.model_copy(update={"message": expected})
 
-    def _remove(self, found: Found, stored: Status, children: Iterable[Child], accepted: Accepted | None) -> None:
+    def _remove(self, found: Object, stored: Status, children: Iterable[Child], accepted: Accepted | None) -> None:
         """Delete what the stored status has done with; of a pipeline that is not known, what it has stopped."""
         known = stored.stages if accepted is None else accepted.pipeline.stages
         names = frozenset(stage.name for stage in known)
         for one in removals(stored, children, names, "never" if accepted is None else accepted.pipeline.cleanup):
             self._writes.delete(found["metadata"]["namespace"], one)
 
-    def _afterwards(self, found: Found, stored: Status, children: list[Child]) -> float | None:
+    def _afterwards(self, found: Object, stored: Status, children: list[Child]) -> float | None:
         """A finished generation is never planned again: only its jobs, and in the end it itself, are removed."""
         self._forget(_key(found))
         spec = found["spec"]
@@ -259,7 +257,7 @@ class Reconciler:
             return None
         return min(ttl, RESYNC)
 
-    def _say(self, found: Found, stored: Status, said: Condition) -> None:
+    def _say(self, found: Object, stored: Status, said: Condition) -> None:
         """One condition, when nothing else can be said."""
         others = [one for one in stored.conditions if one.type != said.type]
         conditions = merge(stored.conditions, [*others, said], rfc3339(self._connection.clock.now()))
@@ -269,7 +267,7 @@ class Reconciler:
             update["observedGeneration"] = stored.observedGeneration if stored.stages else generation_of(found)
         self._write(found, stored, stored.model_copy(update=update), None)
 
-    def _write(self, found: Found, stored: Status, status: Status, accepted: Accepted | None) -> None:
+    def _write(self, found: Object, stored: Status, status: Status, accepted: Accepted | None) -> None:
         """The status, if it has changed, and then what people and Prometheus want to know of it."""
         body = status.model_dump(mode="json", exclude_none=True)
         if body == found["status"]:
@@ -298,5 +296,5 @@ def _left(seconds_allowed: int | None, since: str | None, now: float) -> float |
     return None if seconds_allowed is None or since is None else seconds(since) + seconds_allowed - now
 
 
-def _key(found: Found) -> Key:
+def _key(found: Object) -> Key:
     return found["metadata"]["namespace"], found["metadata"]["name"]

@@ -4,11 +4,10 @@ The server looks through all events of a namespace for them, and where one job w
 """
 
 import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from fastgen_k8s.launch.connection import Connection
-
-Found = dict[str, Any]
+from fastgen_k8s.kube.connection import Connection
+from fastgen_k8s.kube.objects import Object
 
 _EVERY = 10.0  # seconds between two reads
 
@@ -36,7 +35,7 @@ class Refusals:
     def _list(self, namespace: str) -> list[_Said]:
         path = f"/api/v1/namespaces/{namespace}/events"
         listed = self._connection.get(path, fieldSelector="reason=FailedCreate")
-        items: list[Found] = [] if listed is None else listed["items"]
+        items: list[Object] = [] if listed is None else listed["items"]
         return sorted(
             _Said(
                 str(one.get("lastTimestamp")), str(one["involvedObject"].get("name", "")), str(one.get("message", ""))

@@ -16,19 +16,19 @@ import structlog
 
 from fastgen_k8s.controller.children import PIPELINE, keep_job, keep_pipeline, keep_pod, keep_workload
 from fastgen_k8s.controller.crd import PLURAL
-from fastgen_k8s.controller.endpoints import Endpoints
 from fastgen_k8s.controller.job import BACKENDS, Settings
-from fastgen_k8s.controller.lease import USUAL, Durations, Elector, durations
-from fastgen_k8s.controller.queue import Queue
 from fastgen_k8s.controller.reconcile import Reconciler
-from fastgen_k8s.controller.reflector import Reflector
 from fastgen_k8s.controller.roots import Roots
 from fastgen_k8s.controller.telemetry import Telemetry
-from fastgen_k8s.controller.view import Key, View
-from fastgen_k8s.controller.work import Worker
+from fastgen_k8s.controller.view import ClusterView, Key
+from fastgen_k8s.controller.work import ReconcileWorker
 from fastgen_k8s.controller.writes import Writes
 from fastgen_k8s.errors import FastgenError, refuse
-from fastgen_k8s.launch.connection import Connection
+from fastgen_k8s.kube.connection import Connection
+from fastgen_k8s.kube.endpoints import Endpoints
+from fastgen_k8s.kube.lease import USUAL, Durations, Elector, durations
+from fastgen_k8s.kube.queue import Queue
+from fastgen_k8s.kube.reflector import Reflector
 from fastgen_k8s.pipeline.spec import API_VERSION
 
 _SILENT = 180.0  # seconds without a turn of its loop after which a cache is dead
@@ -70,7 +70,7 @@ class Controller:
 
     def __init__(self, connection: Connection, telemetry: Telemetry, asked: argparse.Namespace) -> None:
         self._telemetry, self._queue = telemetry, Queue[Key](waited=telemetry.queue_wait.observe)
-        self._view = View(self._queue.add)
+        self._view = ClusterView(self._queue.add)
         identity = os.environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}"
         self._elector = Elector(connection, asked.lease_namespace, asked.lease, identity, asked.lease_seconds)
         self._reflectors = _reflectors(connection, self._view, asked.namespace)
@@ -83,9 +83,9 @@ class Controller:
         writes = Writes(connection, self._elector.holds)
         reconcile = Reconciler(connection, self._view, writes, settings, Roots(asked.roots), self._telemetry)
         self._workers = [
-            Worker(self._queue, self._elector.holds, reconcile, self._telemetry) for _ in range(asked.workers)
+            ReconcileWorker(self._queue, self._elector.holds, reconcile, self._telemetry) for _ in range(asked.workers)
         ]
-        self._begun: list[Worker] = []
+        self._begun: list[ReconcileWorker] = []
         self._states = set[str]()  # that pipelines have been in: one that none is in any more is counted as 0
         self._port: int = asked.port
         self._endpoints: Endpoints | None = None
@@ -138,7 +138,7 @@ class Controller:
         return [f"{one.name}: not synced" for one in self._reflectors if not one.synced.is_set()]
 
 
-def _reflectors(connection: Connection, view: View, namespaces: Sequence[str]) -> list[Reflector]:
+def _reflectors(connection: Connection, view: ClusterView, namespaces: Sequence[str]) -> list[Reflector]:
     """A cache for each kind, of each namespace: an account that is bound in each sees no others."""
     found: list[Reflector] = []
     for place in [f"namespaces/{name}/" for name in namespaces]:

@@ -10,13 +10,13 @@ from pydantic import Field
 
 from fastgen_k8s.artifacts.names import Sha256
 from fastgen_k8s.config import Config
-from fastgen_k8s.pipeline.spec import Key, Name, Number, Uri
+from fastgen_k8s.pipeline.spec import FactKey, Name, Number, Uri
 
 Reason = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]*$", max_length=64)]
 Message = Annotated[str, Field(max_length=1024)]
-Time = Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-time"})]
+Timestamp = Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-time"})]
 Count = Annotated[int, Field(ge=0, le=2**53)]
-Inputs = Annotated[Mapping[Key, Sha256], Field(max_length=32)]
+Inputs = Annotated[Mapping[FactKey, Sha256], Field(max_length=32)]
 Spec = Annotated[str, Field(max_length=65_536)]
 Column = Annotated[str, Field(max_length=64)]
 
@@ -29,10 +29,10 @@ class Condition(Config):
     reason: Reason
     message: Message
     observedGeneration: Count | None = None
-    lastTransitionTime: Time
+    lastTransitionTime: Timestamp
 
 
-class Progress(Config):
+class StageProgress(Config):
     """How far the running attempt is, from the object that rank 0 writes."""
 
     step: Count
@@ -81,8 +81,8 @@ class StageStatus(Config):
     job: Annotated[str, Field(max_length=63)] | None = None  # of the last attempt
     nodes: Count = 0  # that an attempt has at most
     nodesReady: Count = 0
-    progress: Progress | None = None
-    progressedAt: Time | None = None  # when another step was seen last
+    progress: StageProgress | None = None
+    progressedAt: Timestamp | None = None  # when another step was seen last
     checkpoint: Count | None = None  # step of the last one
     exitCode: Annotated[int, Field(ge=0, le=255)] | None = None  # of the last attempt that ended
     exitClass: ExitClass | None = None
@@ -90,8 +90,8 @@ class StageStatus(Config):
     reason: Reason | None = None  # why it waits, in a word, where somebody may have to do something about it
     artifact: Uri | None = None
     sha256: Sha256 | None = None  # of its artifact.json, as the first that was seen of this work's
-    startedAt: Time | None = None  # when a pod of the last attempt began to work
-    finishedAt: Time | None = None  # when the last attempt ended
+    startedAt: Timestamp | None = None  # when a pod of the last attempt began to work
+    finishedAt: Timestamp | None = None  # when the last attempt ended
 
 
 class Columns(Config):
@@ -110,11 +110,15 @@ class Status(Config):
     observedGeneration: Count | None = None
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
     works: Sha256 | None = None  # of what the digests depend on: while it stays, they stay
-    digests: Annotated[Mapping[Key, Sha256], Field(max_length=64)] = {}  # frozen, whatever version the controller has
-    inputs: Annotated[Mapping[Key, Inputs], Field(max_length=64)] = {}  # so too; those that no stage makes, by stage
+    digests: Annotated[
+        Mapping[FactKey, Sha256], Field(max_length=64)
+    ] = {}  # frozen, whatever version the controller has
+    inputs: Annotated[
+        Mapping[FactKey, Inputs], Field(max_length=64)
+    ] = {}  # so too; those that no stage makes, by stage
     accepted: Spec | None = None  # the spec of the observed generation as JSON, in which a later one may be wrong
     stages: Annotated[tuple[StageStatus, ...], Field(max_length=64)] = ()
-    startedAt: Time | None = None  # when this generation was accepted
-    finishedAt: Time | None = None
+    startedAt: Timestamp | None = None  # when this generation was accepted
+    finishedAt: Timestamp | None = None
     retried: Annotated[str, Field(max_length=253)] | None = None  # the last request to try a stage again that was met
     columns: Columns | None = None

@@ -2,14 +2,14 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from fastgen_k8s.controller.children import JOB, PIPELINE, Child, child, owner
+from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.jobs import Backend
 from fastgen_k8s.launch.owned import owns
 
-Found = dict[str, Any]
 Key = tuple[str, str]  # namespace and name of a pipeline
 Wake = Callable[[Key, float], None]
 
@@ -17,20 +17,20 @@ KUEUE_JOB = "kueue.x-k8s.io/job-uid"
 _GATHER = 0.1  # seconds in which changes that hurry nobody become one look: of pods, and what we wrote ourselves
 
 
-class View:
+class ClusterView:
     """What was last heard of pipelines, their jobs and pods; changes wake the pipeline that they belong to."""
 
     def __init__(self, wake: Wake) -> None:
         self._wake, self._lock = wake, threading.Lock()
-        self._pipelines: dict[Key, Found] = {}
-        self._jobs: dict[str, dict[str, tuple[Found, Backend]]] = defaultdict(dict)  # pipeline's uid -> job's uid
-        self._pods: dict[Key, dict[str, Found]] = defaultdict(dict)  # namespace and name of a job -> pod's uid
-        self._workloads: dict[str, Found] = {}  # job's uid
-        self._by_uid: dict[str, Found] = {}  # jobs
+        self._pipelines: dict[Key, Object] = {}
+        self._jobs: dict[str, dict[str, tuple[Object, Backend]]] = defaultdict(dict)  # pipeline's uid -> job's uid
+        self._pods: dict[Key, dict[str, Object]] = defaultdict(dict)  # namespace and name of a job -> pod's uid
+        self._workloads: dict[str, Object] = {}  # job's uid
+        self._by_uid: dict[str, Object] = {}  # jobs
 
     # --- what reflectors tell ---
 
-    def pipeline(self, old: Found | None, new: Found | None) -> None:
+    def pipeline(self, old: Object | None, new: Object | None) -> None:
         """A pipeline was made, changed or removed."""
         meta = (new or old or {})["metadata"]
         key = meta["namespace"], meta["name"]
@@ -41,10 +41,10 @@ class View:
                 self._pipelines[key] = new
         self._wake(key, 0.0 if _asked(old) != _asked(new) else _GATHER)
 
-    def job(self, backend: Backend) -> Callable[[Found | None, Found | None], None]:
+    def job(self, backend: Backend) -> Callable[[Object | None, Object | None], None]:
         """What to call when a job of a backend was made, changed or removed."""
 
-        def changed(old: Found | None, new: Found | None) -> None:
+        def changed(old: Object | None, new: Object | None) -> None:
             one = new or old or {}
             uid = owner(one)
             if uid is None:
@@ -62,7 +62,7 @@ class View:
 
         return changed
 
-    def pod(self, old: Found | None, new: Found | None) -> None:
+    def pod(self, old: Object | None, new: Object | None) -> None:
         """A pod was made, changed or removed."""
         one = new or old or {}
         meta = one["metadata"]
@@ -76,7 +76,7 @@ class View:
                 self._pods[key][meta["uid"]] = new
         self._wake_of(one, _GATHER)
 
-    def workload(self, old: Found | None, new: Found | None) -> None:
+    def workload(self, old: Object | None, new: Object | None) -> None:
         """Kueue's view of a job has changed."""
         one = new or old or {}
         uid = one["metadata"]["labels"].get(KUEUE_JOB)
@@ -93,12 +93,12 @@ class View:
 
     # --- what a look asks ---
 
-    def find(self, key: Key) -> Found | None:
+    def find(self, key: Key) -> Object | None:
         """A pipeline."""
         with self._lock:
             return self._pipelines.get(key)
 
-    def all(self) -> list[Found]:
+    def all(self) -> list[Object]:
         """Every pipeline."""
         with self._lock:
             return list(self._pipelines.values())
@@ -110,28 +110,28 @@ class View:
             found = [child(job, self._pods.get(_key(job), {}).values(), backend) for job, backend in jobs]
             return [one for one in found if one is not None]
 
-    def pods(self, namespace: str, job: str) -> list[Found]:
+    def pods(self, namespace: str, job: str) -> list[Object]:
         """The pods of a job, which may itself be gone."""
         with self._lock:
             return [pod for pod in self._pods.get((namespace, job), {}).values() if owns(job, pod)]
 
-    def waits(self, job_uid: str) -> Mapping[str, Any] | None:
+    def waits(self, job_uid: str) -> Object | None:
         """Kueue's view of a job."""
         with self._lock:
             return self._workloads.get(job_uid)
 
-    def _wake_of(self, found: Found, after: float) -> None:
+    def _wake_of(self, found: Object, after: float) -> None:
         meta = found["metadata"]
         name = meta.get("labels", {}).get(PIPELINE)
         if name:
             self._wake((meta["namespace"], name), after)
 
 
-def _asked(found: Found | None) -> tuple[Any, ...]:
+def _asked(found: Object | None) -> tuple[Any, ...]:
     """What people ask of a pipeline; the rest of it is the controller's own status."""
-    meta: Found = {} if found is None else found["metadata"]
+    meta: Object = {} if found is None else found["metadata"]
     return meta.get("uid"), meta.get("generation"), meta.get("annotations"), meta.get("deletionTimestamp")
 
 
-def _key(found: Found) -> Key:
+def _key(found: Object) -> Key:
     return found["metadata"]["namespace"], found["metadata"]["name"]

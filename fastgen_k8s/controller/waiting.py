@@ -1,13 +1,12 @@
 """Why a job that is made does not work yet, in a sentence."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from fastgen_k8s.controller.children import Child
+from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.outcome import last_words, newest, terminated
 from fastgen_k8s.launch.pod import TRAINER
-
-Found = Mapping[str, Any]
 
 MADE = "its pods are being made"
 _PULLED = "ErrImagePull: "  # before what the registry said; a back-off from it repeats that
@@ -21,7 +20,7 @@ class Waits(NamedTuple):
     reason: str | None = None
 
 
-def why(child: Child, pool: str | None, queue: str | None, workload: Found | None, refused: Sequence[str]) -> Waits:
+def why(child: Child, pool: str | None, queue: str | None, workload: Object | None, refused: Sequence[str]) -> Waits:
     """What keeps a job from working: a queue, a quota, nodes, its image; `refused` is what the cluster said of pods
     that could not be made.
     """
@@ -41,7 +40,7 @@ def why(child: Child, pool: str | None, queue: str | None, workload: Found | Non
     return Waits(next(filter(None, map(_stands, there)), "its pods are being started"))
 
 
-def _stands(pod: Found) -> str | None:
+def _stands(pod: Object) -> str | None:
     """How a pod stands that has been started and does not work."""
     status, code, said = pod.get("status", {}), terminated(pod), last_words(pod)
     if code is not None or status.get("phase") in ("Succeeded", "Failed"):
@@ -58,7 +57,7 @@ def _stands(pod: Found) -> str | None:
     return None
 
 
-def _queue(workload: Found | None) -> str:
+def _queue(workload: Object | None) -> str:
     """What Kueue says about a job that it does not admit."""
     conditions = (workload or {}).get("status", {}).get("conditions", ())
     for wanted in ("QuotaReserved", "Evicted"):
@@ -68,7 +67,7 @@ def _queue(workload: Found | None) -> str:
     return ""
 
 
-def _unscheduled(pods: Iterable[Found]) -> str | None:
+def _unscheduled(pods: Iterable[Object]) -> str | None:
     for pod in pods:
         for one in pod.get("status", {}).get("conditions", ()):
             if one["type"] == "PodScheduled" and one["status"] == "False":
@@ -76,7 +75,7 @@ def _unscheduled(pods: Iterable[Found]) -> str | None:
     return None
 
 
-def _waiting(pods: Iterable[Found], reasons: Sequence[str] | None) -> str | None:
+def _waiting(pods: Iterable[Object], reasons: Sequence[str] | None) -> str | None:
     """What a container waits for; without `reasons`, whatever is not the ordinary start."""
     for pod in pods:
         for one in pod.get("status", {}).get("containerStatuses", ()):

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import structlog
 
-from fastgen_k8s.controller.queue import Queue
 from fastgen_k8s.controller.telemetry import Telemetry
 from fastgen_k8s.controller.view import Key
 from fastgen_k8s.controller.writes import NotLeading
 from fastgen_k8s.errors import FastgenError
-from fastgen_k8s.launch.connection import Refused, Unreachable
+from fastgen_k8s.kube.connection import Refused, Unreachable
+from fastgen_k8s.kube.queue import Queue
 
 _STANDBY = 1.0  # seconds before a replica that does not lead looks at a key again
 _CONFLICT = 409
@@ -20,7 +20,7 @@ _SOON, _LATER = 1.0, 60.0  # seconds at most before what failed is tried again
 log = structlog.get_logger()
 
 
-class Worker(threading.Thread):
+class ReconcileWorker(threading.Thread):
     """One of several; each pipeline is with one of them at a time."""
 
     def __init__(

@@ -6,11 +6,10 @@ from typing import Any
 
 from fastgen_k8s.controller.children import Child, rfc3339
 from fastgen_k8s.controller.crd import PLURAL
-from fastgen_k8s.launch.connection import Connection, Refused
+from fastgen_k8s.kube.connection import Connection, Refused
+from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.jobs import Backend
 from fastgen_k8s.pipeline.spec import API_VERSION, OBJECT_KIND
-
-Found = dict[str, Any]
 
 OWNER = "fastgen-controller"  # of the fields that it applies
 
@@ -25,7 +24,7 @@ class Writes:
     def __init__(self, connection: Connection, holds: Callable[[], bool]) -> None:
         self._connection, self._holds = connection, holds
 
-    def status(self, found: Found, status: Mapping[str, Any]) -> Found:
+    def status(self, found: Object, status: Mapping[str, Any]) -> Object:
         """The whole status of a pipeline; refused with 409 when the object has changed since it was `found`."""
         self._ask()
         meta = found["metadata"]
@@ -33,7 +32,7 @@ class Writes:
         body = {"apiVersion": API_VERSION, "kind": OBJECT_KIND, "metadata": named, "status": status}
         return self._connection.apply(f"{path(meta['namespace'], meta['name'])}/status", body, field_manager=OWNER)
 
-    def create(self, backend: Backend, job: Found) -> Found:
+    def create(self, backend: Backend, job: Object) -> Object:
         """A job."""
         self._ask()
         meta = job["metadata"]
@@ -48,13 +47,13 @@ class Writes:
             if refusal.status != 409:
                 raise
 
-    def forget(self, found: Found) -> None:
+    def forget(self, found: Object) -> None:
         """Remove a pipeline that has outlived its time."""
         self._ask()
         meta = found["metadata"]
         self._connection.delete(path(meta["namespace"], meta["name"]), uid=meta["uid"])
 
-    def event(self, found: Found, kind: str, reason: str, message: str, mark: str, now: float) -> None:
+    def event(self, found: Object, kind: str, reason: str, message: str, mark: str, now: float) -> None:
         """Tell people. The same mark makes the same event, which is told once."""
         self._ask()
         meta, time = found["metadata"], rfc3339(now)

@@ -2,9 +2,9 @@
 
 from fastgen_k8s.experiments.schema import (
     AutoencoderWan,
-    Conditions,
+    ConditionsSettings,
     Cosmos,
-    DistributionMatching,
+    DistributionMatchingSettings,
     Experiment,
     Gan,
     Model,
@@ -12,7 +12,7 @@ from fastgen_k8s.experiments.schema import (
     Optimiser,
     Pairs,
     Qwen25Vl,
-    Regression,
+    RegressionSettings,
     Sample,
     Train,
 )
@@ -28,16 +28,16 @@ COSMOS_2B = Model(
 kd_causal = Experiment(
     name="cosmos_predict2/kd_causal",
     model=COSMOS_2B,
-    conditions=Conditions(guardrail=True),
+    conditions=ConditionsSettings(guardrail=True),
     pairs=Pairs(guidance=3.0, block_size=1, dtype="float16"),
-    method=Regression(kind="regression", pick="chunks", clean_chunks="count"),
+    method=RegressionSettings(kind="regression", pick="chunks", clean_chunks="count"),
     optimisation=Optimisation(student=Optimiser(lr=1e-5)),
     train=Train(steps=10000, global_batch=16, precision="bfloat16", checkpointing=True),
     sample=Sample(batch=1),  # the keys and values of a whole clip take 17 GB
 )
 
 _SF = Optimiser(lr=1e-5)
-_MATCHING = DistributionMatching(kind="distribution_matching", guidance=3.0, critic_loss="x0", renoise="ode")
+_MATCHING = DistributionMatchingSettings(kind="distribution_matching", guidance=3.0, critic_loss="x0", renoise="ode")
 _BLOCKS = (13, 20, 27)
 
 sf = kd_causal.model_copy(

@@ -1,16 +1,16 @@
 """The demo: a tiny real Wan teacher of moving shapes, and the students distilled from it."""
 
 from fastgen_k8s.experiments.schema import (
-    DistributionMatching,
+    DistributionMatchingSettings,
     Ema,
     Experiment,
-    FlowMatching,
+    FlowMatchingSettings,
     Model,
     Optimisation,
     Optimiser,
     Pairs,
     PatchPca,
-    Regression,
+    RegressionSettings,
     Report,
     Sample,
     Train,
@@ -62,7 +62,7 @@ PAGE = Report(
 teacher = Experiment(
     name="moving_shapes/teacher",
     model=SHAPES.model_copy(update={"chunk_size": None}),
-    method=FlowMatching(kind="flow_matching", drop_prompt=0.15),
+    method=FlowMatchingSettings(kind="flow_matching", drop_prompt=0.15),
     optimisation=Optimisation(
         student=Optimiser(lr=3e-3, betas=(0.9, 0.97), clip=1.0, warmup=100, decay="cosine", hold=0.4)
     ),
@@ -73,7 +73,7 @@ kd_causal = Experiment(
     name="moving_shapes/kd_causal",
     model=SHAPES,
     pairs=Pairs(samples_per_prompt=4, block_size=16),
-    method=Regression(kind="regression", pick="chunks"),
+    method=RegressionSettings(kind="regression", pick="chunks"),
     optimisation=Optimisation(student=Optimiser(lr=1e-3, betas=(0.9, 0.99), clip=1.0, warmup=20, decay="cosine")),
     train=Train(steps=150, global_batch=32),
     sample=Sample(samples_per_prompt=8, batch=48),
@@ -83,7 +83,7 @@ kd_causal = Experiment(
 sf = kd_causal.model_copy(
     update={
         "name": "moving_shapes/sf",
-        "method": DistributionMatching(kind="distribution_matching", guidance=2.0),
+        "method": DistributionMatchingSettings(kind="distribution_matching", guidance=2.0),
         "optimisation": Optimisation(
             student=Optimiser(lr=1e-4, betas=(0.0, 0.99), clip=1.0),
             fake_score=Optimiser(lr=5e-4, betas=(0.0, 0.99), clip=1.0),

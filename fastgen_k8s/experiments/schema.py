@@ -151,7 +151,7 @@ class Model(Config):
 # --- data ------------------------------------------------------------------------------------------------------------
 
 
-class Conditions(Config):
+class ConditionsSettings(Config):
     """What the encode stage makes besides the prompts' own encodings, and which prompts it takes."""
 
     negative_prompt: str = ""
@@ -175,7 +175,7 @@ class Pairs(Config):
 # --- method ----------------------------------------------------------------------------------------------------------
 
 
-class Regression(Config):
+class RegressionSettings(Config):
     """KD (`start`), KD along a path (`path`) and CausalKD (`chunks`): regress the teacher's x0 from its states."""
 
     kind: Literal["regression"]
@@ -185,7 +185,7 @@ class Regression(Config):
     as_published: bool = False  # KD from a set that holds raw noise: keep the unscaled input
 
 
-class FlowMatching(Config):
+class FlowMatchingSettings(Config):
     """Train a teacher from clips: v(x_t, t, c) -> eps - x0."""
 
     kind: Literal["flow_matching"]
@@ -219,7 +219,7 @@ class Health(Config):
         return None if value is None else _range(value)
 
 
-class DistributionMatching(Config):
+class DistributionMatchingSettings(Config):
     """DMD2 on a bidirectional student, Self-Forcing on a causal one: they differ in the rollout only."""
 
     kind: Literal["distribution_matching"]
@@ -257,7 +257,9 @@ def _range(value: tuple[float, float]) -> tuple[float, float]:
     return value
 
 
-Method = Annotated[Regression | FlowMatching | DistributionMatching, Field(discriminator="kind")]
+Method = Annotated[
+    RegressionSettings | FlowMatchingSettings | DistributionMatchingSettings, Field(discriminator="kind")
+]
 
 
 # --- optimisation ----------------------------------------------------------------------------------------------------
@@ -351,7 +353,7 @@ class Experiment(Config):
 
     name: str
     model: Model
-    conditions: Conditions = Conditions()
+    conditions: ConditionsSettings = ConditionsSettings()
     pairs: Pairs = Pairs()
     method: Method
     optimisation: Optimisation = Optimisation()
@@ -363,7 +365,7 @@ class Experiment(Config):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         method, steps = self.method, len(self.model.t_list) - 1
-        weights = method.exit_weights if isinstance(method, DistributionMatching) else None
+        weights = method.exit_weights if isinstance(method, DistributionMatchingSettings) else None
         if weights is not None and len(weights) != steps:
             raise ValueError(f"method.exit_weights: wanted one for each of {steps} steps of model.t_list")
         return self

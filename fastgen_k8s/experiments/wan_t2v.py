@@ -2,7 +2,7 @@
 
 from fastgen_k8s.experiments.schema import (
     AutoencoderWan,
-    DistributionMatching,
+    DistributionMatchingSettings,
     Ema,
     Experiment,
     Gan,
@@ -10,7 +10,7 @@ from fastgen_k8s.experiments.schema import (
     Optimisation,
     Optimiser,
     Pairs,
-    Regression,
+    RegressionSettings,
     Sample,
     Train,
     Umt5,
@@ -32,7 +32,7 @@ kd = Experiment(
     name="wan_t2v/kd",
     model=WAN_1_3B.model_copy(update={"t_list": ONE_STEP, "chunk_size": None}),
     pairs=Pairs(guidance=5.0, block_size=1, dtype="float16"),
-    method=Regression(kind="regression", pick="start"),
+    method=RegressionSettings(kind="regression", pick="start"),
     optimisation=Optimisation(student=Optimiser(lr=7e-5)),
     train=Train(steps=6000, global_batch=16, precision="bfloat16", checkpointing=True),
     sample=Sample(batch=1),  # the keys and values of a whole clip take 12 GB
@@ -42,7 +42,7 @@ kd_path = kd.model_copy(
     update={
         "name": "wan_t2v/kd_path",
         "model": WAN_1_3B.model_copy(update={"chunk_size": None}),
-        "method": Regression(kind="regression", pick="path"),
+        "method": RegressionSettings(kind="regression", pick="path"),
         "train": kd.train.override("steps=10000"),
     }
 )
@@ -51,7 +51,7 @@ kd_causal = kd_path.model_copy(
     update={
         "name": "wan_t2v/kd_causal",
         "model": WAN_1_3B,
-        "method": Regression(kind="regression", pick="chunks", clean_chunks="count"),
+        "method": RegressionSettings(kind="regression", pick="chunks", clean_chunks="count"),
         "optimisation": Optimisation(student=Optimiser(lr=1e-5)),
     }
 )
@@ -60,7 +60,7 @@ _SF = Optimiser(lr=5e-6, betas=(0.0, 0.999))
 sf = kd_causal.model_copy(
     update={
         "name": "wan_t2v/sf",
-        "method": DistributionMatching(
+        "method": DistributionMatchingSettings(
             kind="distribution_matching",
             guidance=5.0,
             critic_loss="x0",

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from torchx.specs import AppDef, AppState
 
 from fastgen_k8s.errors import BadInput, Misdescribed
-from fastgen_k8s.launch.api import Api, Found
+from fastgen_k8s.kube.api import Api
+from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.cluster import GROUP, Cluster
 from fastgen_k8s.launch.outcome import COMPONENT, number
 from fastgen_k8s.launch.owned import controller, owns
@@ -27,9 +28,9 @@ class Backend(NamedTuple):
     group: str  # with the version
     plural: str
     render: Callable[[AppDef, Cluster], dict[str, Any]]
-    state: Callable[[Mapping[str, Any]], AppState]
-    said: Callable[[Mapping[str, Any]], str]  # about itself, for a person
-    cancel: Callable[[Api, str, Found], None]  # the job at a path: its pods are asked to stop, it stays
+    state: Callable[[Object], AppState]
+    said: Callable[[Object], str]  # about itself, for a person
+    cancel: Callable[[Api, str, Object], None]  # the job at a path: its pods are asked to stop, it stays
 
     def path(self, namespace: str, name: str = "") -> str:
         """Where the API server has a job, or all of a namespace."""
@@ -37,17 +38,17 @@ class Backend(NamedTuple):
         return f"{path}/{name}" if name else path
 
 
-class Jobs:
+class ClusterJobs:
     """The jobs of one cluster and one kind. Every method raises a FastgenError in one line for what it is refused."""
 
     def __init__(self, api: Api, backend: Backend) -> None:
         self.api, self.backend = api, backend
 
-    def find(self, namespace: str, name: str) -> Found | None:
+    def find(self, namespace: str, name: str) -> Object | None:
         """The job of that name."""
         return self.api.find(self.backend.path(namespace, name))
 
-    def ours(self, namespace: str) -> list[Found]:
+    def ours(self, namespace: str) -> list[Object]:
         """All jobs in a namespace that we made."""
         found = self.api.find(self.backend.path(namespace), labelSelector=_OURS)
         if found is None:
@@ -63,11 +64,11 @@ class Jobs:
             self._make_way(earlier)
         self.api.create(self.backend.path(namespace), body)
 
-    def pods(self, namespace: str, name: str) -> list[Found]:
+    def pods(self, namespace: str, name: str) -> list[Object]:
         """The pods of a job that the cluster still has, the oldest first."""
         return [pod for pod in self._named(f"/api/v1/namespaces/{namespace}/pods", name) if owns(name, pod)]
 
-    def jobs(self, namespace: str, name: str) -> list[Found]:
+    def jobs(self, namespace: str, name: str) -> list[Object]:
         """The Jobs of Kubernetes that a job is made of, if it is."""
         there = self._named(f"/apis/batch/v1/namespaces/{namespace}/jobs", name)
         return [one for one in there if (owner := controller(one)) is not None and owner["name"] == name]
@@ -101,7 +102,7 @@ class Jobs:
         """Remove a job and all that belongs to it."""
         self.api.delete(self.backend.path(namespace, name))
 
-    def _make_way(self, earlier: Found) -> None:
+    def _make_way(self, earlier: Object) -> None:
         namespace, name = earlier["metadata"]["namespace"], earlier["metadata"]["name"]
         state = self.backend.state(earlier)
         if state not in ENDED:
@@ -113,11 +114,11 @@ class Jobs:
                 raise BadInput(f"{namespace}/{name}: wanted the earlier job gone, found its pods after {_REMOVAL:g} s")
             time.sleep(_LOOK_EVERY)
 
-    def _named(self, path: str, name: str) -> list[Found]:
+    def _named(self, path: str, name: str) -> list[Object]:
         found = self.api.find(path, labelSelector=f"{GROUP}/job={name}")
-        items: list[Found] = list(found["items"]) if found else []
+        items: list[Object] = list(found["items"]) if found else []
         return sorted(items, key=lambda one: str(one["metadata"]["creationTimestamp"]))
 
 
-def _is(pod: Found, role: str, index: int) -> bool:
+def _is(pod: Object, role: str, index: int) -> bool:
     return (pod["metadata"]["labels"].get(COMPONENT), number(pod)) == (role, index)

@@ -2,11 +2,11 @@
 # pyright: reportMissingTypeStubs=false
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.launch.api import Api, Found
+from fastgen_k8s.kube.api import Api
+from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.jobs import ENDED, Backend
 from fastgen_k8s.launch.jobset import API_VERSION, jobset
 from fastgen_k8s.launch.outcome import CANCELLED, jobset_state
@@ -15,16 +15,18 @@ PATIENCE = 30.0  # seconds in which a Kueue that works has seen a job, and has s
 _LOOK_EVERY = 0.2  # seconds
 
 
-def _said(jobset: Mapping[str, Any]) -> str:
+def _said(jobset: Object) -> str:
     """What the newest condition that is true says."""
-    conditions: list[Found] = [one for one in jobset.get("status", {}).get("conditions", ()) if one["status"] == "True"]
+    conditions: list[Object] = [
+        one for one in jobset.get("status", {}).get("conditions", ()) if one["status"] == "True"
+    ]
     if not conditions:
         return ""
     newest = max(conditions, key=lambda one: str(one.get("lastTransitionTime", "")))
     return f"{newest.get('reason', '')}: {newest.get('message', '')}"
 
 
-def _cancel(api: Api, path: str, jobset: Found) -> None:
+def _cancel(api: Api, path: str, jobset: Object) -> None:
     """Have it suspended, and only then call it cancelled; BadInput where Kueue does not say that it will not start it.
 
     A job that waits in a queue is Kueue's to suspend: it sets `suspend` back where somebody else has set it, and its
@@ -37,14 +39,14 @@ def _cancel(api: Api, path: str, jobset: Found) -> None:
         api.patch(path, {"metadata": {"annotations": {CANCELLED: "true"}}, "spec": {"suspend": True}})
 
 
-def _deactivated(api: Api, jobset: Found) -> bool:
+def _deactivated(api: Api, jobset: Object) -> bool:
     """Whether Kueue, where it is installed, has been told to admit the job's Workload no more."""
     meta = jobset["metadata"]
     where = f"/apis/kueue.x-k8s.io/v1beta2/namespaces/{meta['namespace']}/workloads"
     chosen = f"kueue.x-k8s.io/job-uid={meta['uid']}"
     if api.find(where, labelSelector=chosen) is None:
         return False
-    there = list[Found]()
+    there = list[Object]()
 
     def some() -> bool:
         there[:] = (api.find(where, labelSelector=chosen) or {"items": ()})["items"]
@@ -57,7 +59,7 @@ def _deactivated(api: Api, jobset: Found) -> bool:
     return True
 
 
-def _at_rest(jobset: Found | None) -> bool:
+def _at_rest(jobset: Object | None) -> bool:
     """Whether it is suspended, or over."""
     return jobset is None or bool(jobset["spec"].get("suspend")) or jobset_state(jobset) in ENDED
 

@@ -2,15 +2,14 @@
 # pyright: reportMissingTypeStubs=false
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from torchx.specs import AppState, ReplicaState
 
 from fastgen_k8s.errors import OutOfMemory, rank
+from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.cluster import GROUP
-
-Found = Mapping[str, Any]
 
 CANCELLED = f"{GROUP}/cancelled"  # annotation of what is suspended: for good
 COMPONENT = "app.kubernetes.io/component"
@@ -42,7 +41,7 @@ class Replica(NamedTuple):
     why: str  # it waits, or ended badly
 
 
-def jobset_state(jobset: Found) -> AppState:
+def jobset_state(jobset: Object) -> AppState:
     """The state of the application that a JobSet runs."""
     conditions = {one["type"]: one["status"] == "True" for one in jobset.get("status", {}).get("conditions", ())}
     if conditions.get("Completed"):
@@ -57,7 +56,7 @@ def jobset_state(jobset: Found) -> AppState:
     return AppState.RUNNING if ready and not suspended else AppState.PENDING
 
 
-def vcjob_state(vcjob: Found) -> AppState:
+def vcjob_state(vcjob: Object) -> AppState:
     """The state of the application that a Job of Volcano runs; before it was looked at, it has none of its own."""
     phase = vcjob.get("status", {}).get("state", {}).get("phase")
     return _PHASES.get(phase, AppState.PENDING)
@@ -68,26 +67,26 @@ def count(label: str | None) -> int | None:
     return int(label) if label and label.isascii() and label.isdecimal() else None
 
 
-def number(pod: Found) -> int:
+def number(pod: Object) -> int:
     """Which replica of its role a pod is; the first where its labels say no number."""
     labels = pod["metadata"]["labels"]
     return count(labels.get(INDEX, labels.get(TASK_INDEX))) or 0
 
 
-def replicas(pods: Iterable[Found]) -> list[Replica]:
+def replicas(pods: Iterable[Object]) -> list[Replica]:
     """Each role's replicas by their newest pods."""
     return [_replica(role, index, pod) for (role, index), pod in newest(pods)]
 
 
-def newest(pods: Iterable[Found]) -> list[tuple[tuple[str, int], Found]]:
+def newest(pods: Iterable[Object]) -> list[tuple[tuple[str, int], Object]]:
     """The newest pod of each replica, by role and number."""
-    found: dict[tuple[str, int], Found] = {}
+    found: dict[tuple[str, int], Object] = {}
     for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"])):
         found[pod["metadata"]["labels"][COMPONENT], number(pod)] = pod
     return sorted(found.items(), key=lambda one: one[0])
 
 
-def exit_code(jobs: Iterable[Found], pods: Iterable[Found]) -> int | None:
+def exit_code(jobs: Iterable[Object], pods: Iterable[Object]) -> int | None:
     """The code that says most about how a job ended: of its pods, or of the rule that ended it when they are gone."""
     said = [one.get("message", "") for job in jobs for one in job.get("status", {}).get("conditions", ())]
     codes = [int(found[1]) for message in said if (found := _RULE.search(message))]
@@ -102,7 +101,7 @@ def worst(codes: Sequence[int]) -> tuple[int, int]:
     return plain[chosen], chosen
 
 
-def _replica(role: str, index: int, pod: Found) -> Replica:
+def _replica(role: str, index: int, pod: Object) -> Replica:
     states = {
         "Pending": ReplicaState.PENDING,
         "Running": ReplicaState.RUNNING,
@@ -115,7 +114,7 @@ def _replica(role: str, index: int, pod: Found) -> Replica:
     return Replica(role, index, state, name, node, terminated(pod), last_words(pod))
 
 
-def terminated(pod: Found) -> int | None:
+def terminated(pod: Object) -> int | None:
     """The exit code of a pod's work; one that the kernel ended for its memory is out of memory."""
     ended = _ended(pod)
     if ended is None:
@@ -123,14 +122,14 @@ def terminated(pod: Found) -> int | None:
     return OutOfMemory.code if ended.get("reason") == "OOMKilled" else int(ended["exitCode"])
 
 
-def _ended(pod: Found) -> Found | None:
+def _ended(pod: Object) -> Object | None:
     """How the container that has its role's name ended; others (a mesh's, a log shipper's) do not count."""
     role = pod["metadata"]["labels"].get(COMPONENT)
     mine = (one for one in pod.get("status", {}).get("containerStatuses", ()) if one.get("name", role) == role)
     return next((ended for one in mine if (ended := one.get("state", {}).get("terminated")) is not None), None)
 
 
-def last_words(pod: Found) -> str:
+def last_words(pod: Object) -> str:
     """Why a pod waits or ended, in the cluster's words or its own last ones."""
     status = pod.get("status", {})
     for one in status.get("conditions", ()):

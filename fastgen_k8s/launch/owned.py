@@ -4,24 +4,22 @@ Of a JobSet's Jobs, which own its pods, only the names are known where nobody as
 The JobSet's uid stands in a label that its controller gives to all of them.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
+from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.outcome import COMPONENT, INDEX
-
-Found = Mapping[str, Any]
 
 _JOBSET_UID = "jobset.sigs.k8s.io/jobset-uid"
 _OF_KUBERNETES, _OF_VOLCANO = "batch", "batch.volcano.sh"
 
 
-def controller(found: Found) -> Found | None:
+def controller(found: Object) -> Object | None:
     """Who has made an object and looks after it."""
-    owners: Iterable[Found] = found["metadata"].get("ownerReferences", ())
+    owners: Iterable[Object] = found["metadata"].get("ownerReferences", ())
     return next((one for one in owners if one.get("controller")), None)
 
 
-def owns(job: str, pod: Found, uid: str | None = None) -> bool:
+def owns(job: str, pod: Object, uid: str | None = None) -> bool:
     """Whether a pod is one of the JobSet, or of the Job of Volcano, of that name and, where it is known, that uid."""
     owner, labels = controller(pod), pod["metadata"].get("labels", {})
     if owner is None or owner["kind"] != "Job":

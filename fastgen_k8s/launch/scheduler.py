@@ -22,9 +22,9 @@ from torchx.specs import (
 
 from fastgen_k8s.artifacts import find_artifact
 from fastgen_k8s.errors import BadInput, FastgenError, Misdescribed
-from fastgen_k8s.launch.api import Api
+from fastgen_k8s.kube.api import Api
 from fastgen_k8s.launch.cluster import GROUP
-from fastgen_k8s.launch.jobs import Backend, Jobs
+from fastgen_k8s.launch.jobs import Backend, ClusterJobs
 from fastgen_k8s.launch.options import Opts
 from fastgen_k8s.launch.outcome import Replica, exit_code, replicas
 from fastgen_k8s.launch.pod import TRAINER
@@ -43,12 +43,12 @@ class ClusterScheduler(Scheduler[Opts]):
     def __init__(self, name: str, session_name: str, runs: Backend) -> None:
         super().__init__(name, session_name)
         self._runs = runs
-        self._jobs: Jobs | None = None
+        self._jobs: ClusterJobs | None = None
 
     @property
-    def jobs(self) -> Jobs:
+    def jobs(self) -> ClusterJobs:
         """The cluster, looked for when it is needed: a dry run needs none."""
-        self._jobs = self._jobs or Jobs(Api(), self._runs)
+        self._jobs = self._jobs or ClusterJobs(Api(), self._runs)
         return self._jobs
 
     def _run_opts(self) -> runopts:

@@ -25,7 +25,7 @@ from fastgen_k8s.errors import FastgenError, Misdescribed, failed_io, refuse
 from fastgen_k8s.launch.local import exit_code
 
 
-class Run(CmdRun):
+class RunCommand(CmdRun):
     """TorchX's own command; it is found by the entry point `torchx.cli.cmds: run`."""
 
     def add_arguments(self, subparser: argparse.ArgumentParser) -> None:

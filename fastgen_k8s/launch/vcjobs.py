@@ -1,16 +1,14 @@
 """Jobs of Volcano as a backend: what they say of themselves, and how they are stopped for good."""
 # pyright: reportMissingTypeStubs=false
 
-from collections.abc import Mapping
-from typing import Any
-
-from fastgen_k8s.launch.api import Api, Found
+from fastgen_k8s.kube.api import Api
+from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.jobs import Backend
 from fastgen_k8s.launch.outcome import vcjob_state
 from fastgen_k8s.launch.volcano import API_VERSION, vcjob
 
 
-def _said(vcjob: Mapping[str, Any]) -> str:
+def _said(vcjob: Object) -> str:
     """What its phase says, and how often it was started again."""
     status = vcjob.get("status", {})
     state = status.get("state", {})
@@ -21,7 +19,7 @@ def _said(vcjob: Mapping[str, Any]) -> str:
     )
 
 
-def _cancel(api: Api, path: str, vcjob: Found) -> None:
+def _cancel(api: Api, path: str, vcjob: Object) -> None:
     """Tell Volcano to abort it; the command goes when it has been followed, or with the job."""
     meta = vcjob["metadata"]
     target = {"apiVersion": API_VERSION, "kind": "Job", "name": meta["name"], "uid": meta["uid"], "controller": True}

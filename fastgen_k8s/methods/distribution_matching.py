@@ -10,8 +10,7 @@ from fastgen_k8s.diffusion.chunks import chunk_slices
 from fastgen_k8s.diffusion.draws import Draws
 from fastgen_k8s.diffusion.schedule import add_noise, draw_times, flow_to_x0
 from fastgen_k8s.errors import Misdescribed
-from fastgen_k8s.experiments.schema import DistributionMatching as Settings
-from fastgen_k8s.experiments.schema import Gan, Model
+from fastgen_k8s.experiments.schema import DistributionMatchingSettings, Gan, Model
 from fastgen_k8s.methods.gan import Adversary
 from fastgen_k8s.methods.health import CRITIC, TEACHER, Bounds, real_variance_term, variance_term
 from fastgen_k8s.methods.method import Batch, Losses, for_batch
@@ -33,7 +32,7 @@ class DistributionMatching:
         fake_score: Network,
         discriminator: nn.Module | None,
         negative: Condition,
-        settings: Settings,
+        settings: DistributionMatchingSettings,
         model: Model,
     ) -> None:
         if settings.student_update_freq < 2:

@@ -10,8 +10,7 @@ from fastgen_k8s.diffusion.chunks import per_frame
 from fastgen_k8s.diffusion.draws import Draws
 from fastgen_k8s.diffusion.schedule import add_noise, draw_times
 from fastgen_k8s.errors import Misdescribed
-from fastgen_k8s.experiments.schema import FlowMatching as Settings
-from fastgen_k8s.experiments.schema import Model
+from fastgen_k8s.experiments.schema import FlowMatchingSettings, Model
 from fastgen_k8s.methods.method import Batch, Losses, clean, for_batch
 from fastgen_k8s.methods.rollout import sizes
 from fastgen_k8s.methods.teacher_forcing import flow_on_clean_past
@@ -28,7 +27,7 @@ class FlowMatching:
     teacher learns.
     """
 
-    def __init__(self, student: Network, empty: Condition, settings: Settings, model: Model) -> None:
+    def __init__(self, student: Network, empty: Condition, settings: FlowMatchingSettings, model: Model) -> None:
         if settings.teacher_forcing and model.chunk_size is None:
             raise Misdescribed("method.teacher_forcing wants model.chunk_size, found null")
         self.student, self.empty, self.settings, self.model = student, empty, settings, model

@@ -10,7 +10,7 @@ from fastgen_k8s.diffusion.chunks import per_frame
 from fastgen_k8s.diffusion.draws import Draws
 from fastgen_k8s.diffusion.schedule import flow_to_x0
 from fastgen_k8s.errors import BadInput, Misdescribed
-from fastgen_k8s.experiments.schema import Model, Regression
+from fastgen_k8s.experiments.schema import Model, RegressionSettings
 from fastgen_k8s.methods.method import Batch, Losses, clean
 from fastgen_k8s.methods.rollout import sizes
 from fastgen_k8s.methods.teacher_forcing import flow_on_clean_past
@@ -20,7 +20,7 @@ from fastgen_k8s.networks.network import Network, flow
 class TrajectoryRegression:
     """Regress x0 from a state on the teacher's path (Luhman & Luhman 2021; CausVid, Yin et al. 2024)."""
 
-    def __init__(self, student: Network, settings: Regression, model: Model) -> None:
+    def __init__(self, student: Network, settings: RegressionSettings, model: Model) -> None:
         if settings.pick == "chunks" and model.chunk_size is None:
             raise Misdescribed("method.pick 'chunks' wants model.chunk_size, found null")
         if settings.context == "clean" and settings.pick != "chunks":

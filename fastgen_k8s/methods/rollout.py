@@ -14,8 +14,8 @@ from torch import Tensor
 from fastgen_k8s.diffusion.chunks import chunk_sizes, chunk_slices
 from fastgen_k8s.diffusion.draws import Draws
 from fastgen_k8s.diffusion.schedule import add_noise, flow_to_eps, flow_to_x0
-from fastgen_k8s.experiments.schema import DistributionMatching, Model
-from fastgen_k8s.networks.network import Cache, Condition, Network, flow
+from fastgen_k8s.experiments.schema import DistributionMatchingSettings, Model
+from fastgen_k8s.networks.network import Condition, KVCache, Network, flow
 
 Renoise = Literal["sde", "ode"]
 
@@ -39,7 +39,7 @@ def rollout(
     with fresh noise, `ode` with the noise that the prediction implies.
     """
     fresh = draws.normal("renoise", (len(model.t_list) - 2, *eps.shape[1:])) if renoise == "sde" else None
-    cache = None if model.chunk_size is None else Cache()
+    cache = None if model.chunk_size is None else KVCache()
     clean = list[Tensor]()
     chunks = chunk_slices(sizes(model, eps.shape[2]))
     for exit_step, frames in zip(exits, chunks, strict=True):
@@ -83,7 +83,7 @@ def sizes(model: Model, frames: int) -> tuple[int, ...]:
     return chunk_sizes(frames, model.chunk_size or frames)
 
 
-def draw_exits(settings: DistributionMatching, steps: int, chunks: int, draws: Draws) -> tuple[int, ...]:
+def draw_exits(settings: DistributionMatchingSettings, steps: int, chunks: int, draws: Draws) -> tuple[int, ...]:
     """The step at which each chunk stops: one draw for the whole global batch, per chunk if the settings say so.
 
     It never depends on the slot: ranks that took different numbers of steps would wait for each other's collectives.
@@ -107,7 +107,7 @@ def _denoise(
     eps: Tensor,
     condition: Condition,
     t_list: Sequence[float],
-    cache: Cache | None,
+    cache: KVCache | None,
     fresh: Tensor | None,
     exit_step: int,
     learns: bool,
@@ -127,7 +127,7 @@ def _denoise(
 
 @torch.no_grad()
 def _remember(
-    student: Network, x0: Tensor, condition: Condition, cache: Cache, draws: Draws, context_noise: float
+    student: Network, x0: Tensor, condition: Condition, cache: KVCache, draws: Draws, context_noise: float
 ) -> None:
     """Write a finished chunk to the cache, as clean or noised to `context_noise`."""
     t = _times(x0, context_noise)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from fastgen_k8s.diffusion.chunks import chunk_slices
-from fastgen_k8s.networks.network import Cache, Condition, Network, flow
+from fastgen_k8s.networks.network import Condition, KVCache, Network, flow
 
 
 def flow_on_clean_past(
@@ -17,7 +17,7 @@ def flow_on_clean_past(
     The past is written to a cache at t = 0, as a rollout does it, but with gradient: the loss of a chunk reaches what
     the network makes of its past.
     """
-    cache, flows, unused = Cache(), list[Tensor](), x_t.new_zeros(())
+    cache, flows, unused = KVCache(), list[Tensor](), x_t.new_zeros(())
     for frames in chunk_slices(sizes):
         flows.append(flow(network, x_t[:, :, frames], t[:, frames], condition, cache=cache))
         if frames.stop < x_t.shape[2]:

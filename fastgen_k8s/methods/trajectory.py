@@ -8,7 +8,7 @@ from fastgen_k8s.diffusion.solvers import Velocity, snapped_grid, solve
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments.schema import Model, Pairs
 from fastgen_k8s.methods.method import for_batch
-from fastgen_k8s.networks.network import Cache, Condition, Network, flow, guided_flow
+from fastgen_k8s.networks.network import Condition, KVCache, Network, flow, guided_flow
 
 
 @torch.no_grad()
@@ -28,7 +28,7 @@ def trajectory(
         return solve(velocity, start, grid, pairs.solver, keep)
     if model.chunk_size is None:
         raise Misdescribed("pairs.teacher 'autoregressive' wants model.chunk_size, found null")
-    past, negative_past = Cache(), Cache()
+    past, negative_past = KVCache(), KVCache()
     velocity = guided_velocity(teacher, condition, negative, pairs.guidance, past, negative_past)
     paths, latents = list[Tensor](), list[Tensor]()
     for frames in chunk_slices(chunk_sizes(eps.shape[2], model.chunk_size)):
@@ -47,8 +47,8 @@ def guided_velocity(
     condition: Condition,
     negative: Condition,
     guidance: float,
-    past: Cache | None = None,
-    negative_past: Cache | None = None,
+    past: KVCache | None = None,
+    negative_past: KVCache | None = None,
 ) -> Velocity:
     """The guided flow at one time for the whole batch, on the cached past."""
 

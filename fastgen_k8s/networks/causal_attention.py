@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from fastgen_k8s.networks.network import Cache
+from fastgen_k8s.networks.network import KVCache
 
 Span = tuple[int, int]
 """Frames first..last-1."""
@@ -76,7 +76,7 @@ def look_at_clip(sizes: Sequence[int], window: int | None, sink: int) -> Sight:
     return Sight(((0, first),), first, tuple(views))
 
 
-def look_back(cache: Cache, frames: int, window: int | None, sink: int, write: bool) -> Sight:
+def look_back(cache: KVCache, frames: int, window: int | None, sink: int, write: bool) -> Sight:
     """The next `frames` frames after those in the cache, all of which see each other and their past."""
     keys = seen(cache.frames, cache.frames + frames, window, sink)
     past_frames = sum(b - a for a, b in keys) - frames

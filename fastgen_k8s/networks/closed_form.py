@@ -9,7 +9,7 @@ from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments.schema import GaussianRotation, Labels, Model, RingBlobs
 from fastgen_k8s.networks.closed_form_gaussian import GaussianTeacher
 from fastgen_k8s.networks.closed_form_ring import RingTeacher, ring_videos
-from fastgen_k8s.networks.network import Cache, Condition, Network, Output, flow
+from fastgen_k8s.networks.network import Condition, KVCache, Network, Output, flow
 
 
 def closed_form_teacher(model: Model) -> Network:
@@ -54,7 +54,7 @@ class ResidualScore(Network):
         t: Tensor,
         condition: Condition,
         *,
-        cache: Cache | None = None,
+        cache: KVCache | None = None,
         write: bool = False,
         blocks: Sequence[int] = (),
     ) -> Output:

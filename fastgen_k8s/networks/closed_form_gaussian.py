@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fastgen_k8s.errors import Misdescribed
-from fastgen_k8s.networks.network import Cache, Condition, Network, Output
+from fastgen_k8s.networks.network import Condition, KVCache, Network, Output
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class GaussianTeacher(Network):
         t: Tensor,
         condition: Condition,
         *,
-        cache: Cache | None = None,
+        cache: KVCache | None = None,
         write: bool = False,
         blocks: Sequence[int] = (),
     ) -> Output:
@@ -147,7 +147,7 @@ def posterior(log_weights: Tensor) -> Tensor:
     return log_weights.softmax(dim=1)
 
 
-def clean_past(cache: Cache | None, x_t: Tensor) -> Tensor:
+def clean_past(cache: KVCache | None, x_t: Tensor) -> Tensor:
     """The frames [B, C, past, H, W] that a cache holds; none without one."""
     if cache is None or cache.frames == 0:
         return x_t[:, :, :0]
@@ -155,7 +155,7 @@ def clean_past(cache: Cache | None, x_t: Tensor) -> Tensor:
     return frames.transpose(1, 2).reshape(len(x_t), x_t.shape[1], cache.frames, *x_t.shape[3:])
 
 
-def remember(cache: Cache | None, x_t: Tensor, t: Tensor, write: bool) -> None:
+def remember(cache: KVCache | None, x_t: Tensor, t: Tensor, write: bool) -> None:
     """Append the frames of x_t, which must be clean, to the cache."""
     if not write or cache is None:
         return

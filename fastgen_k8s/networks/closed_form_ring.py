@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fastgen_k8s.networks.closed_form_gaussian import clean_past, one_time, posterior, prompt_prior, remember
-from fastgen_k8s.networks.network import Cache, Condition, Network, Output
+from fastgen_k8s.networks.network import Condition, KVCache, Network, Output
 
 
 def bump(pixels: int, width: float) -> Tensor:
@@ -48,7 +48,7 @@ class RingTeacher(Network):
         t: Tensor,
         condition: Condition,
         *,
-        cache: Cache | None = None,
+        cache: KVCache | None = None,
         write: bool = False,
         blocks: Sequence[int] = (),
     ) -> Output:

@@ -37,7 +37,7 @@ class Projected(nn.Sequential):
         return input
 
 
-class Cosmos:
+class CosmosAdapter:
     """`Family` of text to world: no frame is given, nothing is padding, and the frame rate has no part in positions."""
 
     transformer = CosmosTransformer3DModel

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.networks.plain_pickle import Call, Name, Refused, read_pickle
+from fastgen_k8s.networks.plain_pickle import Call, Name, PickleRefused, read_pickle
 from fastgen_k8s.networks.pth import UNREADABLE
 
 _LARGEST = 256 << 20  # bytes of `.metadata`, which are 145 a part of a tensor
@@ -83,7 +83,7 @@ def describe(folder: Path) -> Description:
         raise BadInput(f"{path}: wanted at most {_LARGEST >> 20} MiB, found {size >> 20}")
     try:
         return _description(path.read_bytes(), folder)
-    except Refused as error:
+    except PickleRefused as error:
         raise BadInput(f"{folder}: wanted a checkpoint, found: {error}") from error
     except UNREADABLE as error:
         raise BadInput(f"{folder}: wanted a checkpoint, found: a .metadata that is none ({_kind(error)})") from error
@@ -97,14 +97,14 @@ def _description(data: bytes, folder: Path) -> Description:
     said = read_pickle(io.BytesIO(data), _ALLOWED)
     for call in said.calls:
         if (call.what.module, call.what.name) == _MEMBER and call.arguments[:1] != (Name(*_ENUM),):
-            raise Refused(f"a pickle that wants {call.what} of {call.arguments[0]}"[:200])
+            raise PickleRefused(f"a pickle that wants {call.what} of {call.arguments[0]}"[:200])
     metadata = _fields(said.value, "Metadata")
     places = dict(_places(_mapping(metadata, "storage_data"), folder))
     _check_apart(places.values())
     tensors, other = dict[str, Whole](), set[str]()
     for name, entry in _mapping(metadata, "state_dict_metadata").items():
         if not isinstance(name, str):
-            raise Refused(f"a name that is {type(name).__name__}")
+            raise PickleRefused(f"a name that is {type(name).__name__}")
         if isinstance(entry, Call) and entry.what.name == "BytesStorageMetadata":
             other.add(name)
         else:
@@ -121,15 +121,15 @@ def _places(storage: Mapping[object, object], folder: Path) -> Iterator[tuple[tu
             continue
         name, relative = index["fqn"], info["relative_path"]
         if not isinstance(name, str) or not isinstance(relative, str):
-            raise Refused("a tensor or a file whose name is no text")
+            raise PickleRefused("a tensor or a file whose name is no text")
         if info.get("transform_descriptors"):
-            raise Refused(f"{relative} in a form of its own, which is not read")
+            raise PickleRefused(f"{relative} in a form of its own, which is not read")
         if relative not in files:
             files[relative] = _inside(folder, relative)
         file, size = files[relative]
         start, length = _count(info["offset"]), _count(info["length"])
         if start + length > size:
-            raise Refused(f"{length} bytes from {start} on in {relative}, which has {size}")
+            raise PickleRefused(f"{length} bytes from {start} on in {relative}, which has {size}")
         offsets = _counts(index["offset"])
         yield (name, offsets), Part(offsets, (), file, start, length)
 
@@ -139,9 +139,9 @@ def _inside(folder: Path, relative: str) -> tuple[Path, int]:
     pure = PurePosixPath(relative)
     path = (folder / pure).resolve()
     if pure.is_absolute() or ".." in pure.parts or not path.is_relative_to(folder.resolve()):
-        raise Refused(f"a file outside the folder, {relative[:100]!r}")
+        raise PickleRefused(f"a file outside the folder, {relative[:100]!r}")
     if not path.is_file():
-        raise Refused(f"no file {relative[:100]!r}")
+        raise PickleRefused(f"no file {relative[:100]!r}")
     return path, path.stat().st_size
 
 
@@ -150,29 +150,29 @@ def _check_apart(parts: Iterable[Part]) -> None:
     end, file = 0, None
     for part in sorted(parts, key=lambda part: (str(part.file), part.start)):
         if part.file == file and part.start < end:
-            raise Refused(f"two parts in the same bytes of {part.file.name}")
+            raise PickleRefused(f"two parts in the same bytes of {part.file.name}")
         file, end = part.file, part.start + part.length
 
 
 def _whole(name: str, entry: Mapping[str, Any], places: Mapping[tuple[str, tuple[int, ...]], Part]) -> Whole:
     dtype, size, chunks = _dtype(entry["properties"]), _counts(entry["size"]), entry["chunks"]
     if not isinstance(chunks, list) or len(chunks) > len(places):
-        raise Refused(f"more parts of {name} than are stored")
+        raise PickleRefused(f"more parts of {name} than are stored")
     parts = dict[tuple[int, ...], Part]()
     for chunk in (_fields(chunk, "ChunkStorageMetadata") for chunk in chunks):
         offsets, sizes = _counts(chunk["offsets"]), _counts(chunk["sizes"])
         if not len(offsets) == len(sizes) == len(size) or any(
             start + count > all_of_it for start, count, all_of_it in zip(offsets, sizes, size, strict=True)
         ):
-            raise Refused(f"a part {list(sizes)} from {list(offsets)} on in {name}, which is {list(size)}")
+            raise PickleRefused(f"a part {list(sizes)} from {list(offsets)} on in {name}, which is {list(size)}")
         place = places.get((name, offsets))
         if place is None or offsets in parts:
-            raise Refused(f"no place, or more than one, for the part of {name} from {list(offsets)} on")
+            raise PickleRefused(f"no place, or more than one, for the part of {name} from {list(offsets)} on")
         if math.prod(sizes) * dtype.itemsize > place.length:
-            raise Refused(f"a part {list(sizes)} of {name} in {place.length} bytes")
+            raise PickleRefused(f"a part {list(sizes)} of {name} in {place.length} bytes")
         parts[offsets] = Part(offsets, sizes, place.file, place.start, place.length)
     if sum(math.prod(part.sizes) for part in parts.values()) != math.prod(size):
-        raise Refused(f"parts of {name} that do not make up its {list(size)}")
+        raise PickleRefused(f"parts of {name} that do not make up its {list(size)}")
     return Whole(dtype, size, parts)
 
 
@@ -180,17 +180,17 @@ def _fields(value: object, wanted: str) -> dict[str, Any]:
     """The fields of a record of a class, all of them known."""
     if not isinstance(value, Call) or value.what.name != wanted or value.arguments:
         found = str(value.what) if isinstance(value, Call) else type(value).__name__
-        raise Refused(f"{found}, wanted {wanted}")
+        raise PickleRefused(f"{found}, wanted {wanted}")
     known, state = _FIELDS[value.what.module, wanted], {} if value.state is None else value.state
     if not isinstance(state, dict) or not state.keys() <= known:
-        raise Refused(f"{wanted} with other fields than {', '.join(sorted(known))}")
+        raise PickleRefused(f"{wanted} with other fields than {', '.join(sorted(known))}")
     return state
 
 
 def _mapping(fields: Mapping[str, Any], name: str) -> dict[object, object]:
     found = fields.get(name)
     if not isinstance(found, dict):
-        raise Refused(f"no {name}")
+        raise PickleRefused(f"no {name}")
     return found
 
 
@@ -199,7 +199,7 @@ def _dtype(properties: object) -> torch.dtype:
     state = properties.state if isinstance(properties, Call) and properties.what.name == "TensorProperties" else None
     first = state[0] if isinstance(state, tuple) and state else None
     if not isinstance(first, Name) or first.module != "torch" or first.name not in _DTYPES:
-        raise Refused("a tensor of no type that is known")
+        raise PickleRefused("a tensor of no type that is known")
     return _DTYPES[first.name]
 
 
@@ -209,10 +209,10 @@ def _counts(value: object) -> tuple[int, ...]:
         numbers = value.arguments[0]
         if isinstance(numbers, tuple):
             return tuple(_count(number) for number in numbers)
-    raise Refused("a size that is none")
+    raise PickleRefused("a size that is none")
 
 
 def _count(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _LARGEST_NUMBER:
-        raise Refused(f"{str(value)[:40]!r} where a count was wanted")
+        raise PickleRefused(f"{str(value)[:40]!r} where a count was wanted")
     return value

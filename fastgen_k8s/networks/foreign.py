@@ -15,7 +15,7 @@ from fastgen_k8s.errors import BadInput
 from fastgen_k8s.networks.dcp import read_named
 from fastgen_k8s.networks.dcp_description import describe
 from fastgen_k8s.networks.folder import UNBUILT, first_line, read_safetensors, safetensors_shapes
-from fastgen_k8s.networks.groups import Entry, Group, Role, choose, everything, find_groups, some, tops
+from fastgen_k8s.networks.groups import Entry, Role, WeightGroup, choose, everything, find_groups, some, tops
 from fastgen_k8s.networks.pth import dense, from_pth
 from fastgen_k8s.printable import shown
 
@@ -44,7 +44,7 @@ class _Checkpoint:
     read: Callable[[list[str]], Mapping[str, Any]]
     step: int | None
 
-    def weights(self, group: Group) -> Weights:
+    def weights(self, group: WeightGroup) -> Weights:
         """The weights of a group, each a tensor."""
         found = self.read(list(group.names.values()))
         for name in group.names.values():
@@ -57,7 +57,7 @@ class _Checkpoint:
         state = {own: found[name] for own, name in group.names.items()}
         return Weights(_diffusers_keys(state, self.where), _layout(self.kind, group.prefix), self.step)
 
-    def fits(self, group: Group, wanted: Shapes) -> bool:
+    def fits(self, group: WeightGroup, wanted: Shapes) -> bool:
         """Whether a group has the names and shapes of an architecture."""
         shapes = {own: self.entries[name].shape for own, name in group.names.items()}
         if None in shapes.values():

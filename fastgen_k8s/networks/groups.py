@@ -34,7 +34,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Group:
+class WeightGroup:
     """The weights of one network in a checkpoint."""
 
     prefix: str  # before each of its names: nothing, or parts that each end with a dot
@@ -59,7 +59,7 @@ class Group:
         return None if words & _FRAMEWORK else "student"
 
 
-def find_groups(entries: Mapping[str, Entry], where: str) -> list[Group]:
+def find_groups(entries: Mapping[str, Entry], where: str) -> list[WeightGroup]:
     """Every network's weights in a checkpoint, in its order; BadInput where two names become one in them."""
     short = _by_short_name(entries)
     prefixes = _prefixes(short)
@@ -68,26 +68,28 @@ def find_groups(entries: Mapping[str, Entry], where: str) -> list[Group]:
         owner = next((prefix for prefix in _inner_first(name) if prefix in members), None)
         if owner is not None:
             members[owner].append(name.removeprefix(owner))
-    found: list[Group] = []
+    found: list[WeightGroup] = []
     for prefix in prefixes:
         about = {name: entries[short[prefix + name][0]] for name in members[prefix]}
         if _is_moment(prefix) or all(entry.shape is None for entry in about.values()):  # the second: a table of shapes
             continue
         beside = set(_beside(about))
         own = [name for name in members[prefix] if name.partition(".")[0] not in beside]
-        found.append(Group(prefix, {name: _one(short[prefix + name], where) for name in own}))
+        found.append(WeightGroup(prefix, {name: _one(short[prefix + name], where) for name in own}))
     return found
 
 
-def everything(entries: Mapping[str, Entry], where: str) -> Group:
+def everything(entries: Mapping[str, Entry], where: str) -> WeightGroup:
     """A checkpoint as one group, of a network that we do not know: all but what is no weight of any network."""
     short = _by_short_name(entries)
     beside = set(_beside({name: entries[names[0]] for name, names in short.items()}))
     own = [name for name in short if name.partition(".")[0] not in beside] or list(short)
-    return Group("", {name: _one(short[name], where) for name in own})
+    return WeightGroup("", {name: _one(short[name], where) for name in own})
 
 
-def choose(groups: Sequence[Group], role: Role, average: bool, fits: Mapping[str, bool], where: str) -> Group:
+def choose(
+    groups: Sequence[WeightGroup], role: Role, average: bool, fits: Mapping[str, bool], where: str
+) -> WeightGroup:
     """The one group of a role, averaged or not; of several the one that fits the architecture. BadInput lists all."""
     named = [group for group in groups if group.role == role and group.averaged == average]
     best = [group for group in named if fits.get(group.prefix)] if len(named) > 1 else named

@@ -23,7 +23,7 @@ class Output(NamedTuple):
     features: tuple[Tensor, ...] = ()  # each [B, T * n, D], in the order asked for
 
 
-class Cache:
+class KVCache:
     """Keys and values of the frames already made, one pair per layer, in the order of their frames."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Network(nn.Module):
         t: Tensor,
         condition: Condition,
         *,
-        cache: Cache | None = None,
+        cache: KVCache | None = None,
         write: bool = False,
         blocks: Sequence[int] = (),
     ) -> Output:
@@ -73,7 +73,7 @@ def flow(
     t: Tensor,
     condition: Condition,
     *,
-    cache: Cache | None = None,
+    cache: KVCache | None = None,
     write: bool = False,
 ) -> Tensor:
     """The network's flow v = eps - x0 at x_t [B, C, T, H, W] and times t [B] or [B, T]."""
@@ -89,7 +89,7 @@ def x0(
     t: Tensor,
     condition: Condition,
     *,
-    cache: Cache | None = None,
+    cache: KVCache | None = None,
     write: bool = False,
 ) -> Tensor:
     """The network's estimate of the clean clip at x_t [B, C, T, H, W] and times t [B] or [B, T]."""
@@ -104,8 +104,8 @@ def guided_flow(
     negative: Condition,
     guidance: float,
     *,
-    cache: Cache | None = None,
-    negative_cache: Cache | None = None,
+    cache: KVCache | None = None,
+    negative_cache: KVCache | None = None,
 ) -> Tensor:
     """Classifier-free guidance in the standard form, uncond + g (cond - uncond) (Ho & Salimans 2022, eq. 6)."""
     conditional = flow(network, x_t, t, condition, cache=cache)

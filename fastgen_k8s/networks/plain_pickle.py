@@ -15,7 +15,7 @@ _RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # by protocol 2, 
 _ORDERED = ("collections", "OrderedDict")
 
 
-class Refused(pickle.UnpicklingError):
+class PickleRefused(pickle.UnpicklingError):
     """What a file says is more than data, or does not fit the file."""
 
 
@@ -107,7 +107,7 @@ def read_pickle(file: BinaryIO | Window, allowed: Collection[tuple[str, str]]) -
     while (code := machine.exactly(1)) != b".":
         step = _STEPS.get(code)
         if step is None:
-            raise Refused(f"a pickle with the instruction {code!r}")
+            raise PickleRefused(f"a pickle with the instruction {code!r}")
         step(machine)
     return Pickle(machine.stack.pop(), machine.calls, machine.stored)
 
@@ -150,7 +150,7 @@ class _Machine:
     def named(self, module: str, name: str) -> None:
         module = _RENAMED.get(module, module)
         if (module, name) not in self.allowed:
-            raise Refused(f"a pickle that wants {module}.{name}"[:200])
+            raise PickleRefused(f"a pickle that wants {module}.{name}"[:200])
         self.stack.append(Name(module, name))
 
     def named_by_lines(self) -> None:
@@ -160,13 +160,13 @@ class _Machine:
     def named_by_stack(self) -> None:
         name, module = self.stack.pop(), self.stack.pop()
         if not (isinstance(name, str) and isinstance(module, str)):
-            raise Refused("a pickle that wants what has no name")
+            raise PickleRefused("a pickle that wants what has no name")
         self.named(module, name)
 
     def call(self) -> None:
         arguments, what = self.stack.pop(), self.stack.pop()
         if not isinstance(what, Name) or not isinstance(arguments, tuple):
-            raise Refused("a pickle that calls what has no name")
+            raise PickleRefused("a pickle that calls what has no name")
         if (what.module, what.name) == _ORDERED and not arguments:
             self.stack.append({})
             return
@@ -179,7 +179,7 @@ class _Machine:
         if isinstance(target, dict):  # attributes of an OrderedDict, which nobody reads
             return
         if not isinstance(target, Call) or target.state is not None:
-            raise Refused("a pickle that changes what it did not make")
+            raise PickleRefused("a pickle that changes what it did not make")
         target.state = state
 
     def persistent(self) -> None:
@@ -189,27 +189,27 @@ class _Machine:
     def extend(self, items: list[Any]) -> None:
         target = self.stack[-1]
         if not isinstance(target, list):
-            raise Refused("a pickle that appends to what is no list")
+            raise PickleRefused("a pickle that appends to what is no list")
         cast("list[Any]", target).extend(items)
 
     def set_items(self, items: list[Any]) -> None:
         target = self.stack[-1]
         if not isinstance(target, dict) or len(items) % 2:
-            raise Refused("a pickle that sets an item of what is no mapping")
+            raise PickleRefused("a pickle that sets an item of what is no mapping")
         for key, value in zip(items[::2], items[1::2], strict=True):
             if not isinstance(key, str | int | float | Call | None):  # a tuple of tuples may take for ever to hash
-                raise Refused(f"a pickle with a {type(key).__name__} as a key")
+                raise PickleRefused(f"a pickle with a {type(key).__name__} as a key")
             target[key] = value
 
     def integer(self) -> None:
         size = self.number("<B", 1)
         if size > _LONGEST_INTEGER:
-            raise Refused(f"a pickle with an integer of {size} bytes")
+            raise PickleRefused(f"a pickle with an integer of {size} bytes")
         self.stack.append(int.from_bytes(self.exactly(size), "little", signed=True))
 
     def protocol(self) -> None:
         if (found := self.number("<B", 1)) > pickle.HIGHEST_PROTOCOL:
-            raise Refused(f"a pickle of protocol {found}")
+            raise PickleRefused(f"a pickle of protocol {found}")
 
 
 def _pair(machine: _Machine) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.networks.numbers import check_computes
-from fastgen_k8s.networks.plain_pickle import Refused, Window
+from fastgen_k8s.networks.plain_pickle import PickleRefused, Window
 from fastgen_k8s.networks.pth_file import check_pth
 
 UNREADABLE = (
@@ -57,7 +57,7 @@ def from_pth(source: Path | bytes | Window, where: str) -> object:
             with source.open("rb") as file:
                 return _read(Window(file, 0, source.stat().st_size))
         return _read(Window(io.BytesIO(source), 0, len(source)) if isinstance(source, bytes) else source)
-    except Refused as error:
+    except PickleRefused as error:
         raise BadInput(f"{where}: wanted tensors, found {error}{_instead(str(error))}") from error
     except UNREADABLE as error:
         raise BadInput(f"{where}: wanted tensors, found {_reason(error)}") from error

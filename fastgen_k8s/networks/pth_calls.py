@@ -6,7 +6,7 @@ from typing import cast
 
 import torch
 
-from fastgen_k8s.networks.plain_pickle import Call, Name, Pickle, Refused, Stored
+from fastgen_k8s.networks.plain_pickle import Call, Name, Pickle, PickleRefused, Stored
 
 _LARGEST_NUMBER = 2**63
 _ITEM: Mapping[tuple[str, str], int] = {
@@ -30,7 +30,7 @@ def storages(said: Pickle) -> dict[str, tuple[int, int]]:
     for stored in said.stored:
         key, item, count = _storage(stored)
         if found.setdefault(key, (item, count)) != (item, count):
-            raise Refused(f"two kinds of tensor in the same storage {key[:60]!r}")
+            raise PickleRefused(f"two kinds of tensor in the same storage {key[:60]!r}")
     return found
 
 
@@ -41,7 +41,7 @@ def _storage(stored: Stored) -> tuple[str, int, int]:
     kind, key = (_key(about[1]), about[2]) if len(about) == 5 else (("", ""), None)
     count = _counts(about[4:])
     if about[:1] != ("storage",) or kind not in _ITEM or not isinstance(key, str) or count is None:
-        raise Refused("a tensor in a storage of another kind")
+        raise PickleRefused("a tensor in a storage of another kind")
     return key, _ITEM[kind], count[0]
 
 
@@ -51,7 +51,7 @@ def check_calls(said: Pickle) -> None:
         fits = _CALLS.get((call.what.module, call.what.name))
         stateful = call.state is not None and call.what.name != "dtype"
         if fits is None or stateful or not fits(call):
-            raise Refused(f"a pickle that wants {call.what} of something else")
+            raise PickleRefused(f"a pickle that wants {call.what} of something else")
 
 
 def _is_tensor(call: Call) -> bool:

@@ -45,11 +45,11 @@ def load_codec(codec: schema.Codec, teacher: Path | None) -> Codec | None:
     if codec.kind == "none":
         return None
     if codec.kind == "patch_pca":
-        return PatchPca.load(component(teacher, "codec") / "codec.safetensors")
+        return PatchPcaCodec.load(component(teacher, "codec") / "codec.safetensors")
     return WanCodec(_autoencoder(component(teacher, "vae")))
 
 
-class PatchPca:
+class PatchPcaCodec:
     """Principal components of 8 x 8 blocks of RGB: one latent per block and frame, no compression of time."""
 
     def __init__(self, basis: Tensor, mean: Tensor, scale: Tensor) -> None:
@@ -58,7 +58,7 @@ class PatchPca:
         self.scale = scale.float()  # [C]
 
     @classmethod
-    def load(cls, path: Path) -> "PatchPca":
+    def load(cls, path: Path) -> "PatchPcaCodec":
         """Read a codec file."""
         tensors = read_safetensors(path)
         numbers = 3 * BLOCK * BLOCK

@@ -11,13 +11,13 @@ from fastgen_k8s.diffusion.chunks import chunk_sizes
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.networks.attention_processors import CrossAttention, SelfAttention
 from fastgen_k8s.networks.causal_attention import Sight, look_at_clip, look_back, sight_for_blocks
-from fastgen_k8s.networks.cosmos import Cosmos
+from fastgen_k8s.networks.cosmos import CosmosAdapter
 from fastgen_k8s.networks.family import Family
 from fastgen_k8s.networks.features import only_blocks
-from fastgen_k8s.networks.network import Cache, Condition, Network, Output
-from fastgen_k8s.networks.wan import Wan
+from fastgen_k8s.networks.network import Condition, KVCache, Network, Output
+from fastgen_k8s.networks.wan import WanAdapter
 
-FAMILIES: Mapping[str, Family] = {"wan": Wan(), "cosmos": Cosmos()}
+FAMILIES: Mapping[str, Family] = {"wan": WanAdapter(), "cosmos": CosmosAdapter()}
 """By the kind of `model.network`."""
 
 
@@ -55,7 +55,7 @@ class VideoNetwork(Network):
         t: Tensor,
         condition: Condition,
         *,
-        cache: Cache | None = None,
+        cache: KVCache | None = None,
         write: bool = False,
         blocks: Sequence[int] = (),
     ) -> Output:
@@ -87,7 +87,7 @@ class VideoNetwork(Network):
             raise BadInput(f"wanted conditions of {wanted} numbers a token ({name}), found {text.shape[-1]}")
         return text
 
-    def _sight(self, frames: int, cache: Cache | None, write: bool) -> Sight:
+    def _sight(self, frames: int, cache: KVCache | None, write: bool) -> Sight:
         if cache is not None:
             sight = look_back(cache, frames, self.window, self.sink, write)
         elif self.chunk_size is None:

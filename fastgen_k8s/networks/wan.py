@@ -9,7 +9,7 @@ from fastgen_k8s.experiments import schema
 from fastgen_k8s.networks.causal_attention import Pairing
 
 
-class Wan:
+class WanAdapter:
     """`Family` of text to video; it knows no images."""
 
     transformer = WanTransformer3DModel

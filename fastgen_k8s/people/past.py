@@ -8,11 +8,11 @@ from fastgen_k8s.artifacts.progress import Progress
 from fastgen_k8s.errors import Stopped
 from fastgen_k8s.runner.history import StageHistory
 from fastgen_k8s.view.progress import shown as in_words
-from fastgen_k8s.view.rows import Row, clock
+from fastgen_k8s.view.rows import StageRow, clock
 
 
 @dataclass(frozen=True)
-class Seen:
+class PastSeen:
     """What is found of a stage beside its history."""
 
     whole: bool = False  # its artifact is there
@@ -22,12 +22,12 @@ class Seen:
     said: str = ""  # the last error of its log
 
 
-def row(name: str, stage: StageHistory, seen: Seen, now: datetime) -> Row:
+def row(name: str, stage: StageHistory, seen: PastSeen, now: datetime) -> StageRow:
     """The stage as a row."""
     state = state_of(stage, seen)
     last = stage.attempts[-1] if stage.attempts else None
     took = None if last is None else stage.seconds
-    shown = Row(name, stage.kind, state, took, attempt=len(stage.attempts))
+    shown = StageRow(name, stage.kind, state, took, attempt=len(stage.attempts))
     if last is None or state == "done":
         return shown
     shown = replace(shown, began=clock(last.started, now))
@@ -40,7 +40,7 @@ def row(name: str, stage: StageHistory, seen: Seen, now: datetime) -> Row:
     return replace(shown, note="the same run goes on where it was")
 
 
-def state_of(stage: StageHistory, seen: Seen) -> str:
+def state_of(stage: StageHistory, seen: PastSeen) -> str:
     """Where a stage is between waiting and done."""
     last = stage.attempts[-1] if stage.attempts else None
     if seen.whole:
@@ -52,7 +52,7 @@ def state_of(stage: StageHistory, seen: Seen) -> str:
     return "stopped" if last.code in (None, Stopped.code) else "failed"
 
 
-def code(stages: Mapping[str, StageHistory], seen: Mapping[str, Seen], alive: bool) -> int | None:
+def code(stages: Mapping[str, StageHistory], seen: Mapping[str, PastSeen], alive: bool) -> int | None:
     """The exit code of a run: 0 when everything is there, the failed stage's when nobody is `alive` to try again."""
     states = {name: state_of(stage, seen[name]) for name, stage in stages.items()}
     if all(state == "done" for state in states.values()):

@@ -13,11 +13,10 @@ from kubernetes.config import ConfigException
 from fastgen_k8s.config import nearest
 from fastgen_k8s.controller.crd import PLURAL
 from fastgen_k8s.errors import BadInput, Misdescribed
-from fastgen_k8s.launch.api import Api
+from fastgen_k8s.kube.api import Api
+from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.cluster import Cluster
 from fastgen_k8s.pipeline.spec import API_VERSION
-
-Found = dict[str, Any]
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -29,7 +28,7 @@ class Pipelines:
         self.api, self.namespace = api, _label("a namespace", namespace)
         self._path = f"/apis/{API_VERSION}/namespaces/{namespace}/{PLURAL}"
 
-    def get(self, name: str) -> Found:
+    def get(self, name: str) -> Object:
         """The pipeline of that name; BadInput with the nearest one otherwise."""
         found = self.api.find(f"{self._path}/{_label('the name of a pipeline', name)}")
         if found is None:
@@ -37,12 +36,12 @@ class Pipelines:
             raise BadInput(f"{self.namespace}/{name}: wanted a pipeline of this name: {nearest(name, names)}")
         return found
 
-    def all(self) -> list[Found]:
+    def all(self) -> list[Object]:
         """Every pipeline there is, by name."""
         found = self.api.find(self._path)
         if found is None:
             raise BadInput(f"{self.api.server}: wanted the kind {PLURAL}, found none: is fastgen_k8s installed there?")
-        return sorted(cast("list[Found]", found["items"]), key=lambda one: str(one["metadata"]["name"]))
+        return sorted(cast("list[Object]", found["items"]), key=lambda one: str(one["metadata"]["name"]))
 
     def change(self, name: str, body: Mapping[str, Any]) -> None:
         """Replace a part of one (a JSON merge patch)."""

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from queue import Empty, SimpleQueue
 
 from fastgen_k8s.errors import FastgenError, refuse
-from fastgen_k8s.launch.api import Found
-from fastgen_k8s.launch.jobs import ENDED, Jobs
+from fastgen_k8s.kube.objects import Object
+from fastgen_k8s.launch.jobs import ENDED, ClusterJobs
 from fastgen_k8s.launch.outcome import COMPONENT, number
 from fastgen_k8s.launch.pod import TRAINER
 from fastgen_k8s.people.source import Said
@@ -16,13 +16,13 @@ from fastgen_k8s.people.source import Said
 _LOOK_EVERY = 1.0  # seconds
 
 
-def read(jobs: Jobs, namespace: str, job: str) -> Iterator[Said]:
+def read(jobs: ClusterJobs, namespace: str, job: str) -> Iterator[Said]:
     """What the trainers that the cluster still has have said so far, one after the other."""
     for pod in working(jobs.pods(namespace, job)):
         yield from _lines(jobs, pod, follow=False)
 
 
-def follow(jobs: Jobs, namespace: str, job: str) -> Iterator[Said]:
+def follow(jobs: ClusterJobs, namespace: str, job: str) -> Iterator[Said]:
     """What all trainers say, also those that come later, to the end of the job."""
     said: SimpleQueue[Said] = SimpleQueue()
     readers: dict[str, threading.Thread] = {}
@@ -41,17 +41,17 @@ def follow(jobs: Jobs, namespace: str, job: str) -> Iterator[Said]:
             return
 
 
-def working(pods: Iterable[Found]) -> list[Found]:
+def working(pods: Iterable[Object]) -> list[Object]:
     """The trainers that have begun to work, or have ended, by number."""
     begun = [pod for pod in pods if pod["metadata"]["labels"].get(COMPONENT) == TRAINER and _has_begun(pod)]
     return sorted(begun, key=number)
 
 
-def _has_begun(pod: Found) -> bool:
+def _has_begun(pod: Object) -> bool:
     return pod.get("status", {}).get("phase", "Pending") != "Pending"
 
 
-def _lines(jobs: Jobs, pod: Found, follow: bool) -> Iterator[Said]:
+def _lines(jobs: ClusterJobs, pod: Object, follow: bool) -> Iterator[Said]:
     meta, name = pod["metadata"], f"{TRAINER}/{number(pod)}"
     where = f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}/log"
     try:
@@ -61,7 +61,7 @@ def _lines(jobs: Jobs, pod: Found, follow: bool) -> Iterator[Said]:
         refuse(error)
 
 
-def _into(said: SimpleQueue[Said], jobs: Jobs, pod: Found) -> None:
+def _into(said: SimpleQueue[Said], jobs: ClusterJobs, pod: Object) -> None:
     for line in _lines(jobs, pod, follow=True):
         said.put(line)
 

@@ -12,7 +12,7 @@ from fastgen_k8s.controller.conditions import ACCEPTED, SUCCEEDED
 from fastgen_k8s.controller.status import LIVE, ExitClass, StageStatus, Status
 from fastgen_k8s.errors import BadInput, Misdescribed, OutOfMemory, Stopped, StoreFailed, Unhealthy
 from fastgen_k8s.view.progress import shown
-from fastgen_k8s.view.rows import Row, View, clock
+from fastgen_k8s.view.rows import PipelineView, StageRow, clock
 
 _CODES: Mapping[ExitClass, int] = {
     "Misdescribed": Misdescribed.code,
@@ -36,7 +36,7 @@ def status_of(found: Mapping[str, Any]) -> Status:
         raise BadInput(f"{name}: wanted a status that this version can read, found status.{where}: {what}") from error
 
 
-def view(found: Mapping[str, Any], now: datetime) -> View:
+def view(found: Mapping[str, Any], now: datetime) -> PipelineView:
     """The pipeline as people see it at `now`, whose time zone is theirs."""
     meta, status = found["metadata"], status_of(found)
     seen = {stage.name: stage for stage in status.stages}
@@ -44,7 +44,7 @@ def view(found: Mapping[str, Any], now: datetime) -> View:
     gone = [name for name in seen if name not in kinds]
     asked = meta.get("annotations", {}).get(RETRY)  # for another try, which makes the end that is known a past one
     conditions = ", ".join(f"{one.type}={one.status} ({one.reason})" for one in status.conditions)
-    return View(
+    return PipelineView(
         rows=tuple(row(name, kinds.get(name, ""), seen.get(name), now) for name in [*kinds, *gone]),
         heading=f"{meta['namespace']}/{meta['name']}: {conditions or 'no controller has looked at it yet'}",
         notes=tuple(_notes(status, meta.get("generation"))),
@@ -52,15 +52,15 @@ def view(found: Mapping[str, Any], now: datetime) -> View:
     )
 
 
-def row(name: str, kind: str, stage: StageStatus | None, now: datetime) -> Row:
+def row(name: str, kind: str, stage: StageStatus | None, now: datetime) -> StageRow:
     """A stage as a row."""
     if stage is None:
-        return Row(name, kind, "waiting")
+        return StageRow(name, kind, "waiting")
     live = stage.state in LIVE
     began, ended = _moment(stage.startedAt), _moment(stage.finishedAt)
     until = now.timestamp() if live else ended
     so_far = _progress(stage, live)
-    return Row(
+    return StageRow(
         stage=name,
         kind=kind,
         state=stage.state.lower(),

@@ -7,8 +7,8 @@ from fastgen_k8s.artifacts import find_artifact
 from fastgen_k8s.artifacts.progress import Progress
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.people.files import lines_of
-from fastgen_k8s.people.past import Seen, code, row
-from fastgen_k8s.people.source import Log
+from fastgen_k8s.people.past import PastSeen, code, row
+from fastgen_k8s.people.source import StageLog
 from fastgen_k8s.pipeline.resolve import place
 from fastgen_k8s.runner import processes
 from fastgen_k8s.runner.history import NAME, RunHistory, StageHistory, read_history
@@ -16,7 +16,7 @@ from fastgen_k8s.runner.lock import holder
 from fastgen_k8s.runner.root import Root
 from fastgen_k8s.runner.words import last_words
 from fastgen_k8s.view.progress import progress_of
-from fastgen_k8s.view.rows import View
+from fastgen_k8s.view.rows import PipelineView
 
 
 class LocalRoot:
@@ -25,25 +25,25 @@ class LocalRoot:
     def __init__(self, given: str) -> None:
         self._root = Root.parse(given)
 
-    def look(self) -> View:
+    def look(self) -> PipelineView:
         """How it stands now."""
         history, runner, working = self._history(), holder(self._root.here), self._working()
         now = datetime.now().astimezone()
         seen = {name: self._seen(name, self._place(name, stage), working) for name, stage in history.stages.items()}
-        return View(
+        return PipelineView(
             rows=tuple(row(name, stage, seen[name], now) for name, stage in history.stages.items()),
             heading=f"{self._root.uri}: {history.pipeline}",
             notes=() if runner is None else (f"run by process {runner}",),
             code=code(history.stages, seen, alive=runner is not None or bool(working)),
         )
 
-    def log(self, stage: str, follow: bool) -> Log:
+    def log(self, stage: str, follow: bool) -> StageLog:
         """What the agents of a stage's last job say."""
         folder, history = self._newest_log(stage), self._history().stages[stage]
         output = self._place(stage, history)
         if folder is None:
-            return Log(lost="its logs are gone" if history.attempts else "it has no logs")
-        return Log(lines_of(folder, follow, lambda: output in self._working()))
+            return StageLog(lost="its logs are gone" if history.attempts else "it has no logs")
+        return StageLog(lines_of(folder, follow, lambda: output in self._working()))
 
     def place(self, stage: str) -> str:
         """Where a stage's artifact is: a root may have been moved since."""
@@ -62,9 +62,9 @@ class LocalRoot:
         """The outputs of the stages for which an agent works on this machine."""
         return frozenset(agent.output for agent in processes.find(self._root.uri))
 
-    def _seen(self, stage: str, output: str, working: frozenset[str]) -> Seen:
+    def _seen(self, stage: str, output: str, working: frozenset[str]) -> PastSeen:
         whole = find_artifact(output) is not None
-        return Seen(
+        return PastSeen(
             whole=whole,
             works=output in working,
             remote=self._root.remote,

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from fastgen_k8s.config import nearest
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.printable import last_drawn
-from fastgen_k8s.view.rows import Row, View
+from fastgen_k8s.view.rows import PipelineView, StageRow
 
 
 class Said(NamedTuple):
@@ -23,21 +23,21 @@ class Said(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Log:
+class StageLog:
     """What the processes of a stage's last attempt say."""
 
     lines: Iterable[Said] = ()
     lost: str = ""  # in words: what of it is gone
 
 
-class Source(Protocol):
+class PipelineSource(Protocol):
     """A pipeline that can be looked at."""
 
-    def look(self) -> View:
+    def look(self) -> PipelineView:
         """How it stands now."""
         ...
 
-    def log(self, stage: str, follow: bool) -> Log:
+    def log(self, stage: str, follow: bool) -> StageLog:
         """What is left of a stage's log, and what comes until its last attempt ends when it is followed."""
         ...
 
@@ -51,7 +51,7 @@ def is_root(given: str, namespace: str | None) -> bool:
     return namespace is None and ("/" in given or Path(given).is_dir())
 
 
-def pick(rows: Sequence[Row], asked: str | None) -> Row:
+def pick(rows: Sequence[StageRow], asked: str | None) -> StageRow:
     """The stage that is asked for, else the one that runs, else the one that failed, else the one that ran last."""
     if asked is not None:
         found = next((row for row in rows if row.stage == asked), None)

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from fastgen_k8s.errors import StoreFailed
-from fastgen_k8s.view.rows import Row, View
+from fastgen_k8s.view.rows import PipelineView, StageRow
 from fastgen_k8s.view.show import Show
 
 
-def watch(look: Callable[[], View], show: Show, pause: Callable[[], None]) -> int:
+def watch(look: Callable[[], PipelineView], show: Show, pause: Callable[[], None]) -> int:
     """Look, show, pause, until the end; its exit code. Only the first look may find nobody to ask."""
-    seen: View = look()
-    shown: View | None = None
+    seen: PipelineView = look()
+    shown: PipelineView | None = None
     with show:
         while True:
             for stage, what in changes(shown, seen):
@@ -27,7 +27,7 @@ def watch(look: Callable[[], View], show: Show, pause: Callable[[], None]) -> in
                 seen = replace(shown, notes=(f"as it was last seen: {error}",))
 
 
-def changes(before: View | None, now: View) -> list[tuple[str, str]]:
+def changes(before: PipelineView | None, now: PipelineView) -> list[tuple[str, str]]:
     """What is told where nothing can be drawn over: ("" or a stage, what is new of it)."""
     was = {} if before is None else {row.stage: _told(row) for row in before.rows}
     known = () if before is None else _above(before)
@@ -35,11 +35,11 @@ def changes(before: View | None, now: View) -> list[tuple[str, str]]:
     return above + [(row.stage, _told(row)) for row in now.rows if was.get(row.stage) != _told(row)]
 
 
-def _above(view: View) -> tuple[str, ...]:
+def _above(view: PipelineView) -> tuple[str, ...]:
     return (view.heading, *view.notes)
 
 
-def _told(row: Row) -> str:
+def _told(row: StageRow) -> str:
     """A row without what changes all the time."""
     words = [row.state, f"attempt {row.attempt}" if row.attempt and row.attempt > 1 else ""]
     words += [f"{row.nodes} nodes" if row.nodes else "", "" if row.state == "running" else row.note]

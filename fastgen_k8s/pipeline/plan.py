@@ -45,7 +45,7 @@ class Rest:
 
 
 @dataclass(frozen=True)
-class Seen:
+class StageSeen:
     """One stage as it was found."""
 
     digest: str
@@ -62,7 +62,7 @@ class Seen:
 class Observed:
     """Everything that a plan depends on."""
 
-    stages: Mapping[str, Seen]
+    stages: Mapping[str, StageSeen]
     now: float
     room: int | None = None  # jobs that may be alive at once; None: any number
     stopping: bool = False  # the run was asked to stop
@@ -82,7 +82,7 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Stop:
+class StopJob:
     """Ask this stage's job of that digest to stop."""
 
     stage: str
@@ -108,7 +108,7 @@ class Record:
     code: int = 0
 
 
-Action = Start | Stop | Wait | Record
+Action = Start | StopJob | Wait | Record
 
 DONE = "done"
 ASKED = "the run was asked to stop"
@@ -147,7 +147,7 @@ def backoff(failures: int) -> float:
     return min(BACKOFF * 2.0 ** (failures - 1), LONGEST_BACKOFF)
 
 
-def _end(stage: Stage, seen: Seen) -> Record | None:
+def _end(stage: Stage, seen: StageSeen) -> Record | None:
     """How the stage ended, if it did."""
     if seen.whole:
         return _broken_gate(stage, seen.facts) or Record(stage.name, DONE)
@@ -172,7 +172,7 @@ def _broken_gate(stage: Stage, facts: Mapping[str, object]) -> Record | None:
     return None
 
 
-def _stops(stage: Stage, seen: Seen, observed: Observed, chosen: bool) -> list[Action]:
+def _stops(stage: Stage, seen: StageSeen, observed: Observed, chosen: bool) -> list[Action]:
     """The jobs of a stage that should not go on."""
     stops: list[Action] = []
     for job in seen.running:
@@ -189,11 +189,11 @@ def _stops(stage: Stage, seen: Seen, observed: Observed, chosen: bool) -> list[A
         }
         why = next((reason for reason, holds in reasons.items() if holds), None)
         if why is not None and not job.stopping:
-            stops.append(Stop(stage.name, job.digest, why))
+            stops.append(StopJob(stage.name, job.digest, why))
     return stops
 
 
-def _next(seen: Seen, stage: Stage, observed: Observed, before: list[str], full: bool) -> Action:
+def _next(seen: StageSeen, stage: Stage, observed: Observed, before: list[str], full: bool) -> Action:
     """What to do with a stage that has not ended."""
     if any(job.digest == seen.digest[:16] for job in seen.running):
         return Wait(stage.name, "running")

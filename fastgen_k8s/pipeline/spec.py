@@ -11,7 +11,7 @@ from fastgen_k8s.artifacts.address import check_place
 from fastgen_k8s.config import nearest
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments.schema import Experiment
-from fastgen_k8s.objects import Object, read_objects
+from fastgen_k8s.kube.objects import Object, read_objects
 from fastgen_k8s.pipeline.described import Described
 from fastgen_k8s.pipeline.work import KINDS, Execution, Kind, Placement, Work, check_read, known_input
 
@@ -24,7 +24,7 @@ _WORD = r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)"
 _PREFIX = r"([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
 
 Name = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", max_length=40)]
-Key = Annotated[str, Field(max_length=63)]  # of an input or of a fact
+FactKey = Annotated[str, Field(max_length=63)]  # of an input or of a fact
 Override = Annotated[str, Field(max_length=4096)]
 Uri = Annotated[str, Field(max_length=1024)]
 Image = Annotated[str, Field(max_length=512)]
@@ -73,13 +73,13 @@ class Stage(Described):
     kind: Kind
     experiment: Annotated[str, Field(max_length=128)]
     overrides: Annotated[tuple[Override, ...], Field(max_length=64)] = ()
-    inputs: Annotated[Mapping[Key, Uri], Field(max_length=32)] = {}  # name -> an earlier stage, or a URI
+    inputs: Annotated[Mapping[FactKey, Uri], Field(max_length=32)] = {}  # name -> an earlier stage, or a URI
     needs: Annotated[tuple[Name, ...], Field(max_length=32)] = ()  # earlier stages to wait for besides the inputs
     image: Image | None = None  # None: the pipeline's
     placement: Placement = Placement()
     execution: Execution = Execution()
     gate: Annotated[
-        Mapping[Key, Bound], Field(max_length=32)
+        Mapping[FactKey, Bound], Field(max_length=32)
     ] = {}  # facts of the artifact that must hold before anything follows
     retries: Annotated[int, Field(ge=0, le=100)] = 1  # new jobs after a crash or an I/O failure
     deadline: Seconds | None = None  # seconds that one job may take once it works

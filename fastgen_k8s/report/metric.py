@@ -20,7 +20,7 @@ Metric = Callable[[Experiment, Tensor, Sequence[str]], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
-class Row:
+class MetricRow:
     """One set of clips, measured."""
 
     name: str  # of the input
@@ -56,7 +56,7 @@ def standard_error(share: float, count: int) -> float:
     return math.sqrt(p * (1 - p) / (count + 4))
 
 
-def measured(metric: Metric, experiment: Experiment, clips: Clips) -> Row:
+def measured(metric: Metric, experiment: Experiment, clips: Clips) -> MetricRow:
     """The row of one set of clips; Unhealthy when the metric has no number for them."""
     values = dict(metric(experiment, clips.latents(), clips.prompts))
     broken = [f"{name} = {value}" for name, value in values.items() if not math.isfinite(value)]
@@ -64,4 +64,4 @@ def measured(metric: Metric, experiment: Experiment, clips: Clips) -> Row:
         raise Unhealthy(f"metric of {clips.name}: wanted finite numbers, found {', '.join(broken)}")
     count = len(clips.prompts)
     errors = {name: standard_error(values[name], count) for name in experiment.report.shares if name in values}
-    return Row(clips.name, count, values, errors)
+    return MetricRow(clips.name, count, values, errors)

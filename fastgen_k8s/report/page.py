@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined
 from markupsafe import Markup
 
 from fastgen_k8s.report.history import StageTime
-from fastgen_k8s.report.metric import Row
+from fastgen_k8s.report.metric import MetricRow
 from fastgen_k8s.report.speed import Speed
 
 
@@ -33,7 +33,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Source:
+class ShownSource:
     """Where an input comes from."""
 
     name: str
@@ -52,11 +52,11 @@ class Page:
     titles: Mapping[str, str]  # input -> what the page calls it
     prompts: Sequence[str]  # shown as videos
     columns: Sequence[Column]
-    rows: Sequence[Row]
+    rows: Sequence[MetricRow]
     speeds: Sequence[Speed]
     curves: Sequence[Curve]
     times: Sequence[StageTime]
-    sources: Sequence[Source]
+    sources: Sequence[ShownSource]
     versions: Mapping[str, str]
 
     @property

@@ -22,7 +22,7 @@ _GRACE_ON_TOP = 10  # seconds that an agent needs besides its workers' grace
 
 
 @dataclass
-class Job:
+class LocalJob:
     """A job of a stage that was alive when last looked at."""
 
     stage: str
@@ -38,17 +38,17 @@ class Job:
 class Ended:
     """How a job ended: the exit code of its agent, None for an adopted one, and what it said last."""
 
-    job: Job
+    job: LocalJob
     code: int | None
     log: Path | None = None
 
 
-class Jobs:
+class LocalJobs:
     """The jobs of one root."""
 
     def __init__(self, runner: Runner, root: Root) -> None:
         self._runner, self._root = runner, root
-        self.alive: list[Job] = self._left_behind()
+        self.alive: list[LocalJob] = self._left_behind()
 
     def start(self, stage: Resolved) -> None:
         """Begin a job of a stage."""
@@ -58,14 +58,16 @@ class Jobs:
             handle = self._runner.run(application, SCHEDULER, cfg={"log_dir": logs})
         except OSError as error:
             raise StoreFailed(f"{error.filename or logs}: {error.strerror}") from error
-        self.alive.append(Job(stage.stage.name, Path(stage.output).name, stage.output, time.monotonic(), handle=handle))
+        self.alive.append(
+            LocalJob(stage.stage.name, Path(stage.output).name, stage.output, time.monotonic(), handle=handle)
+        )
 
-    def stop(self, job: Job, why: str, grace: float) -> None:
+    def stop(self, job: LocalJob, why: str, grace: float) -> None:
         """Ask a job to write its checkpoint and end; after its grace it is killed."""
         job.stopping, job.kill_at = why, time.monotonic() + grace + _GRACE_ON_TOP
         processes.send(self._agents(job), signal.SIGTERM)
 
-    def kill(self, job: Job) -> None:
+    def kill(self, job: LocalJob) -> None:
         """End a job at once."""
         processes.send(self._agents(job), signal.SIGKILL)
 
@@ -81,23 +83,23 @@ class Jobs:
                 ended.append(result)
         return ended
 
-    def _own_end(self, job: Job, handle: str) -> Ended | None:
+    def _own_end(self, job: LocalJob, handle: str) -> Ended | None:
         status = self._runner.status(handle)
         if status is None or not status.is_terminal():
             return None
         code, log = exit_code(status)
         return Ended(job, code, log)
 
-    def _adopted_end(self, job: Job) -> Ended | None:
+    def _adopted_end(self, job: LocalJob) -> Ended | None:
         return None if self._agents(job) else Ended(job, None)
 
-    def _left_behind(self) -> list[Job]:
+    def _left_behind(self) -> list[LocalJob]:
         """The jobs of a killed runner."""
         outputs = dict.fromkeys(agent.output for agent in processes.find(self._root.uri))
         now = time.monotonic()
-        return [Job(Path(output).parent.name, Path(output).name, output, now) for output in outputs]
+        return [LocalJob(Path(output).parent.name, Path(output).name, output, now) for output in outputs]
 
-    def _agents(self, job: Job) -> list[processes.Agent]:
+    def _agents(self, job: LocalJob) -> list[processes.Agent]:
         return [agent for agent in processes.find(self._root.uri) if agent.output == job.output]
 
 

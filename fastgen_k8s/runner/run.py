@@ -23,21 +23,21 @@ from fastgen_k8s.pipeline.plan import (
     Observed,
     Record,
     Running,
-    Seen,
+    StageSeen,
     Start,
-    Stop,
+    StopJob,
     plan,
 )
 from fastgen_k8s.pipeline.resolve import bound, missing
 from fastgen_k8s.printable import last_drawn
 from fastgen_k8s.runner.history import History
-from fastgen_k8s.runner.jobs import SCHEDULER, Ended, Job, Jobs, path_of_this_python
+from fastgen_k8s.runner.jobs import SCHEDULER, Ended, LocalJob, LocalJobs, path_of_this_python
 from fastgen_k8s.runner.lock import only_runner
 from fastgen_k8s.runner.pages import pages, publish
 from fastgen_k8s.runner.prepare import Run
 from fastgen_k8s.runner.words import last_words
 from fastgen_k8s.view.progress import progress_of, shown
-from fastgen_k8s.view.rows import Row, View
+from fastgen_k8s.view.rows import PipelineView, StageRow
 from fastgen_k8s.view.show import Show
 
 _POLL, _POLL_REMOTE = 0.2, 1.0  # seconds between two looks, of which each asks the store for every stage
@@ -56,7 +56,7 @@ def carry_out(run: Run, show: Show) -> int:
             try:
                 runner.scheduler_run_opts(SCHEDULER)  # makes the scheduler, which puts handlers of its own
                 _listen(received)
-                return _Local(run, Jobs(runner, run.root), show, received).until_settled()
+                return _Local(run, LocalJobs(runner, run.root), show, received).until_settled()
             finally:
                 runner.close()
 
@@ -85,10 +85,10 @@ def _listen(received: list[int]) -> None:
 class _Local:
     """One run under way."""
 
-    def __init__(self, run: Run, jobs: Jobs, show: Show, received: list[int]) -> None:
+    def __init__(self, run: Run, jobs: LocalJobs, show: Show, received: list[int]) -> None:
         self._run, self._jobs, self._show, self._received = run, jobs, show, received
         self._history = History(run.root.uri, run.name)
-        self._seen = {name: Seen(stage.digest) for name, stage in run.stages.items()}
+        self._seen = {name: StageSeen(stage.digest) for name, stage in run.stages.items()}
         self._made: dict[str, str] = {}  # sha256 of the artifact.json of stages, as seen first
         self._words: dict[str, list[str]] = {}  # of stages that failed
         self._failed: Record | None = None
@@ -104,7 +104,9 @@ class _Local:
                     self._take(ended)
                 for action in plan(self._run.pipeline, self._observe()):
                     self._act(action)
-                self._show.look(View(tuple(self._row(name) for name in self._run.stages if name in self._run.chosen)))
+                self._show.look(
+                    PipelineView(tuple(self._row(name) for name in self._run.stages if name in self._run.chosen))
+                )
                 if not self._jobs.alive and self._over():
                     break
                 time.sleep(_POLL_REMOTE if self._run.root.remote else _POLL)
@@ -140,7 +142,7 @@ class _Local:
         now, stopping = time.monotonic(), bool(self._received)
         return Observed(self._seen, now, self._run.parallel, stopping, self._run.chosen, hold)
 
-    def _progressed(self, job: Job) -> float | None:
+    def _progressed(self, job: LocalJob) -> float | None:
         """When a job made its last step, where somebody waits for it."""
         if job.stage not in self._run.stages or self._run.stages[job.stage].stage.progressDeadlineSeconds is None:
             return None
@@ -177,7 +179,7 @@ class _Local:
                 self._history.started(self._run.stages[name])
                 self._started.add(name)
                 self._show.event(name, "started" if attempt == 1 else f"started, attempt {attempt}")
-            case Stop(name, digest, why):
+            case StopJob(name, digest, why):
                 for job in self._jobs_of(name, digest):
                     self._show.event(name, f"asked to stop: {why}")
                     self._jobs.stop(job, why, self._run.stages[name].stage.placement.grace)
@@ -201,7 +203,7 @@ class _Local:
         if stage.work.kind == "report":
             publish(stage)
 
-    def _jobs_of(self, stage: str, digest: str) -> list[Job]:
+    def _jobs_of(self, stage: str, digest: str) -> list[LocalJob]:
         return [job for job in self._jobs.alive if job.stage == stage and job.digest == digest]
 
     # --- tell ---
@@ -224,21 +226,21 @@ class _Local:
             print(page)
         return 0
 
-    def _row(self, name: str) -> Row:
+    def _row(self, name: str) -> StageRow:
         seen, stage = self._seen[name], self._run.stages[name]
         jobs = self._jobs_of(name, seen.digest[:16])
         if jobs:
             state = "running" if jobs[0].stopping is None else "stopping"
             so_far = progress_of(stage.output)
             took = time.monotonic() - jobs[0].since
-            return Row(name, stage.work.kind, state, took, shown(so_far), share=so_far.share)
+            return StageRow(name, stage.work.kind, state, took, shown(so_far), share=so_far.share)
         if seen.outcome is None:
-            return Row(name, stage.work.kind, "waiting")
+            return StageRow(name, stage.work.kind, "waiting")
         if seen.outcome != DONE:
-            return Row(name, stage.work.kind, "failed", self._history.seconds(stage), seen.outcome)
+            return StageRow(name, stage.work.kind, "failed", self._history.seconds(stage), seen.outcome)
         state = "done" if name in self._started else "up to date"
-        return Row(name, stage.work.kind, state, self._history.seconds(stage))
+        return StageRow(name, stage.work.kind, state, self._history.seconds(stage))
 
 
-def _with(seen: Seen, artifact: Artifact | None) -> Seen:
+def _with(seen: StageSeen, artifact: Artifact | None) -> StageSeen:
     return seen if artifact is None else replace(seen, whole=True, facts=artifact.manifest.facts)

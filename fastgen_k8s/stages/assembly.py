@@ -12,10 +12,14 @@ from fastgen_k8s.data.pairs import PairSet, noise
 from fastgen_k8s.data.sampler import indices
 from fastgen_k8s.diffusion.draws import KeyedDraws
 from fastgen_k8s.errors import BadInput, Misdescribed
-from fastgen_k8s.experiments.schema import DistributionMatching as Matching
-from fastgen_k8s.experiments.schema import Experiment, FlowMatching, Regression
+from fastgen_k8s.experiments.schema import (
+    DistributionMatchingSettings,
+    Experiment,
+    FlowMatchingSettings,
+    RegressionSettings,
+)
 from fastgen_k8s.methods.distribution_matching import DistributionMatching
-from fastgen_k8s.methods.flow_matching import FlowMatching as FlowMatchingMethod
+from fastgen_k8s.methods.flow_matching import FlowMatching
 from fastgen_k8s.methods.method import Batch, Method
 from fastgen_k8s.methods.regression import TrajectoryRegression
 from fastgen_k8s.methods.rollout import sample
@@ -30,14 +34,14 @@ from fastgen_k8s.networks.load import (
 )
 from fastgen_k8s.networks.network import Network
 from fastgen_k8s.stages.negative import say_if_none
-from fastgen_k8s.stages.stage import Job, teacher_digest, teacher_folder
+from fastgen_k8s.stages.stage import StageJob, teacher_digest, teacher_folder
 from fastgen_k8s.stages.student import check_student, student_state
 
 
 class Data:
     """The inputs that batches are drawn from, checked against the experiment (BadInput)."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: StageJob) -> None:
         self.experiment = job.experiment
         self.conditions = Conditions(job.input("conditions", "conditions"))
         self.conditions.check(job.experiment.model.text)
@@ -66,19 +70,19 @@ def moved(batch: Batch, device: torch.device) -> Batch:
     return Batch(to_device(batch.condition, device), x0, path)
 
 
-def check_inputs(job: Job) -> None:
+def check_inputs(job: StageJob) -> None:
     """Refuse what is missing or does not fit the experiment, before any process starts."""
     method = job.experiment.method
-    if isinstance(method, Matching) and method.gan is not None and method.gan.real == "videos":
+    if isinstance(method, DistributionMatchingSettings) and method.gan is not None and method.gan.real == "videos":
         raise Misdescribed("method.gan.real: wanted 'pairs', found 'videos', which no stage makes yet")
     Data(job)
     _teacher(job)
     _student_weights(job)
-    if isinstance(method, Matching):
+    if isinstance(method, DistributionMatchingSettings):
         say_if_none(job, method.guidance)
 
 
-def build(job: Job, data: Data, device: torch.device) -> Method:
+def build(job: StageJob, data: Data, device: torch.device) -> Method:
     """The method with its networks on a device, not yet sharded."""
     experiment, folder = job.experiment, _teacher(job)
     student = build_student(experiment.model, folder)
@@ -86,11 +90,11 @@ def build(job: Job, data: Data, device: torch.device) -> Method:
         load_weights(student, given, job.work.inputs["student"])
     student = student.to(device)
     match experiment.method:
-        case Regression() as settings:
+        case RegressionSettings() as settings:
             return TrajectoryRegression(student, settings, experiment.model)
-        case FlowMatching() as settings:
-            return FlowMatchingMethod(student, to_device(data.conditions.empty, device), settings, experiment.model)
-        case Matching() as settings:
+        case FlowMatchingSettings() as settings:
+            return FlowMatching(student, to_device(data.conditions.empty, device), settings, experiment.model)
+        case DistributionMatchingSettings() as settings:
             return _matching(student, settings, experiment, folder, data, device)
 
 
@@ -111,7 +115,12 @@ def validation_samples(
 
 
 def _matching(
-    student: Network, settings: Matching, experiment: Experiment, folder: Path | None, data: Data, device: torch.device
+    student: Network,
+    settings: DistributionMatchingSettings,
+    experiment: Experiment,
+    folder: Path | None,
+    data: Data,
+    device: torch.device,
 ) -> DistributionMatching:
     teacher = build_teacher(experiment.model, folder).to(device)
     fake_score = build_fake_score(experiment.model, folder, settings.critic_init).to(device)
@@ -122,23 +131,29 @@ def _matching(
 
 def _wants_pairs(experiment: Experiment) -> bool:
     method = experiment.method
-    return not isinstance(method, Matching) or (method.gan is not None and method.gan.real == "pairs")
+    return not isinstance(method, DistributionMatchingSettings) or (
+        method.gan is not None and method.gan.real == "pairs"
+    )
 
 
-def _knows_teacher(job: Job) -> bool:
+def _knows_teacher(job: StageJob) -> bool:
     return job.experiment.model.teacher is not None or "teacher" in job.work.inputs
 
 
-def _teacher(job: Job) -> Path | None:
+def _teacher(job: StageJob) -> Path | None:
     """The teacher's folder, which distribution matching needs, a regression without an initial student starts from,
     and flow matching where it is given.
     """
     method, given = job.experiment.method, job.work.inputs
-    starts = isinstance(method, Regression) and "student" not in given
-    return teacher_folder(job) if isinstance(method, Matching) or starts or "teacher" in given else None
+    starts = isinstance(method, RegressionSettings) and "student" not in given
+    return (
+        teacher_folder(job)
+        if isinstance(method, DistributionMatchingSettings) or starts or "teacher" in given
+        else None
+    )
 
 
-def _student_weights(job: Job) -> Mapping[str, Tensor] | None:
+def _student_weights(job: StageJob) -> Mapping[str, Tensor] | None:
     """The initial weights of the input `student`: a bridge's or a training's artifact, a file or a DCP folder."""
     uri = job.work.inputs.get("student")
     if uri is None:

@@ -14,12 +14,12 @@ from fastgen_k8s.networks.folder import WEIGHTS
 from fastgen_k8s.networks.foreign import read_weights
 from fastgen_k8s.networks.load import architecture, build_student, load_weights, transformer_config
 from fastgen_k8s.networks.weights_file import apart, shard_index, shards, write_pth, write_safetensors
-from fastgen_k8s.stages.stage import Job
+from fastgen_k8s.stages.stage import StageJob
 from fastgen_k8s.stages.student import DIFFUSERS, PT, ROLLOUT, SAFETENSORS, check_student
 from fastgen_k8s.training.checkpoint import load_role
 
 
-def check(job: Job) -> None:
+def check(job: StageJob) -> None:
     """Refuse a missing checkpoint, or a training of other times, chunks or latents."""
     artifact = _artifact(job)
     if artifact is None:
@@ -30,7 +30,7 @@ def check(job: Job) -> None:
         raise BadInput(f"{artifact.uri}: wanted averaged weights, found a training without train.ema")
 
 
-def run(job: Job) -> Manifest:
+def run(job: StageJob) -> Manifest:
     """Account for every key, shape and value, then write the weights in the wanted format."""
     settings, model = job.experiment.bridge, job.experiment.model
     state, facts = _read(job)
@@ -51,7 +51,7 @@ def run(job: Job) -> Manifest:
     )
 
 
-def _read(job: Job) -> tuple[Mapping[str, Tensor], Mapping[str, JsonValue]]:
+def _read(job: StageJob) -> tuple[Mapping[str, Tensor], Mapping[str, JsonValue]]:
     settings, artifact = job.experiment.bridge, _artifact(job)
     if artifact is not None:
         state, step = load_role(artifact, settings.role, settings.weights)
@@ -66,7 +66,7 @@ def _read(job: Job) -> tuple[Mapping[str, Tensor], Mapping[str, JsonValue]]:
     return found.state, {"origin": job.inputs["checkpoint"], "layout": found.layout, "step": found.step}
 
 
-def _write(writer: Writer, state: Mapping[str, Tensor], job: Job) -> None:
+def _write(writer: Writer, state: Mapping[str, Tensor], job: StageJob) -> None:
     tensors = apart(state)
     match job.experiment.bridge.format:
         case "pt":
@@ -85,7 +85,7 @@ def _write(writer: Writer, state: Mapping[str, Tensor], job: Job) -> None:
                 writer.put(f"{DIFFUSERS}{WEIGHTS}.index.json", shard_index(files))
 
 
-def _artifact(job: Job) -> Artifact | None:
+def _artifact(job: StageJob) -> Artifact | None:
     uri = job.work.inputs.get("checkpoint")
     if uri is None:
         raise BadInput("a bridge stage wants the input 'checkpoint', found none")
@@ -93,7 +93,7 @@ def _artifact(job: Job) -> Artifact | None:
     return None if found is None else of_kind(found, uri, "training")
 
 
-def _path(job: Job) -> Path:
+def _path(job: StageJob) -> Path:
     """The file or DCP folder that the checkpoint is, where no manifest describes it."""
     path = job.weights("checkpoint")
     if path is None:

@@ -9,19 +9,19 @@ from fastgen_k8s.data.prompts import read_prompts
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.networks.guardrail import refuse_unsafe
 from fastgen_k8s.networks.text import load_text_encoder
-from fastgen_k8s.stages.stage import Job, teacher_folder
+from fastgen_k8s.stages.stage import StageJob, teacher_folder
 
 _BATCH = 32  # prompts encoded together
 
 
-def check(job: Job) -> None:
+def check(job: StageJob) -> None:
     """Refuse missing or malformed prompts, and prompts that the encoder cannot take."""
     prompts, text, folder = _prompts(job), job.experiment.model.text, teacher_folder(job)
     if text.kind == "labels":
         load_text_encoder(text, folder)(prompts)
 
 
-def run(job: Job) -> Manifest:
+def run(job: StageJob) -> Manifest:
     """Encode every prompt; the only user of a text encoder."""
     prompts = _prompts(job)
     model, negative = job.experiment.model, job.experiment.conditions.negative_prompt
@@ -36,7 +36,7 @@ def run(job: Job) -> Manifest:
     return writer.commit({"prompts": len(prompts), "negative_prompt": negative})
 
 
-def _prompts(job: Job) -> list[str]:
+def _prompts(job: StageJob) -> list[str]:
     uri = job.work.inputs.get("prompts")
     if uri is None:
         raise BadInput("an encode stage wants the input 'prompts', a file of them, found none")

@@ -2,12 +2,12 @@
 
 import structlog
 
-from fastgen_k8s.stages.stage import Job
+from fastgen_k8s.stages.stage import StageJob
 
 log = structlog.get_logger()
 
 
-def say_if_none(job: Job, guidance: float) -> None:
+def say_if_none(job: StageJob, guidance: float) -> None:
     """Warn where a teacher of a published family is guided against the empty prompt: their own runs have another.
 
     A closed list of labels has no negative prompt, and without guidance nothing reads one.

@@ -19,12 +19,12 @@ from fastgen_k8s.networks.pth import to_pth
 from fastgen_k8s.networks.vae import Codec, load_codec
 from fastgen_k8s.stages.clips import clip_files
 from fastgen_k8s.stages.negative import say_if_none
-from fastgen_k8s.stages.stage import Job, teacher_digest, teacher_folder
+from fastgen_k8s.stages.stage import StageJob, teacher_digest, teacher_folder
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
-def check(job: Job) -> None:
+def check(job: StageJob) -> None:
     """Refuse missing inputs and a solver grid that cannot hold the requested times."""
     teacher_folder(job)
     model, pairs = job.experiment.model, job.experiment.pairs
@@ -33,7 +33,7 @@ def check(job: Job) -> None:
     say_if_none(job, pairs.guidance)
 
 
-def run(job: Job) -> Manifest:
+def run(job: StageJob) -> Manifest:
     """Make the missing blocks, then put the index and the manifest; every worker ends with the same ones."""
     experiment, folder = job.experiment, teacher_folder(job)
     conditions = Conditions(job.input("conditions", "conditions"))
@@ -82,7 +82,7 @@ class PairMaker:
         return files
 
 
-def _index(job: Job, conditions: Conditions) -> PairIndex:
+def _index(job: StageJob, conditions: Conditions) -> PairIndex:
     model, pairs = job.experiment.model, job.experiment.pairs
     grid = snapped_grid(pairs.solver_steps, model.shift, model.t_list)
     return PairIndex(

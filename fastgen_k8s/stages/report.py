@@ -14,17 +14,17 @@ from fastgen_k8s.experiments.schema import Experiment, Pairs
 from fastgen_k8s.report.clips import Clips, read_clips, spread_out
 from fastgen_k8s.report.curves import curves
 from fastgen_k8s.report.history import stage_times
-from fastgen_k8s.report.metric import Row, load_metric, measured
-from fastgen_k8s.report.page import Column, Curve, Page, Source, render, summary_in
+from fastgen_k8s.report.metric import MetricRow, load_metric, measured
+from fastgen_k8s.report.page import Column, Curve, Page, ShownSource, render, summary_in
 from fastgen_k8s.report.speed import BATCHES, Speed, speeds
-from fastgen_k8s.stages.stage import Job
+from fastgen_k8s.stages.stage import StageJob
 
 CLIPS = ("pairs", "samples")
 KINDS = (*CLIPS, "training", "conditions", "model", "weights")
 PACKAGES = ("fastgen-k8s", "torch", "diffusers", "transformers", "numpy")
 
 
-def check(job: Job) -> None:
+def check(job: StageJob) -> None:
     """Refuse a metric that is not there, inputs of other kinds, and a report of nothing."""
     if job.experiment.report.metric is not None:
         load_metric(job.experiment.report.metric)
@@ -34,7 +34,7 @@ def check(job: Job) -> None:
         )
 
 
-def run(job: Job) -> Manifest:
+def run(job: StageJob) -> Manifest:
     """Measure, draw, and write `index.html` and `summary.json` with the same numbers.
 
     Times differ from one writer to the next, so the first page put here counts, and the summary is the one inside it.
@@ -65,14 +65,14 @@ def summary(page: Page) -> dict[str, object]:
     }
 
 
-def _inputs(job: Job) -> dict[str, Artifact]:
+def _inputs(job: StageJob) -> dict[str, Artifact]:
     """Every input, those that have a title first."""
     uris = job.work.inputs
     names = [name for name, _ in job.experiment.report.titles if name in uris]
     return {name: job.input(name, KINDS) for name in dict.fromkeys([*names, *uris])}
 
 
-def _page(job: Job) -> Page:
+def _page(job: StageJob) -> Page:
     experiment, inputs = job.experiment, _inputs(job)
     sets = [read_clips(name, artifact) for name, artifact in inputs.items() if artifact.manifest.kind in CLIPS]
     shown = spread_out(sets[0].prompts, experiment.report.videos) if sets else []
@@ -91,7 +91,7 @@ def _page(job: Job) -> Page:
     )
 
 
-def _rows(sets: Sequence[Clips], experiment: Experiment) -> list[Row]:
+def _rows(sets: Sequence[Clips], experiment: Experiment) -> list[MetricRow]:
     if experiment.report.metric is None:
         return []
     metric = load_metric(experiment.report.metric)
@@ -116,7 +116,7 @@ def _how(artifact: Artifact, experiment: Experiment) -> str:
     return f"{len(model.t_list) - 1} steps, {chunks}, seed {artifact.fact('seed')}"
 
 
-def _speeds(job: Job, inputs: dict[str, Artifact]) -> list[Speed]:
+def _speeds(job: StageJob, inputs: dict[str, Artifact]) -> list[Speed]:
     """Measured where the report is given the teacher's folder, its conditions and its pairs."""
     kinds = {artifact.manifest.kind: artifact for artifact in inputs.values()}
     if not {"model", "conditions", "pairs"} <= kinds.keys():
@@ -128,14 +128,14 @@ def _speeds(job: Job, inputs: dict[str, Artifact]) -> list[Speed]:
     return speeds(job.experiment.model, pairs, condition, conditions.negative, kinds["model"].folder())
 
 
-def _curves(job: Job, inputs: dict[str, Artifact]) -> list[Curve]:
+def _curves(job: StageJob, inputs: dict[str, Artifact]) -> list[Curve]:
     runs = [(name, artifact) for name, artifact in inputs.items() if artifact.manifest.kind == "training"]
     return [Curve(_title(job.experiment, name), curves(name, read_metrics(artifact.store))) for name, artifact in runs]
 
 
-def _source(name: str, artifact: Artifact) -> Source:
+def _source(name: str, artifact: Artifact) -> ShownSource:
     manifest = artifact.manifest
-    return Source(name, manifest.kind, manifest.digest, manifest.inputs, manifest.facts)
+    return ShownSource(name, manifest.kind, manifest.digest, manifest.inputs, manifest.facts)
 
 
 def _title(experiment: Experiment, name: str) -> str:

@@ -16,11 +16,11 @@ from fastgen_k8s.networks.load import build_student, load_weights
 from fastgen_k8s.networks.network import Network
 from fastgen_k8s.networks.vae import Codec, load_codec
 from fastgen_k8s.stages.clips import clip_files
-from fastgen_k8s.stages.stage import Job, teacher_folder
+from fastgen_k8s.stages.stage import StageJob, teacher_folder
 from fastgen_k8s.stages.student import check_rollout, check_student, student_state
 
 
-def check(job: Job) -> None:
+def check(job: StageJob) -> None:
     """Refuse missing inputs and a student that was trained for other times or chunks."""
     teacher_folder(job)
     Conditions(job.input("conditions", "conditions")).check(job.experiment.model.text)
@@ -29,7 +29,7 @@ def check(job: Job) -> None:
         check_rollout(student, job.experiment.sample)
 
 
-def run(job: Job) -> Manifest:
+def run(job: StageJob) -> Manifest:
     """Sample every prompt; without the input `student`, from the network before any distillation."""
     experiment, folder = job.experiment, teacher_folder(job)
     conditions = Conditions(job.input("conditions", "conditions"))
@@ -70,5 +70,5 @@ class _Maker:
         return clip_files(samples, latent, texts, self.codec, self.model.fps)
 
 
-def _student(job: Job) -> Artifact | None:
+def _student(job: StageJob) -> Artifact | None:
     return job.optional("student", ("weights", "training"))

@@ -16,7 +16,7 @@ from fastgen_k8s.pipeline.work import KINDS, Execution, Work, checked_digest, re
 
 
 @dataclass(frozen=True)
-class Job:
+class StageJob:
     """One stage's work with everything resolved."""
 
     work: Work
@@ -69,14 +69,14 @@ class Job:
         return begin(self.work.output, KINDS[self.work.kind].makes, self.digest, self.inputs)
 
 
-def teacher_folder(job: Job) -> Path | None:
+def teacher_folder(job: StageJob) -> Path | None:
     """The diffusers folder of the input `teacher`; None where the experiment's teacher is a closed form."""
     if job.experiment.model.teacher is not None:
         return None
     return job.input("teacher", "model").folder()
 
 
-def teacher_digest(job: Job) -> str:
+def teacher_digest(job: StageJob) -> str:
     """What tells one teacher from another: the digest of its artifact, or of its closed form."""
     closed_form = job.experiment.model.teacher
     if closed_form is not None:
@@ -84,20 +84,20 @@ def teacher_digest(job: Job) -> str:
     return job.input("teacher", "model").manifest.digest
 
 
-class Stage(Protocol):
+class StageModule(Protocol):
     """What each module of this package offers."""
 
-    def check(self, job: Job) -> None:
+    def check(self, job: StageJob) -> None:
         """Raise what is wrong with the work and its inputs, before any worker starts; writes nothing."""
         ...
 
-    def run(self, job: Job) -> Manifest:
+    def run(self, job: StageJob) -> Manifest:
         """Do the work to the end; return the committed manifest."""
         ...
 
 
-def resolve(argv: Sequence[str]) -> Job:
+def resolve(argv: Sequence[str]) -> StageJob:
     """The job that a stage's command line describes."""
     work, micro_batch, execution = parse(argv)
     experiment, inputs = work.resolve(), resolve_inputs(work)
-    return Job(work, experiment, checked_digest(work, experiment, inputs), inputs, micro_batch, execution)
+    return StageJob(work, experiment, checked_digest(work, experiment, inputs), inputs, micro_batch, execution)

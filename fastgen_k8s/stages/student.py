@@ -8,7 +8,7 @@ from torch import Tensor
 
 from fastgen_k8s.artifacts import Artifact
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.experiments.schema import DistributionMatching, Method, Model, Sample
+from fastgen_k8s.experiments.schema import DistributionMatchingSettings, Method, Model, Sample
 from fastgen_k8s.networks.folder import read_component
 from fastgen_k8s.networks.foreign import read_weights
 from fastgen_k8s.training.checkpoint import load_role
@@ -34,7 +34,7 @@ def check_student(artifact: Artifact, model: Model) -> None:
 
 def rollout_facts(method: Method) -> dict[str, JsonValue]:
     """What a training records of its student's rollout: nothing where the student is not rolled out."""
-    return {name: getattr(method, name) for name in ROLLOUT} if isinstance(method, DistributionMatching) else {}
+    return {name: getattr(method, name) for name in ROLLOUT} if isinstance(method, DistributionMatchingSettings) else {}
 
 
 def check_rollout(artifact: Artifact, sample: Sample) -> None:

@@ -15,7 +15,7 @@ from fastgen_k8s.networks.load import recompute_activations
 from fastgen_k8s.networks.pth import to_pth
 from fastgen_k8s.pipeline.work import KINDS
 from fastgen_k8s.stages.assembly import Data, build, check_inputs, moved, validation_samples
-from fastgen_k8s.stages.stage import Job
+from fastgen_k8s.stages.stage import StageJob
 from fastgen_k8s.stages.student import rollout_facts
 from fastgen_k8s.training.checkpoint import Checkpoints, committed, group_prefix, resume
 from fastgen_k8s.training.habits import Habits, Logbook
@@ -23,22 +23,22 @@ from fastgen_k8s.training.loop import shares, train
 from fastgen_k8s.training.metrics import check_trackers
 from fastgen_k8s.training.parallel import World, first, join, shard
 from fastgen_k8s.training.progress import Reporter
-from fastgen_k8s.training.state import State, start
-from fastgen_k8s.training.stop import Stop
+from fastgen_k8s.training.state import TrainingState, start
+from fastgen_k8s.training.stop import StopSignal
 
 log = structlog.get_logger()
 
 
-def check(job: Job) -> None:
+def check(job: StageJob) -> None:
     """Refuse inputs that are missing or do not fit the experiment, before any process starts."""
     check_trackers(job.execution.trackers)
     check_inputs(job)
 
 
-def run(job: Job) -> Manifest:
+def run(job: StageJob) -> Manifest:
     """Train from the newest checkpoint to the last step, and commit that as the artifact."""
     device, settings = local_device(), job.experiment.train
-    with Stop() as stop, join(device, settings.precision, job.execution.collective_timeout) as world:
+    with StopSignal() as stop, join(device, settings.precision, job.execution.collective_timeout) as world:
         shares(settings.global_batch, job.micro_batch, world)  # refuses a world that is too large
         data = Data(job)
         method = build(job, data, device)
@@ -51,7 +51,7 @@ def run(job: Job) -> Manifest:
     return open_artifact(job.work.output, KINDS[job.work.kind].makes).manifest
 
 
-def _train(job: Job, world: World, stop: Stop, data: Data, method: Method, state: State) -> None:
+def _train(job: StageJob, world: World, stop: StopSignal, data: Data, method: Method, state: TrainingState) -> None:
     settings, writer = job.experiment.train, job.begin()
     prefix = first(world, lambda: group_prefix(writer.store))
     checkpoints = Checkpoints(writer.store, world, prefix, job.execution.keep, _facts(job, method))
@@ -82,21 +82,21 @@ def _train(job: Job, world: World, stop: Stop, data: Data, method: Method, state
     first(world, lambda: _commit(writer, state, prefix, _facts(job, method)))
 
 
-def _order(job: Job, first_step: int, world: World) -> Iterator[Turn]:
+def _order(job: StageJob, first_step: int, world: World) -> Iterator[Turn]:
     """Every micro-batch of this process to the end of the training, in order."""
     settings = job.experiment.train
     parts = shares(settings.global_batch, job.micro_batch, world)
     return ((step, part.slots) for step in range(first_step, settings.steps + 1) for part in parts)
 
 
-def _commit(writer: Writer, state: State, prefix: str, facts: Mapping[str, JsonValue]) -> None:
+def _commit(writer: Writer, state: TrainingState, prefix: str, facts: Mapping[str, JsonValue]) -> None:
     """The checkpoint of the last step becomes the artifact, together with the metrics of all groups."""
     writer.add(committed(writer.store, state.step).files)
     writer.put(merged_file(prefix), to_lines(read_metrics(writer.store)))
     writer.commit({**facts, "step": state.step})
 
 
-def _facts(job: Job, method: Method) -> dict[str, JsonValue]:
+def _facts(job: StageJob, method: Method) -> dict[str, JsonValue]:
     """What later stages rely on and compare."""
     model, settings = job.experiment.model, job.experiment.train
     return {
@@ -112,14 +112,16 @@ def _facts(job: Job, method: Method) -> dict[str, JsonValue]:
     }
 
 
-def _logbook(job: Job, writer: Writer, prefix: str, first_step: int, checkpoints: Checkpoints) -> Logbook:
+def _logbook(job: StageJob, writer: Writer, prefix: str, first_step: int, checkpoints: Checkpoints) -> Logbook:
     steps = job.experiment.train.steps
     progress = Reporter(job.experiment.name, first_step, steps, lambda: checkpoints.last)
     work = digest([job.digest, job.work.output])  # the same work elsewhere is another run
     return Logbook(writer.store, prefix, job.execution, progress, work)
 
 
-def _validation(job: Job, writer: Writer, data: Data, method: Method, world: World) -> Callable[[int], None] | None:
+def _validation(
+    job: StageJob, writer: Writer, data: Data, method: Method, world: World
+) -> Callable[[int], None] | None:
     """Every process runs the same samples, for a sharded network needs them all; rank 0 keeps them."""
     every = job.experiment.train.validation.every
     if every == 0:

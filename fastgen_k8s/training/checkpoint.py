@@ -25,7 +25,7 @@ from fastgen_k8s.errors import BadInput
 from fastgen_k8s.networks.dcp import read_into, read_whole, write_parts
 from fastgen_k8s.printable import shown
 from fastgen_k8s.training.parallel import World, agree, first
-from fastgen_k8s.training.state import AVERAGED, State
+from fastgen_k8s.training.state import AVERAGED, TrainingState
 
 log = structlog.get_logger()
 FOLDER = "checkpoints"
@@ -59,7 +59,7 @@ class Checkpoints:
         self._newest: int | None = None  # step of the last one begun
         self.last: int | None = None  # step of the last one that is whole
 
-    def save(self, state: State) -> None:
+    def save(self, state: TrainingState) -> None:
         """Copy the state and write it in the background; the one before is waited for."""
         if self._newest == state.step:
             return
@@ -105,7 +105,7 @@ class Checkpoints:
         prune(self.store, self.keep)
 
 
-def tensors(state: State) -> dict[str, Tensor]:
+def tensors(state: TrainingState) -> dict[str, Tensor]:
     """All that is saved, by name, sharing the state's memory; counts are tensors so that no pickle is needed."""
     found = {"step": torch.tensor(state.step)}
     for name, role in state.roles.items():
@@ -129,7 +129,7 @@ def weights(module: nn.Module) -> dict[str, Tensor]:
     return {name: saved[name] for name in names if name in saved}
 
 
-def resume(store: Store, state: State, world: World) -> bool:
+def resume(store: Store, state: TrainingState, world: World) -> bool:
     """Load the newest whole checkpoint into the state; False when there is none yet.
 
     Rank 0 alone chooses; each node reads it once. BadInput when checkpoints were committed and none of them verifies.

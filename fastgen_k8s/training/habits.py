@@ -9,11 +9,11 @@ from fastgen_k8s.errors import Stopped, StoreFailed
 from fastgen_k8s.pipeline.work import Execution
 from fastgen_k8s.training.background import Background
 from fastgen_k8s.training.checkpoint import Checkpoints
-from fastgen_k8s.training.loop import Report
-from fastgen_k8s.training.metrics import Events, Log, open_trackers
+from fastgen_k8s.training.loop import StepReport
+from fastgen_k8s.training.metrics import Events, StepLog, open_trackers
 from fastgen_k8s.training.progress import Reporter
-from fastgen_k8s.training.state import State
-from fastgen_k8s.training.stop import Stop
+from fastgen_k8s.training.state import TrainingState
+from fastgen_k8s.training.stop import StopSignal
 
 _PUT_EVERY = 1.0  # seconds between writes of what others watch
 _MIRROR_EVERY = 30.0  # seconds between writes of event files, which grow without end
@@ -24,14 +24,14 @@ class Logbook:
 
     def __init__(self, store: Store, prefix: str, execution: Execution, progress: Reporter, work: str) -> None:
         self.store, self.execution, self.progress = store, execution, progress
-        self.log = Log(store, prefix)
+        self.log = StepLog(store, prefix)
         self.trackers = open_trackers(execution.trackers, store.draft(""), prefix, work) if execution.trackers else []
         self._events = Events(store, prefix)
         self._background = Background("logbook")
         self._put = self._mirrored = -math.inf
         self._newest: dict[str, float] = {}  # since the line before
 
-    def tell(self, report: Report, steps: int) -> None:
+    def tell(self, report: StepReport, steps: int) -> None:
         """Record a step when it is one of those that are logged, with the newest value of what other turns measure."""
         self._newest |= _scalars(report)
         if report.step % self.execution.log_every and report.step != steps:
@@ -66,7 +66,7 @@ class Logbook:
         self._background.wait()
         self.log.write()
 
-    def stopped(self, report: Report) -> None:
+    def stopped(self, report: StepReport) -> None:
         """Tell of the last step that this process makes, with the checkpoint that was written after it."""
         self._background.wait()
         self._background.offer(lambda: self.progress.put(self.store, report.step, _as_json(report.losses)))
@@ -88,7 +88,7 @@ class Habits:
         self,
         execution: Execution,
         steps: int,
-        stop: Stop,
+        stop: StopSignal,
         checkpoints: Checkpoints,
         logbook: Logbook | None,
         validate: Callable[[int], None] | None,
@@ -100,7 +100,7 @@ class Habits:
         """Asked to stop; a checkpoint could not be written."""
         return (self.stop.asked, self.checkpoints.failed)
 
-    def after(self, state: State, report: Report) -> None:
+    def after(self, state: TrainingState, report: StepReport) -> None:
         """Log, validate and save on the steps that ask for it; on a raised flag all ranks end together here."""
         asked, failed = report.flags
         if self.logbook is not None:
@@ -123,7 +123,7 @@ class Habits:
             raise Stopped(f"asked to stop: the checkpoint of step {state.step} of {self.steps} is written")
 
 
-def _scalars(report: Report) -> dict[str, float]:
+def _scalars(report: StepReport) -> dict[str, float]:
     norms = {f"norm/{name}": value for name, value in report.norms.items()}
     rates = {f"lr/{name}": value for name, value in report.rates.items()}
     return {**report.losses, **norms, **rates}

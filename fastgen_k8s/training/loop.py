@@ -13,7 +13,7 @@ from fastgen_k8s.errors import Misdescribed, Unhealthy
 from fastgen_k8s.experiments.schema import Train
 from fastgen_k8s.methods.method import Batch, Method
 from fastgen_k8s.training.parallel import World, add_up, norm_squared
-from fastgen_k8s.training.state import State
+from fastgen_k8s.training.state import TrainingState
 
 Batches = Callable[[int, Sequence[int]], Batch]
 """The micro-batch of some slots of a step, on the device."""
@@ -29,7 +29,7 @@ class Share(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Report:
+class StepReport:
     """What a step came to, the same on all ranks."""
 
     step: int
@@ -46,7 +46,7 @@ class Watch(Protocol):
         """What this rank wants all ranks to know at the end of this step; always as many."""
         ...
 
-    def after(self, state: State, report: Report) -> None:
+    def after(self, state: TrainingState, report: StepReport) -> None:
         """Act on a finished step; all ranks get the same report. May raise Stopped."""
         ...
 
@@ -69,14 +69,14 @@ def shares(global_batch: int, micro_batch: int | None, world: World) -> list[Sha
 
 def train(
     method: Method,
-    state: State,
+    state: TrainingState,
     settings: Train,
     batches: Batches,
     *,
     world: World = ALONE,
     micro_batch: int | None = None,
     watch: Watch | None = None,
-) -> State:
+) -> TrainingState:
     """Train to step `settings.steps`, from wherever `state` is."""
     parts = shares(settings.global_batch, micro_batch, world)
     for step in range(state.step + 1, settings.steps + 1):
@@ -90,7 +90,7 @@ def train(
                 raise Unhealthy(wrong)
         else:
             rates = {name: state.update(name, norm) for name, norm in report.norms.items()}
-            report = Report(step, report.losses, report.norms, rates, report.flags)
+            report = StepReport(step, report.losses, report.norms, rates, report.flags)
             method.check(step, report.losses)
         state.step = step
         if watch is not None:
@@ -115,18 +115,23 @@ def _accumulate(
 
 
 def _reduce(
-    turn: Sequence[str], state: State, step: int, sums: Mapping[str, Tensor], flags: Sequence[bool], world: World
-) -> Report:
+    turn: Sequence[str],
+    state: TrainingState,
+    step: int,
+    sums: Mapping[str, Tensor],
+    flags: Sequence[bool],
+    world: World,
+) -> StepReport:
     """Add up losses, squared gradient norms and flags over all processes, in one collective."""
     squares = [norm_squared(state.roles[name].gradients()) for name in turn]
     raised = torch.tensor([float(flag) for flag in flags], dtype=torch.float64, device=world.device)
     added = add_up(world, torch.cat([torch.stack([*sums.values(), *squares]), raised]))
     losses = dict(zip(sums, added, strict=False))
     norms = {name: math.sqrt(square) for name, square in zip(turn, added[len(losses) :], strict=False)}
-    return Report(step, losses, norms, {}, [round(count) for count in added[len(losses) + len(norms) :]])
+    return StepReport(step, losses, norms, {}, [round(count) for count in added[len(losses) + len(norms) :]])
 
 
-def _wrong(report: Report) -> str | None:
+def _wrong(report: StepReport) -> str | None:
     """What is not finite, with the step and the term."""
     if not math.isfinite(report.losses["total"]):
         terms = ", ".join(f"{name} = {value:g}" for name, value in report.losses.items() if not math.isfinite(value))

@@ -13,7 +13,7 @@ _EVENTS = "tensorboard"
 _SEGMENT_LINES = 1000  # a segment is written whole each time, so it must not grow without end
 
 
-class Log:
+class StepLog:
     """The lines of one group of processes."""
 
     def __init__(self, store: Store, prefix: str) -> None:

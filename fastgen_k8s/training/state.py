@@ -57,7 +57,7 @@ class Role:
 
 
 @dataclass
-class State:
+class TrainingState:
     """Everything that a checkpoint holds, and nothing else: all draws are functions of the step."""
 
     roles: Mapping[str, Role]
@@ -75,7 +75,7 @@ class State:
         return rate
 
 
-def start(method: Method, train: Train, optimisation: Optimisation) -> State:
+def start(method: Method, train: Train, optimisation: Optimisation) -> TrainingState:
     """The state before the first step."""
     first = 1 - method.warmup
     turns = [method.turn(step) for step in range(first, train.steps + 1)]
@@ -86,4 +86,4 @@ def start(method: Method, train: Train, optimisation: Optimisation) -> State:
     ema: dict[str, Tensor] = {}
     if train.ema is not None:
         ema = {name: value.detach().clone() for name, value in roles[AVERAGED].named.items()}
-    return State(roles, train.ema, ema, step=first - 1, streaks=method.streaks)
+    return TrainingState(roles, train.ema, ema, step=first - 1, streaks=method.streaks)

@@ -9,7 +9,7 @@ Handler = Callable[[int, FrameType | None], object] | int | None
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class Stop:
+class StopSignal:
     """Whether this process was asked to stop; inside the context a signal asks instead of ending the process."""
 
     def __init__(self) -> None:

@@ -27,7 +27,7 @@ _FEW = 100.0  # seconds that are told by themselves
 
 
 @dataclass(frozen=True)
-class Row:
+class StageRow:
     """A stage as it stands."""
 
     stage: str
@@ -42,10 +42,10 @@ class Row:
 
 
 @dataclass(frozen=True)
-class View:
+class PipelineView:
     """A pipeline as it stands."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[StageRow, ...]
     heading: str = ""
     notes: tuple[str, ...] = ()  # sentences about the whole of it
     code: int | None = None  # the exit code that its end comes to; None: it goes on
@@ -54,7 +54,7 @@ class View:
 @dataclass(frozen=True)
 class _Column:
     heading: str
-    cell: Callable[[Row], str]
+    cell: Callable[[StageRow], str]
     justify: JustifyMethod = "left"
     always: bool = False  # also when it is empty
 
@@ -70,7 +70,7 @@ _COLUMNS = (
 )
 
 
-def table(rows: Sequence[Row], bars: bool = True) -> Table:
+def table(rows: Sequence[StageRow], bars: bool = True) -> Table:
     """The stages, one a line; a column in which nobody has something to say is left out."""
     drawn = Table(box=None, pad_edge=False)
     shown = [column for column in _COLUMNS if column.always or any(column.cell(row) for row in rows)]
@@ -87,13 +87,13 @@ def table(rows: Sequence[Row], bars: bool = True) -> Table:
     return drawn
 
 
-def drawn(view: View) -> RenderableType:
+def drawn(view: PipelineView) -> RenderableType:
     """A pipeline for a terminal."""
     heading = [Text(clean(view.heading), style="bold")] if view.heading else []
     return Group(*heading, *(Text(clean(note)) for note in view.notes), table(view.rows))
 
 
-def plain(view: View) -> list[str]:
+def plain(view: PipelineView) -> list[str]:
     """The same as lines of text, one a stage, however long."""
     above = [*([view.heading] if view.heading else []), *view.notes]
     return [*map(clean, above), *lines(table(view.rows, bars=False))]

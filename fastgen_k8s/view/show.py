@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.live import Live
 
 from fastgen_k8s.printable import clean
-from fastgen_k8s.view.rows import View, drawn, plain
+from fastgen_k8s.view.rows import PipelineView, drawn, plain
 
 _EVERY = 30.0  # seconds between two lines about a running stage
 
@@ -33,7 +33,7 @@ class Show(Protocol):
         """Something happened to a stage, or ("") to the pipeline."""
         ...
 
-    def look(self, view: View) -> None:
+    def look(self, view: PipelineView) -> None:
         """How all stages stand now."""
         ...
 
@@ -54,7 +54,7 @@ def screen(file: TextIO | None = None) -> Show:
     return Lines()
 
 
-def show(view: View) -> None:
+def show(view: PipelineView) -> None:
     """Print it once, on stdout."""
     console = Console()
     if console.is_terminal:
@@ -81,7 +81,7 @@ class Terminal:
     def event(self, stage: str, what: str) -> None:
         """The table says it."""
 
-    def look(self, view: View) -> None:
+    def look(self, view: PipelineView) -> None:
         """Draw the table."""
         self._live.update(drawn(view))
 
@@ -107,7 +107,7 @@ class Lines:
         self._said[stage] = self._clock()
         self._log.info(clean(what), **({"stage": stage} if stage else {}))
 
-    def look(self, view: View) -> None:
+    def look(self, view: PipelineView) -> None:
         """Say how the running stages stand, when nothing was said of them for a while."""
         for row in view.rows:
             if row.state == "running" and self._clock() - self._said.setdefault(row.stage, self._clock()) > _EVERY:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import urllib3
 
-from fastgen_k8s.launch.connection import Connection
+from fastgen_k8s.kube.connection import Connection
 from tests.cluster.api import Api, Object
 from tests.scripted_api import kubeconfig
 

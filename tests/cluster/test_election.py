@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fastgen_k8s.controller.lease import Durations, Elector
+from fastgen_k8s.kube.lease import Durations, Elector
 from tests.cluster.api import Api, Object
 from tests.cluster.cluster import Cluster
 from tests.cluster.local import Local

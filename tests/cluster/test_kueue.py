@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from torchx.specs import AppState
 
-from fastgen_k8s.launch.api import Api
-from fastgen_k8s.launch.jobs import Jobs
+from fastgen_k8s.kube.api import Api
+from fastgen_k8s.launch.jobs import ClusterJobs
 from fastgen_k8s.launch.jobsets import JOBSET
 from fastgen_k8s.launch.outcome import jobset_state
 from tests.cluster import jobsets, queues
@@ -61,10 +61,10 @@ def test_a_preempted_jobset_is_admitted_again(kueue: Cluster, namespace: str) ->
 
 
 @pytest.fixture
-def people(front: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Jobs:
+def people(front: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ClusterJobs:
     """What `torchx cancel` talks to the cluster with."""
     monkeypatch.setenv("KUBECONFIG", str(front.kubeconfig(tmp_path)))
-    return Jobs(Api(), JOBSET)
+    return ClusterJobs(Api(), JOBSET)
 
 
 def check_out_of_the_queue(kueue: Cluster, namespace: str, name: str) -> None:
@@ -76,7 +76,7 @@ def check_out_of_the_queue(kueue: Cluster, namespace: str, name: str) -> None:
 
 
 def test_a_jobset_that_is_cancelled_before_kueue_has_seen_it_never_runs(
-    kueue: Cluster, namespace: str, people: Jobs, front: Proxy
+    kueue: Cluster, namespace: str, people: ClusterJobs, front: Proxy
 ) -> None:
     kueue.api.create(queues.no_workloads(namespace))  # until somebody has looked for one
     kueue.wait_for("resourcequotas", "none", lambda found: "hard" in found.get("status", {}), namespace)
@@ -91,7 +91,9 @@ def test_a_jobset_that_is_cancelled_before_kueue_has_seen_it_never_runs(
     check_out_of_the_queue(kueue, namespace, "early")
 
 
-def test_a_jobset_that_is_cancelled_while_it_runs_gives_its_place(kueue: Cluster, namespace: str, people: Jobs) -> None:
+def test_a_jobset_that_is_cancelled_while_it_runs_gives_its_place(
+    kueue: Cluster, namespace: str, people: ClusterJobs
+) -> None:
     kueue.api.create(queues.queued("running", namespace, LONG))
     kueue.wait_for(jobsets.RESOURCE, "running", jobsets.admitted, namespace)
     people.cancel(namespace, "running")

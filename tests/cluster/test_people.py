@@ -11,9 +11,9 @@ import yaml
 
 from fastgen_k8s.artifacts import store_at
 from fastgen_k8s.controller.children import RETRY
-from fastgen_k8s.controller.status import Progress, StageStatus
+from fastgen_k8s.controller.status import StageProgress, StageStatus
 from fastgen_k8s.pipeline.resolve import place as place_of
-from fastgen_k8s.training.metrics import Log
+from fastgen_k8s.training.metrics import StepLog
 from tests.cluster.cluster import Cluster
 from tests.cluster.desk import NOON, PIPELINES, PROGRAM, Desk, command, establish_ours
 from tests.s3_server import Server
@@ -24,7 +24,7 @@ DIGEST = "d" * 64
 PAIRS = StageStatus(name="pairs", state="Succeeded", attempt=1, startedAt=NOON, finishedAt="2026-01-02T12:01:05Z")
 FAILED = StageStatus(name="kd", state="Failed", attempt=2, exitCode=71, exitClass="OutOfMemory", message="found 8 GiB")
 RUNNING = StageStatus(
-    name="kd", state="Running", attempt=1, nodes=4, nodesReady=3, progress=Progress(step=300, total=400, loss=0.5)
+    name="kd", state="Running", attempt=1, nodes=4, nodesReady=3, progress=StageProgress(step=300, total=400, loss=0.5)
 )
 
 
@@ -197,7 +197,7 @@ def test_a_stage_that_has_not_failed_is_not_tried_again(desk: Desk, stage: str, 
 
 def test_where_pods_are_gone_the_stored_steps_are_read_and_that_is_said(desk: Desk, s3: Server) -> None:
     root = s3.place()
-    log = Log(store_at(place_of(root, "kd", DIGEST)), "0001")
+    log = StepLog(store_at(place_of(root, "kd", DIGEST)), "0001")
     for step in (1, 2):
         log.add(step, {"step": step, "time": 1.5, "total": 1 / step, "lr/student": 1e-4})
     log.write()

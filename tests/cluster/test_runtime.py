@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fastgen_k8s.controller.reflector import Reflector
-from fastgen_k8s.launch.connection import Connection, Found, Refused
+from fastgen_k8s.kube.connection import Connection, Refused
+from fastgen_k8s.kube.reflector import Reflector
 from tests.cluster.api import Api, Object, path_of
 from tests.cluster.cluster import Cluster
 from tests.cluster.custom import establish
@@ -44,7 +44,7 @@ class Copy:
         self.changed = threading.Condition()
         self.reflector = Reflector(connection, path, self.tell, lambda found: {"metadata": found["metadata"]})
 
-    def tell(self, before: Found | None, after: Found | None) -> None:
+    def tell(self, before: Object | None, after: Object | None) -> None:
         what = "gone" if after is None else "new" if before is None else "changed"
         with self.changed:
             self.told.append(((after or before or {})["metadata"]["name"], what))

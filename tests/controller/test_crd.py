@@ -8,8 +8,8 @@ from pydantic import Field
 
 from fastgen_k8s.config import Config
 from fastgen_k8s.controller.crd import crd
-from fastgen_k8s.controller.structural import structural
 from fastgen_k8s.errors import Misdescribed
+from fastgen_k8s.kube.structural import structural
 
 
 def test_the_file_is_in_step_with_the_models() -> None:

@@ -11,7 +11,7 @@ from fastgen_k8s.controller.decide import Decision, decide
 from fastgen_k8s.controller.fold import Look, begun, failed
 from fastgen_k8s.controller.outcomes import Outcome
 from fastgen_k8s.controller.remove import removals
-from fastgen_k8s.controller.status import Progress, StageStatus, Status
+from fastgen_k8s.controller.status import StageProgress, StageStatus, Status
 from fastgen_k8s.pipeline.spec import Bound, Pipeline, Stage
 from tests.controller.test_fold import JOB, NOW, WORKS
 
@@ -58,9 +58,9 @@ def test_a_stage_whose_artifact_is_there_starts_no_job() -> None:
 
 
 def test_a_whole_artifact_has_all_of_its_steps_whatever_was_read_last() -> None:
-    nearly = WORKING.model_copy(update={"progress": Progress(step=90, total=100, eta=3, loss=0.5)})
+    nearly = WORKING.model_copy(update={"progress": StageProgress(step=90, total=100, eta=3, loss=0.5)})
     found = decided({"pairs": DONE, "kd": nearly}, {"kd": Look(facts={"loss": 0.5})}).stages["kd"]
-    assert (found.state, found.progress) == ("Succeeded", Progress(step=100, total=100, loss=0.5))
+    assert (found.state, found.progress) == ("Succeeded", StageProgress(step=100, total=100, loss=0.5))
 
 
 def test_a_broken_gate_ends_the_stage_with_number_and_bound_and_holds_the_rest() -> None:

@@ -10,9 +10,9 @@ from torchx.specs import AppState
 from fastgen_k8s.controller.children import Child, rfc3339
 from fastgen_k8s.controller.fold import Look, again, begun, fold, seen, stopping
 from fastgen_k8s.controller.outcomes import Outcome
-from fastgen_k8s.controller.status import Progress, StageStatus
+from fastgen_k8s.controller.status import StageProgress, StageStatus
 from fastgen_k8s.launch.jobsets import JOBSET
-from fastgen_k8s.pipeline.plan import DONE, Failure, Seen
+from fastgen_k8s.pipeline.plan import DONE, Failure, StageSeen
 from fastgen_k8s.pipeline.spec import Stage
 
 NOW, DIGEST = 1_000_000.0, "d" * 64
@@ -120,12 +120,12 @@ def test_the_start_of_work_is_when_a_pod_was_first_seen_at_work() -> None:
 
 
 def test_progress_has_the_time_of_its_last_step_not_of_its_last_look() -> None:
-    first = fold(RUNNING, Look(WORKS, progress=Progress(step=5, total=10, eta=9)), NOW)
-    same = fold(first, Look(WORKS, progress=Progress(step=5, total=10, eta=8)), NOW + 10)
+    first = fold(RUNNING, Look(WORKS, progress=StageProgress(step=5, total=10, eta=9)), NOW)
+    same = fold(first, Look(WORKS, progress=StageProgress(step=5, total=10, eta=8)), NOW + 10)
     assert (first.progressedAt, same.progressedAt, same.progress) == (
         rfc3339(NOW),
         rfc3339(NOW),
-        Progress(step=5, total=10, eta=8),
+        StageProgress(step=5, total=10, eta=8),
     )
 
 
@@ -138,9 +138,9 @@ def test_progress_has_the_time_of_its_last_step_not_of_its_last_look() -> None:
     ],
 )
 def test_an_attempt_that_has_ended_leaves_the_last_checkpoint_that_it_wrote(was: StageStatus, look: Look) -> None:
-    before = was.model_copy(update={"checkpoint": 100, "progress": Progress(step=110, total=200)})
-    found = fold(before, replace(look, progress=Progress(step=130, total=200), checkpoint=130), NOW)
-    assert (found.state, found.checkpoint, found.progress) == ("Waiting", 130, Progress(step=130, total=200))
+    before = was.model_copy(update={"checkpoint": 100, "progress": StageProgress(step=110, total=200)})
+    found = fold(before, replace(look, progress=StageProgress(step=130, total=200), checkpoint=130), NOW)
+    assert (found.state, found.checkpoint, found.progress) == ("Waiting", 130, StageProgress(step=130, total=200))
 
 
 def test_a_job_that_somebody_has_to_do_something_for_says_so_in_a_word_until_it_works() -> None:
@@ -157,11 +157,11 @@ def test_a_message_from_a_cluster_is_bounded_and_one_line() -> None:
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
-        (RUNNING.model_copy(update={"state": "Succeeded"}), Seen(DIGEST, whole=True, outcome=DONE)),
-        (RUNNING.model_copy(update={"state": "Failed", "message": "why"}), Seen(DIGEST, outcome="why")),
+        (RUNNING.model_copy(update={"state": "Succeeded"}), StageSeen(DIGEST, whole=True, outcome=DONE)),
+        (RUNNING.model_copy(update={"state": "Failed", "message": "why"}), StageSeen(DIGEST, outcome="why")),
     ],
 )
-def test_what_was_recorded_is_settled(status: StageStatus, expected: Seen) -> None:
+def test_what_was_recorded_is_settled(status: StageStatus, expected: StageSeen) -> None:
     assert seen(STAGE, status, DIGEST, Look()) == expected
 
 

@@ -13,7 +13,7 @@ from fastgen_k8s.controller.roots import Roots
 from fastgen_k8s.controller.serve import main
 from fastgen_k8s.controller.status import Status
 from fastgen_k8s.controller.telemetry import Telemetry
-from fastgen_k8s.controller.view import View
+from fastgen_k8s.controller.view import ClusterView
 from fastgen_k8s.controller.writes import Writes
 from fastgen_k8s.errors import Misdescribed
 from tests.scripted_api import Answer, scripted
@@ -64,7 +64,7 @@ def test_where_nobody_names_an_image_the_pipeline_is_refused_in_one_line() -> No
 def test_the_status_says_so_and_no_job_is_made(tmp_path: Path) -> None:
     with scripted(lambda asked: Answer(body=pipeline()), tmp_path) as server:
         connection, telemetry = server.connect(), Telemetry()
-        view = View(lambda key, after: None)
+        view = ClusterView(lambda key, after: None)
         view.pipeline(None, pipeline())
         connection.get("/version")  # an answer has the time
         Reconciler(connection, view, Writes(connection, lambda: True), Settings(), Roots(None), telemetry)(("n", "p"))

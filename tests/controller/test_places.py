@@ -1,32 +1,31 @@
 """Which pipeline writes a place that several want."""
 
 import threading
-from typing import Any
 
 import pytest
 
 from fastgen_k8s.controller.children import ATTEMPT, DIGEST, STAGE
 from fastgen_k8s.controller.places import Places, shared
 from fastgen_k8s.controller.status import StageStatus
-from fastgen_k8s.controller.view import View
+from fastgen_k8s.controller.view import ClusterView
+from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.jobsets import JOBSET
 from fastgen_k8s.pipeline.resolve import place as place_of
 from fastgen_k8s.pipeline.spec import API_VERSION
 
-Found = dict[str, Any]
 ROOT, D, OLD = "s3://bucket/runs", "d" * 64, "0" * 64
 PLACE = place_of(ROOT, "pairs", D)
 US, OTHER = ("n", "us"), ("n", "other")
 
 
-def view_of(*pipelines: Found) -> View:
-    view = View(lambda _key, _seconds: None)
+def view_of(*pipelines: Object) -> ClusterView:
+    view = ClusterView(lambda _key, _seconds: None)
     for one in pipelines:
         view.pipeline(None, one)
     return view
 
 
-def pipeline(state: str, digest: str = D, root: str = ROOT, name: str = "other") -> Found:
+def pipeline(state: str, digest: str = D, root: str = ROOT, name: str = "other") -> Object:
     meta = {"namespace": "n", "name": name, "uid": name}
     status = {"digests": {"pairs": digest}, "stages": [{"name": "pairs", "state": state}]}
     return {"metadata": meta, "spec": {"root": root}, "status": status}
@@ -48,13 +47,13 @@ def pipeline(state: str, digest: str = D, root: str = ROOT, name: str = "other")
         ({"metadata": {"namespace": "n", "name": "other", "uid": "o"}, "spec": {"root": ROOT}, "status": {}}, None),
     ],
 )
-def test_a_place_is_taken_while_an_attempt_of_another_pipeline_lives(found: Found, holder: object) -> None:
+def test_a_place_is_taken_while_an_attempt_of_another_pipeline_lives(found: Object, holder: object) -> None:
     assert Places(view_of(found)).take(PLACE, US) == holder
 
 
 @pytest.mark.parametrize(("conditions", "holder"), [([], OTHER), ([{"type": "Failed", "status": "True"}], None)])
 def test_a_job_that_is_stopped_because_its_settings_changed_has_its_old_place_until_it_ends(
-    conditions: list[Found], holder: object
+    conditions: list[Object], holder: object
 ) -> None:
     view = view_of(pipeline("Stopping", digest=OLD))
     labels = {STAGE: "pairs", ATTEMPT: "1", DIGEST: D[:16]}

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,9 +19,10 @@ from fastgen_k8s.controller.roots import Roots
 from fastgen_k8s.controller.status import Status
 from fastgen_k8s.controller.store import Artifacts
 from fastgen_k8s.controller.telemetry import Telemetry
-from fastgen_k8s.controller.view import View
+from fastgen_k8s.controller.view import ClusterView
 from fastgen_k8s.controller.writes import Writes
-from fastgen_k8s.launch.connection import Connection, Refused
+from fastgen_k8s.kube.connection import Connection, Refused
+from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.jobsets import JOBSET
 from fastgen_k8s.pipeline.argv import parse
 from fastgen_k8s.pipeline.resolve import place
@@ -31,7 +31,6 @@ from fastgen_k8s.pipeline.work import Work
 from tests.s3_server import Server
 from tests.scripted_api import Answer, Asked, Scripted, scripted
 
-Found = dict[str, Any]
 SETTINGS = Settings(trainer_image="registry.example/trainer:1")
 PROMPTS = b"turning left\nturning right\n"
 STAGES = [
@@ -46,9 +45,9 @@ class Cluster:
     def __init__(self, root: str) -> None:
         first = STAGES[0] | {"inputs": {"prompts": f"{root}/prompts.txt"}}
         meta = {"namespace": "n", "name": "p", "uid": "u", "generation": 1, "resourceVersion": "1"}
-        self.pipeline: Found = {"metadata": meta, "spec": {"root": root, "stages": [first, STAGES[1]]}, "status": {}}
-        self.jobs: list[Found] = []
-        self.pods: list[Found] = []
+        self.pipeline: Object = {"metadata": meta, "spec": {"root": root, "stages": [first, STAGES[1]]}, "status": {}}
+        self.jobs: list[Object] = []
+        self.pods: list[Object] = []
 
     def answer(self, asked: Asked) -> Answer:
         match asked.verb, asked.path.rpartition("/")[2]:
@@ -66,7 +65,7 @@ class Cluster:
                 pass
         return Answer(body=self.pipeline)
 
-    def stage(self, name: str) -> Found:
+    def stage(self, name: str) -> Object:
         return next(one for one in self.pipeline["status"]["stages"] if one["name"] == name)
 
     def works(self) -> list[Work]:
@@ -90,9 +89,11 @@ def server(cluster: Cluster, tmp_path: Path) -> Iterator[Scripted]:
         yield made
 
 
-def look(cluster: Cluster, connection: Connection, jobs: tuple[Found, ...] = (), pods: tuple[Found, ...] = ()) -> None:
+def look(
+    cluster: Cluster, connection: Connection, jobs: tuple[Object, ...] = (), pods: tuple[Object, ...] = ()
+) -> None:
     """A controller that has just been started looks once."""
-    view, telemetry = View(lambda _key, _seconds: None), Telemetry()
+    view, telemetry = ClusterView(lambda _key, _seconds: None), Telemetry()
     view.pipeline(None, keep_pipeline(cluster.pipeline))
     for one in jobs:
         view.job(JOBSET)(None, one)
@@ -174,7 +175,7 @@ def test_a_status_of_an_earlier_version_goes_on_and_binds_what_it_sees(cluster: 
     assert cluster.stage("pairs")["state"] == "Queued"
 
 
-def stored(cluster: Cluster, made: Found) -> Found:
+def stored(cluster: Cluster, made: Object) -> Object:
     """A job as the server has it that it was asked to make."""
     return made | {"metadata": made["metadata"] | {"uid": "j", "creationTimestamp": "2026-01-02T03:04:05Z"}}
 
@@ -188,7 +189,7 @@ def stored(cluster: Cluster, made: Found) -> Found:
     ],
 )
 def test_a_job_that_has_never_worked_is_made_anew_when_what_it_needs_was_corrected(
-    cluster: Cluster, server: Scripted, change: Found, state: tuple[str, str | None]
+    cluster: Cluster, server: Scripted, change: Object, state: tuple[str, str | None]
 ) -> None:
     look(cluster, server.connect())
     cluster.pipeline["spec"] |= change
@@ -208,7 +209,7 @@ def test_a_job_that_has_never_worked_is_made_anew_once_when_somebody_asks(cluste
     assert (cluster.stage("conditions")["state"], cluster.stage("conditions")["attempt"]) == ("Queued", 2)
 
 
-def ready_pod(job: Found) -> Found:
+def ready_pod(job: Object) -> Object:
     """A trainer of a job at work."""
     meta = job["metadata"]
     labels = {JOB: meta["name"], PIPELINE: "p", "app.kubernetes.io/component": "trainer"}
@@ -220,12 +221,12 @@ def ready_pod(job: Found) -> Found:
     return {"metadata": place, "spec": {}, "status": status}
 
 
-def ended(job: Found, kind: str) -> Found:
+def ended(job: Object, kind: str) -> Object:
     """A job with its last condition."""
     return job | {"status": {"conditions": [{"type": kind, "status": "True", "reason": "Why", "message": "so"}]}}
 
 
-def works_and_is_edited(cluster: Cluster, server: Scripted, edit: Callable[[Found], None]) -> tuple[Found, Found]:
+def works_and_is_edited(cluster: Cluster, server: Scripted, edit: Callable[[Object], None]) -> tuple[Object, Object]:
     """A job at work and its pod, of a pipeline that is then changed into one that nobody can accept."""
     look(cluster, server.connect())
     job = stored(cluster, cluster.jobs[0])
@@ -236,11 +237,11 @@ def works_and_is_edited(cluster: Cluster, server: Scripted, edit: Callable[[Foun
     return job, ready_pod(job)
 
 
-def a_wrong_setting(stage: Found) -> None:
+def a_wrong_setting(stage: Object) -> None:
     stage["overrides"] = ["train.steps=8000x"]
 
 
-def a_field_of_a_newer_version(stage: Found) -> None:
+def a_field_of_a_newer_version(stage: Object) -> None:
     stage["mood"] = True
 
 
@@ -254,7 +255,7 @@ def conditions(cluster: Cluster) -> dict[str, tuple[str, str, int]]:
 
 @REFUSED
 def test_what_runs_is_recorded_under_a_generation_that_is_refused_and_the_status_tells_of_the_one_before(
-    cluster: Cluster, server: Scripted, edit: Callable[[Found], None]
+    cluster: Cluster, server: Scripted, edit: Callable[[Object], None]
 ) -> None:
     job, pod = works_and_is_edited(cluster, server, edit)
     look(cluster, server.connect(), (job,), (pod,))
@@ -284,7 +285,7 @@ def test_a_crash_under_a_generation_that_is_refused_is_recorded_and_not_tried_ag
 @REFUSED
 @pytest.mark.parametrize("remembered", [True, False])
 def test_a_pipeline_that_is_refused_can_be_suspended(
-    cluster: Cluster, server: Scripted, edit: Callable[[Found], None], remembered: bool
+    cluster: Cluster, server: Scripted, edit: Callable[[Object], None], remembered: bool
 ) -> None:
     job, pod = works_and_is_edited(cluster, server, edit)
     if not remembered:  # an earlier version has written no spec into the status
@@ -361,9 +362,9 @@ def test_the_exit_code_of_a_stray_pod_is_not_that_of_a_job(cluster: Cluster, ser
     labels = {PIPELINE: "p", STAGE: "conditions", ATTEMPT: "1", f"{API_VERSION.partition('/')[0]}/digest": digest}
     meta = {"namespace": "n", "name": name, "uid": "j", "labels": labels, "ownerReferences": [owner]}
     failed = {"conditions": [{"type": "Failed", "status": "True", "reason": "FailedJobs", "message": "crashed"}]}
-    job: Found = {"metadata": meta | {"creationTimestamp": "2026-01-02T03:04:05Z"}, "spec": {}, "status": failed}
+    job: Object = {"metadata": meta | {"creationTimestamp": "2026-01-02T03:04:05Z"}, "spec": {}, "status": failed}
     ended = {"terminated": {"exitCode": 65, "message": "error: not one of ours"}}
-    stray: Found = {
+    stray: Object = {
         "metadata": {
             "namespace": "n",
             "name": "stray",

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fastgen_k8s.controller.children import ATTEMPT, JOB, PIPELINE, STAGE, keep_pod
-from fastgen_k8s.controller.view import KUEUE_JOB, Found, View
+from fastgen_k8s.controller.view import KUEUE_JOB, ClusterView, Object
 from fastgen_k8s.launch.cluster import GROUP
 from fastgen_k8s.launch.jobsets import JOBSET
 
@@ -15,11 +15,11 @@ MADE = {"namespace": "n", "name": "j", "uid": "v", "labels": {PIPELINE: "p"}, "o
 AT_ONCE, GATHERED = 0.0, 0.1
 
 
-def pipeline(status: str = "", **meta: Any) -> Found:
+def pipeline(status: str = "", **meta: Any) -> Object:
     return {"metadata": PLACE | meta, "spec": {}, "status": {"said": status}}
 
 
-def job(status: str = "") -> Found:
+def job(status: str = "") -> Object:
     return {"metadata": MADE, "spec": {}, "status": {"said": status}}
 
 
@@ -37,10 +37,10 @@ def job(status: str = "") -> Found:
     ],
 )
 def test_what_others_did_is_looked_at_at_once_and_what_we_did_is_gathered(
-    kind: str, before: Found | None, after: Found | None, soon: float
+    kind: str, before: Object | None, after: Object | None, soon: float
 ) -> None:
     woken: list[tuple[tuple[str, str], float]] = []
-    view = View(lambda key, seconds: woken.append((key, seconds)))
+    view = ClusterView(lambda key, seconds: woken.append((key, seconds)))
     tell = view.pipeline if kind == "pipeline" else view.job(JOBSET)
     tell(before, after)
     assert woken == [(("n", "p"), soon)]
@@ -48,8 +48,8 @@ def test_what_others_did_is_looked_at_at_once_and_what_we_did_is_gathered(
 
 def test_what_kueue_says_of_a_job_wakes_its_pipeline_while_the_job_is_there() -> None:
     woken: list[tuple[str, str]] = []
-    view = View(lambda key, _: woken.append(key))
-    workload: Found = {"metadata": {"namespace": "n", "name": "w", "labels": {KUEUE_JOB: MADE["uid"]}}, "status": {}}
+    view = ClusterView(lambda key, _: woken.append(key))
+    workload: Object = {"metadata": {"namespace": "n", "name": "w", "labels": {KUEUE_JOB: MADE["uid"]}}, "status": {}}
     view.job(JOBSET)(None, job())
     woken.clear()
     view.workload(None, workload)
@@ -76,14 +76,14 @@ ATTEMPTED = {
 }
 
 
-def pod(name: str, *owners: Found, **labels: str) -> Found:
+def pod(name: str, *owners: Object, **labels: str) -> Object:
     meta = {"namespace": "n", "name": name, "uid": name, "labels": LABELS | labels, "ownerReferences": list(owners)}
     ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
     return keep_pod({"metadata": meta, "spec": {}, "status": ready})
 
 
-def seen(job: Found, *pods: Found) -> View:
-    view = View(lambda _key, _seconds: None)
+def seen(job: Object, *pods: Object) -> ClusterView:
+    view = ClusterView(lambda _key, _seconds: None)
     view.job(JOBSET)(None, job)
     for one in pods:
         view.pod(None, one)

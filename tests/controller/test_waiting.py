@@ -7,14 +7,14 @@ import pytest
 
 from fastgen_k8s.controller.fold import bounded
 from fastgen_k8s.controller.waiting import Waits, why
+from fastgen_k8s.kube.objects import Object
 from tests.controller.test_fold import JOB
 
-Found = dict[str, Any]
 PORT_A = 'ErrImagePull: failed to pull "r/i:9": dial tcp: read udp 10.0.0.7:41234->10.0.0.1:53: i/o timeout'
 PORT_B = PORT_A.replace("41234", "39999")
 
 
-def pod(phase: str, container: Found | None = None, ready: str = "False", **more: Any) -> Found:
+def pod(phase: str, container: Object | None = None, ready: str = "False", **more: Any) -> Object:
     """A trainer that is not ready."""
     labels = {"app.kubernetes.io/component": "trainer", "jobset.sigs.k8s.io/job-index": "0"}
     meta = {"name": "kd-0", "labels": labels, "creationTimestamp": "2026-01-02T03:04:05Z"} | more.pop("meta", {})
@@ -23,19 +23,19 @@ def pod(phase: str, container: Found | None = None, ready: str = "False", **more
     return {"metadata": meta, "spec": {"nodeName": "node-1"}, "status": status | statuses}
 
 
-def waiting(reason: str, message: str = "") -> Found:
+def waiting(reason: str, message: str = "") -> Object:
     return {"ready": False, "state": {"waiting": {"reason": reason, "message": message}}}
 
 
-def ended(code: int, message: str = "") -> Found:
+def ended(code: int, message: str = "") -> Object:
     return {"ready": False, "state": {"terminated": {"exitCode": code, "reason": "Error", "message": message}}}
 
 
-WORKS: Found = {"ready": True, "state": {"running": {}}}
+WORKS: Object = {"ready": True, "state": {"running": {}}}
 UNSCHEDULED = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes fit"}
 NEW = {"name": "kd-1", "creationTimestamp": "2026-01-02T03:05:05Z"}
 
-PODS: dict[str, tuple[list[Found], Waits]] = {
+PODS: dict[str, tuple[list[Object], Waits]] = {
     "none yet": ([], Waits("its pods are being made")),
     "one without a node": ([pod("Pending", conditions=[UNSCHEDULED])], Waits("waits for a node: 0/3 nodes fit")),
     "one whose container is being made": (

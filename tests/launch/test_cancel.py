@@ -4,25 +4,23 @@ import json
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from fastgen_k8s.errors import BadInput
+from fastgen_k8s.kube.api import Api
+from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch import jobsets
-from fastgen_k8s.launch.api import Api
-from fastgen_k8s.launch.jobs import Jobs
+from fastgen_k8s.launch.jobs import ClusterJobs
 from fastgen_k8s.launch.jobsets import JOBSET
 from fastgen_k8s.launch.outcome import CANCELLED
 from tests.scripted_api import Answer, Asked, kubeconfig, scripted
-
-Found = dict[str, Any]
 
 QUEUED = {"kueue.x-k8s.io/queue-name": "training"}
 CALLED = {"annotations": {CANCELLED: "true"}}
 
 
-def jobset(labels: Found, *conditions: str, suspend: bool = False) -> Found:
+def jobset(labels: Object, *conditions: str, suspend: bool = False) -> Object:
     return {
         "metadata": {"name": "kd", "namespace": "n", "uid": "u", "labels": labels},
         "spec": {"suspend": suspend},
@@ -33,9 +31,9 @@ def jobset(labels: Found, *conditions: str, suspend: bool = False) -> Found:
 class Cluster:
     """A JobSet, and Kueue's Workload of it, which appears after some looks; Kueue suspends it when that is inactive."""
 
-    def __init__(self, found: Found, appears: int | None = 0, *, suspends: bool = True) -> None:
+    def __init__(self, found: Object, appears: int | None = 0, *, suspends: bool = True) -> None:
         self.found, self.appears, self.suspends = found, appears, suspends
-        self.patches: list[tuple[str, Found]] = []
+        self.patches: list[tuple[str, Object]] = []
 
     def __call__(self, asked: Asked) -> Answer:
         kind = asked.path.split("/")[6]
@@ -68,7 +66,7 @@ def cancel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Cluster
 
     def asked(cluster: Cluster) -> None:
         with reached(cluster):
-            Jobs(Api(), JOBSET).cancel("n", "kd")
+            ClusterJobs(Api(), JOBSET).cancel("n", "kd")
 
     return asked
 

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from torchx.specs import AppState
 
+from fastgen_k8s.agent.crew import root
+from fastgen_k8s.agent.worker import End
 from fastgen_k8s.launch.outcome import (
     CANCELLED,
     INDEX,
     TASK_INDEX,
-    Found,
+    Object,
     exit_code,
     jobset_state,
     number,
@@ -20,8 +22,6 @@ from fastgen_k8s.launch.outcome import (
     vcjob_state,
     worst,
 )
-from fastgen_k8s.stages.crew import root
-from fastgen_k8s.stages.worker import End
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,9 @@ def test_a_job_and_an_agent_rank_codes_alike(codes: tuple[int, int]) -> None:
     assert worst(codes)[0] == (128 - agent if agent < 0 else agent)
 
 
-def jobset(*conditions: str, ready: int = 0, suspend: bool = False, annotations: dict[str, str] | None = None) -> Found:
+def jobset(
+    *conditions: str, ready: int = 0, suspend: bool = False, annotations: dict[str, str] | None = None
+) -> Object:
     return {
         "metadata": {"annotations": annotations or {}},
         "spec": {"suspend": suspend},
@@ -77,7 +79,7 @@ def jobset(*conditions: str, ready: int = 0, suspend: bool = False, annotations:
         ({"metadata": {}, "spec": {}}, AppState.PENDING),  # just created
     ],
 )
-def test_the_conditions_of_a_job_are_its_state(found: Found, state: AppState) -> None:
+def test_the_conditions_of_a_job_are_its_state(found: Object, state: AppState) -> None:
     assert jobset_state(found) == state
 
 
@@ -101,7 +103,7 @@ def test_the_phase_of_a_volcano_job_is_its_state(phase: str, state: AppState) ->
 
 
 @pytest.mark.parametrize("status", [{}, {"status": {}}, {"status": {"state": {}}}])
-def test_a_volcano_job_that_nobody_looked_at_yet_is_pending(status: Found) -> None:
+def test_a_volcano_job_that_nobody_looked_at_yet_is_pending(status: Object) -> None:
     assert vcjob_state({"metadata": {}, **status}) == AppState.PENDING
 
 
@@ -110,7 +112,7 @@ def test_each_backend_says_by_a_label_which_replica_a_pod_is(labels: dict[str, s
     assert number({"metadata": {"labels": labels}}) == index
 
 
-def pod(index: int, created: str, phase: str = "Running", **status: Any) -> Found:
+def pod(index: int, created: str, phase: str = "Running", **status: Any) -> Object:
     labels = {"app.kubernetes.io/component": "trainer", INDEX: str(index)}
     return {
         "metadata": {"name": f"kd-{index}-{created}", "labels": labels, "creationTimestamp": created},
@@ -154,7 +156,7 @@ def test_a_replica_is_seen_by_its_newest_pod() -> None:
         ([pod(0, "1", "Failed", **ended(75))], "failed with exit code 65 matching FailJob rule at index 0", 65),
     ],
 )
-def test_the_exit_code_of_a_job_outlives_its_pods(pods: list[Found], message: str, code: int | None) -> None:
+def test_the_exit_code_of_a_job_outlives_its_pods(pods: list[Object], message: str, code: int | None) -> None:
     jobs = [{"status": {"conditions": [{"type": "FailureTarget", "message": message}]}}]
     assert exit_code(jobs, pods) == code
 

@@ -2,19 +2,17 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from fastgen_k8s.launch.api import Api
+from fastgen_k8s.kube.api import Api
+from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.cluster import GROUP
-from fastgen_k8s.launch.jobs import Jobs
+from fastgen_k8s.launch.jobs import ClusterJobs
 from fastgen_k8s.launch.jobsets import JOBSET
 from fastgen_k8s.launch.owned import owns
 from tests.launch.rendered import rendered
 from tests.scripted_api import Answer, Asked, kubeconfig, scripted
-
-Found = dict[str, Any]
 
 LABELS = {
     f"{GROUP}/job": "kd",
@@ -26,7 +24,7 @@ JOB = {"apiVersion": "batch/v1", "kind": "Job", "name": "kd-trainer-1", "uid": "
 VOLCANO_JOB = {"apiVersion": "batch.volcano.sh/v1alpha1", "kind": "Job", "name": "kd", "uid": "u", "controller": True}
 
 
-def pod(owner: Found | None, labels: Found = LABELS) -> Found:
+def pod(owner: Object | None, labels: Object = LABELS) -> Object:
     owners = {} if owner is None else {"ownerReferences": [owner]}
     return {"metadata": {"name": "p", "labels": labels, "creationTimestamp": "1", **owners}}
 
@@ -51,7 +49,7 @@ def pod(owner: Found | None, labels: Found = LABELS) -> Found:
         (pod(VOLCANO_JOB, {f"{GROUP}/job": "kd"}), False),
     ],
 )
-def test_a_pod_belongs_to_the_job_that_made_it(found: Found, ours: bool) -> None:
+def test_a_pod_belongs_to_the_job_that_made_it(found: Object, ours: bool) -> None:
     assert owns("kd", found, "u") is ours
 
 
@@ -75,4 +73,4 @@ def test_people_see_and_wait_for_a_jobs_own_pods_only(tmp_path: Path, monkeypatc
         file = tmp_path / "people"
         file.write_text(json.dumps(kubeconfig(server.url)))
         monkeypatch.setenv("KUBECONFIG", str(file))
-        assert Jobs(Api(), JOBSET).pods("n", "kd") == [pod(JOB)]
+        assert ClusterJobs(Api(), JOBSET).pods("n", "kd") == [pod(JOB)]

@@ -10,8 +10,7 @@ from fastgen_k8s.data.pairs import noise
 from fastgen_k8s.data.sampler import indices
 from fastgen_k8s.diffusion.draws import KeyedDraws
 from fastgen_k8s.experiments import get_experiment
-from fastgen_k8s.experiments.schema import DistributionMatching as Matching
-from fastgen_k8s.experiments.schema import Experiment, Labels, Regression
+from fastgen_k8s.experiments.schema import DistributionMatchingSettings, Experiment, Labels, RegressionSettings
 from fastgen_k8s.methods.distribution_matching import DistributionMatching
 from fastgen_k8s.methods.method import Batch, Method
 from fastgen_k8s.methods.regression import TrajectoryRegression
@@ -114,9 +113,9 @@ def rollouts(its: Experiment, weights: Weights | None, count: int) -> tuple[Tens
 
 def _method(its: Experiment, network: Network) -> Method:
     settings = its.method
-    if isinstance(settings, Regression):
+    if isinstance(settings, RegressionSettings):
         return TrajectoryRegression(network, settings, its.model)
-    assert isinstance(settings, Matching)
+    assert isinstance(settings, DistributionMatchingSettings)
     teacher = build_teacher(its.model, None)
     return DistributionMatching(
         network,

@@ -11,8 +11,7 @@ from fastgen_k8s.diffusion.losses import score_gradient
 from fastgen_k8s.diffusion.schedule import add_noise, draw_times, flow_to_x0
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.experiments import get_experiment
-from fastgen_k8s.experiments.schema import DistributionMatching as Settings
-from fastgen_k8s.experiments.schema import Model
+from fastgen_k8s.experiments.schema import DistributionMatchingSettings, Model
 from fastgen_k8s.methods.distribution_matching import DistributionMatching
 from fastgen_k8s.methods.method import Batch
 from fastgen_k8s.methods.rollout import rollout
@@ -38,7 +37,7 @@ def method(
         build_fake_score(model, None, "teacher"),
         heads,
         NEGATIVE,
-        Settings.parse(settings, "test"),
+        DistributionMatchingSettings.parse(settings, "test"),
         model,
     )
 

@@ -7,12 +7,11 @@ from fastgen_k8s.diffusion.draws import KeyedDraws
 from fastgen_k8s.diffusion.schedule import add_noise, shift
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments import get_experiment
-from fastgen_k8s.experiments.schema import FlowMatching as Settings
-from fastgen_k8s.experiments.schema import Model
+from fastgen_k8s.experiments.schema import FlowMatchingSettings, Model
 from fastgen_k8s.methods.flow_matching import FlowMatching
 from fastgen_k8s.methods.method import Batch
 from fastgen_k8s.networks.load import build_student
-from fastgen_k8s.networks.network import Cache, flow
+from fastgen_k8s.networks.network import KVCache, flow
 from tests.methods.fixed import Fixed
 
 MODEL = get_experiment("closed_form/gaussian_kd").model.override("network.num_layers=1")  # 6 frames in chunks of 2
@@ -25,7 +24,7 @@ BATCH = Batch({"text": torch.eye(2)[torch.arange(B) % 2][:, None]}, X0)
 
 
 def method(model: Model = WHOLE, **settings: object) -> FlowMatching:
-    parsed = Settings.parse({"kind": "flow_matching", **settings}, "test")
+    parsed = FlowMatchingSettings.parse({"kind": "flow_matching", **settings}, "test")
     return FlowMatching(build_student(model, None), EMPTY, parsed, model)
 
 
@@ -49,7 +48,7 @@ def test_with_teacher_forcing_each_chunk_has_a_time_of_its_own_on_the_clean_chun
     matching = method(MODEL, drop_prompt=0, teacher_forcing=True)
     uniform = torch.tensor([[0.2, 0.5, 0.9]], dtype=torch.float64).expand(B, -1)
     t = shift(0.001 + 0.998 * uniform, MODEL.shift).clamp(0.001, 0.999)
-    cache, condition, errors = Cache(), BATCH.condition, list[torch.Tensor]()
+    cache, condition, errors = KVCache(), BATCH.condition, list[torch.Tensor]()
     for k, frames in enumerate((slice(0, 2), slice(2, 4), slice(4, 6))):
         x_t = add_noise(X0[:, :, frames], EPS[:, :, frames], t[:, k])
         v = flow(matching.student, x_t, t[:, k], condition, cache=cache)

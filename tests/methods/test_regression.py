@@ -6,7 +6,7 @@ import torch
 from fastgen_k8s.diffusion.draws import KeyedDraws
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.experiments import get_experiment
-from fastgen_k8s.experiments.schema import Regression
+from fastgen_k8s.experiments.schema import RegressionSettings
 from fastgen_k8s.methods.method import Batch, clean
 from fastgen_k8s.methods.regression import TrajectoryRegression
 from fastgen_k8s.networks.load import build_student
@@ -25,7 +25,7 @@ def batch() -> Batch:
 
 
 def method(**settings: object) -> TrajectoryRegression:
-    regression = Regression.parse({"kind": "regression", **settings}, "test")
+    regression = RegressionSettings.parse({"kind": "regression", **settings}, "test")
     return TrajectoryRegression(build_student(MODEL, None), regression, MODEL)
 
 
@@ -144,7 +144,7 @@ def test_settings_that_contradict_each_other_are_refused(settings: dict[str, obj
     model = MODEL.model_copy(update={"chunk_size": settings.pop("chunk_size", 2)})
     with pytest.raises(Misdescribed, match=message):
         TrajectoryRegression(
-            build_student(model, None), Regression.parse({"kind": "regression", **settings}, "test"), model
+            build_student(model, None), RegressionSettings.parse({"kind": "regression", **settings}, "test"), model
         )
 
 

@@ -9,10 +9,10 @@ from torch import Tensor
 from fastgen_k8s.diffusion.draws import KeyedDraws
 from fastgen_k8s.diffusion.schedule import add_noise, flow_to_eps
 from fastgen_k8s.experiments import get_experiment
-from fastgen_k8s.experiments.schema import DistributionMatching
+from fastgen_k8s.experiments.schema import DistributionMatchingSettings
 from fastgen_k8s.methods.rollout import Renoise, draw_exits, rollout, sample, weighted_choice
 from fastgen_k8s.networks.load import build_student
-from fastgen_k8s.networks.network import Cache, flow, x0
+from fastgen_k8s.networks.network import KVCache, flow, x0
 from tests.methods.fixed import Fixed
 
 MODEL = get_experiment("closed_form/gaussian_kd").model.override("network.num_layers=1")  # 6 frames in chunks of 2
@@ -37,7 +37,7 @@ def times(t: float) -> Tensor:
 def test_a_chunk_steps_along_t_list_and_ends_with_its_last_x0(renoise: Renoise) -> None:
     fresh = DRAWS.normal("renoise", (3, 2, 6, 1, 1))[:, :, :, :2]
     with torch.no_grad():
-        cache, x_t, clean = Cache(), MODEL.t_list[0] * EPS[:, :, :2], torch.empty(0)
+        cache, x_t, clean = KVCache(), MODEL.t_list[0] * EPS[:, :, :2], torch.empty(0)
         for step, t in enumerate(MODEL.t_list[:-1]):
             v = flow(STUDENT, x_t, times(t), CONDITION, cache=cache)
             clean = x0(STUDENT, x_t, times(t), CONDITION, cache=cache)
@@ -50,7 +50,7 @@ def test_a_chunk_steps_along_t_list_and_ends_with_its_last_x0(renoise: Renoise) 
 def test_a_later_chunk_sees_the_finished_ones_as_clean() -> None:
     clip = roll(exits=(LAST, 0, 0))
     with torch.no_grad():
-        cache = Cache()
+        cache = KVCache()
         flow(STUDENT, clip[:, :, :2], times(0), CONDITION, cache=cache, write=True)
         wanted = x0(STUDENT, MODEL.t_list[0] * EPS[:, :, 2:4], times(MODEL.t_list[0]), CONDITION, cache=cache)
     torch.testing.assert_close(clip[:, :, 2:4], wanted)
@@ -59,7 +59,7 @@ def test_a_later_chunk_sees_the_finished_ones_as_clean() -> None:
 def test_with_context_noise_a_later_chunk_sees_the_finished_ones_noised_at_that_time() -> None:
     clip = roll(exits=(LAST, 0, 0), context_noise=0.1)
     with torch.no_grad():
-        cache, noise = Cache(), DRAWS.normal("context/0", (2, 2, 1, 1))
+        cache, noise = KVCache(), DRAWS.normal("context/0", (2, 2, 1, 1))
         context = add_noise(clip[:, :, :2], noise, times(0.1))
         flow(STUDENT, context, times(0.1), CONDITION, cache=cache, write=True)
         wanted = x0(STUDENT, MODEL.t_list[0] * EPS[:, :, 2:4], times(MODEL.t_list[0]), CONDITION, cache=cache)
@@ -119,8 +119,8 @@ def test_a_sample_does_not_depend_on_its_micro_batch() -> None:
     torch.testing.assert_close(alone, sample(STUDENT, EPS, CONDITION, MODEL, DRAWS)[1:2], atol=1e-5, rtol=1e-5)
 
 
-def settings(**given: object) -> DistributionMatching:
-    return DistributionMatching.parse({"kind": "distribution_matching", **given}, "test")
+def settings(**given: object) -> DistributionMatchingSettings:
+    return DistributionMatchingSettings.parse({"kind": "distribution_matching", **given}, "test")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from torch.distributed.tensor import DTensor
 
 from fastgen_k8s.experiments.schema import Precision
 from fastgen_k8s.methods.teacher_forcing import flow_on_clean_past
-from fastgen_k8s.networks.network import Cache, features, flow
+from fastgen_k8s.networks.network import KVCache, features, flow
 from fastgen_k8s.networks.video import VideoNetwork
 from fastgen_k8s.training.parallel import World, shard
 from tests.networks import tiny
@@ -28,7 +28,7 @@ def one_pass(network: VideoNetwork, x: Tensor) -> Tensor:
 
 def rollout(network: VideoNetwork, x: Tensor) -> Tensor:
     """Chunk by chunk, each chunk with gradient and its write to the cache without."""
-    cache, text, parts = Cache(), tiny.condition(len(x)), list[Tensor]()
+    cache, text, parts = KVCache(), tiny.condition(len(x)), list[Tensor]()
     for part in x.split(2, dim=2):
         parts.append(flow(network, part, torch.full((len(x),), 0.7), text, cache=cache))
         with torch.no_grad():

@@ -21,7 +21,7 @@ from fastgen_k8s.networks.closed_form_gaussian import (
 )
 from fastgen_k8s.networks.closed_form_ring import RingTeacher, bump, ring_videos
 from fastgen_k8s.networks.load import build_fake_score
-from fastgen_k8s.networks.network import Cache, Network, features, flow
+from fastgen_k8s.networks.network import KVCache, Network, features, flow
 
 MODEL = get_experiment("closed_form/gaussian_kd").model
 A, ANGLES = 0.9, (0.6, -0.6)
@@ -111,7 +111,7 @@ def test_every_plane_is_turned() -> None:
 
 def test_at_full_noise_a_chunk_is_the_past_turned_and_shrunk() -> None:
     """There x0 is known only from the past, E[x_{k+i} | past] = a^i R^i x_k, and v = eps - E[x0]."""
-    teacher, cache, past, eps = GaussianTeacher(A, ANGLES, 2), Cache(), noise(3, 2, 4, 1, 1), noise(3, 2, 2, 1, 1)
+    teacher, cache, past, eps = GaussianTeacher(A, ANGLES, 2), KVCache(), noise(3, 2, 4, 1, 1), noise(3, 2, 2, 1, 1)
     flow(teacher, past, torch.zeros(3), condition(LEFT, 3), cache=cache, write=True)
     found = flow(teacher, eps, torch.ones(3), condition(LEFT, 3), cache=cache)
     last = past[:, :, -1, 0, 0]
@@ -132,14 +132,14 @@ def test_a_long_past_tells_the_prompt(kind: str) -> None:
     x_t = noise(1, past.shape[1], 2, 1, 1)
     flows = list[Tensor]()
     for prompts in (BOTH, (1,)):
-        cache = Cache()
+        cache = KVCache()
         flow(teacher, past, torch.zeros(1), condition(prompts, 1), cache=cache, write=True)
         flows.append(flow(teacher, x_t, torch.full((1,), 0.9), condition(prompts, 1), cache=cache))
     torch.testing.assert_close(flows[0], flows[1], atol=1e-6, rtol=1e-6)
 
 
 def test_chunks_written_one_by_one_are_one_past() -> None:
-    teacher, once, twice, past = GaussianTeacher(A, ANGLES, 2), Cache(), Cache(), noise(2, 2, 4, 1, 1)
+    teacher, once, twice, past = GaussianTeacher(A, ANGLES, 2), KVCache(), KVCache(), noise(2, 2, 4, 1, 1)
     flow(teacher, past, torch.zeros(2), condition(LEFT, 2), cache=once, write=True)
     for chunk in (past[:, :, :1], past[:, :, 1:]):
         flow(teacher, chunk, torch.zeros(2), condition(LEFT, 2), cache=twice, write=True)
@@ -189,7 +189,7 @@ def test_a_past_that_is_not_clean_is_refused() -> None:
             noise(1, 2, 2, 1, 1),
             torch.ones(1),
             condition(LEFT, 1),
-            cache=Cache(),
+            cache=KVCache(),
             write=True,
         )
 
@@ -228,4 +228,4 @@ def test_a_residual_score_holds_each_weight_once() -> None:
 
 def test_a_residual_score_of_a_chunk_is_refused() -> None:
     with pytest.raises(Misdescribed, match="judges whole clips"):
-        flow(critic(), noise(1, 2, 2, 1, 1).float(), torch.ones(1), condition(LEFT, 1), cache=Cache())
+        flow(critic(), noise(1, 2, 2, 1, 1).float(), torch.ones(1), condition(LEFT, 1), cache=KVCache())

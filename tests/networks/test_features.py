@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from fastgen_k8s.errors import Misdescribed
-from fastgen_k8s.networks.network import Cache, features
+from fastgen_k8s.networks.network import KVCache, features
 from fastgen_k8s.networks.video import VideoNetwork
 from tests.networks import tiny
 from tests.networks.tiny import Make
@@ -70,4 +70,6 @@ def test_blocks_that_do_not_exist_are_refused(make: Make, blocks: tuple[int, ...
 
 def test_a_features_only_call_that_would_write_the_cache_is_refused(make: Make) -> None:
     with pytest.raises(ValueError, match="write no cache"):
-        VideoNetwork(make(), 2)(tiny.clip(2), tiny.times(2), tiny.condition(), cache=Cache(), write=True, blocks=BLOCKS)
+        VideoNetwork(make(), 2)(
+            tiny.clip(2), tiny.times(2), tiny.condition(), cache=KVCache(), write=True, blocks=BLOCKS
+        )

@@ -26,7 +26,7 @@ from fastgen_k8s.errors import BadInput
 from fastgen_k8s.networks.folder import finite
 from fastgen_k8s.networks.foreign import read_weights
 from fastgen_k8s.networks.numbers import computes
-from fastgen_k8s.networks.plain_pickle import Refused
+from fastgen_k8s.networks.plain_pickle import PickleRefused
 from fastgen_k8s.networks.pth import dense, from_pth, tensor_from_pth, to_pth
 from fastgen_k8s.networks.pth_file import check_held
 from fastgen_k8s.stages.inspection import inspect
@@ -196,7 +196,7 @@ print(peak() - before)
 
 @pytest.mark.parametrize(("held", "fits"), [(24, True), (23, False), (None, False)])
 def test_an_entry_holds_what_the_pickle_says_of_it(held: int | None, fits: bool) -> None:
-    with nullcontext() if fits else pytest.raises(Refused, match="a tensor's 24 bytes where there are"):
+    with nullcontext() if fits else pytest.raises(PickleRefused, match="a tensor's 24 bytes where there are"):
         check_held({"0": (4, 6)}, {} if held is None else {"data/0": held})
 
 

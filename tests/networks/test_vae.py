@@ -11,15 +11,15 @@ from safetensors.torch import load_file, save_file
 
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments import schema
-from fastgen_k8s.networks.vae import PatchPca, WanCodec, load_codec
+from fastgen_k8s.networks.vae import PatchPcaCodec, WanCodec, load_codec
 from tests.networks import folders
 
 PCA, WAN = schema.PatchPca(kind="patch_pca"), schema.AutoencoderWan(kind="autoencoder_kl_wan")
 
 
-def linear(folder: Path, channels: int = 24) -> PatchPca:
+def linear(folder: Path, channels: int = 24) -> PatchPcaCodec:
     codec = load_codec(PCA, folders.codec(folder, channels))
-    assert isinstance(codec, PatchPca)
+    assert isinstance(codec, PatchPcaCodec)
     return codec
 
 

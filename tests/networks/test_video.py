@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fastgen_k8s.diffusion.chunks import chunk_ends, chunk_sizes
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.networks.network import Cache, Condition, flow
+from fastgen_k8s.networks.network import Condition, KVCache, flow
 from fastgen_k8s.networks.video import VideoNetwork, frame_times
 from tests.networks import tiny
 from tests.networks.tiny import Make
@@ -27,7 +27,7 @@ def leaks(network: VideoNetwork, frames: int, changed: slice, watched: slice) ->
 
 def chunk_by_chunk(network: VideoNetwork, x: Tensor, t: Tensor, condition: Condition, sizes: tuple[int, ...]) -> Tensor:
     """The flow of a clip through the cache, every chunk written as it is."""
-    cache = Cache()
+    cache = KVCache()
     parts = zip(x.split(sizes, dim=2), t.split(sizes, dim=1), strict=True)
     return torch.cat([flow(network, part, time, condition, cache=cache, write=True) for part, time in parts], dim=2)
 
@@ -99,7 +99,7 @@ def test_a_chunk_on_a_clean_past_equals_one_pass_with_clean_frames(
     x, t, past = tiny.clip(7), tiny.times(7), 7 - sizes[-1]
     t[:, :past] = 0
     with torch.no_grad():
-        cache = Cache()
+        cache = KVCache()
         for part in x[:, :, :past].split(sizes[:-1], dim=2):
             flow(network, part, torch.zeros(2), tiny.condition(), cache=cache, write=True)
         in_turn = flow(network, x[:, :, past:], t[:, past:], tiny.condition(), cache=cache)
@@ -140,7 +140,7 @@ def gradients(way: str, network: VideoNetwork, checkpointing: bool) -> dict[str,
 
 def rollout_without_gradient_in_the_cache(network: VideoNetwork, x: Tensor, t: Tensor) -> Tensor:
     """Each chunk with gradient, then its clean version into the cache without, as Self-Forcing does it."""
-    cache, parts = Cache(), list[Tensor]()
+    cache, parts = KVCache(), list[Tensor]()
     for part, time in zip(x.split(2, dim=2), t.split(2, dim=1), strict=True):
         parts.append(flow(network, part, time, tiny.condition(), cache=cache))
         with torch.no_grad():
@@ -163,7 +163,7 @@ def test_the_gradient_of_a_chunk_does_not_reach_later_frames(make: Make) -> None
 
 
 def test_a_call_that_does_not_write_leaves_the_cache_alone(make: Make) -> None:
-    network, cache = VideoNetwork(make(), 2), Cache()
+    network, cache = VideoNetwork(make(), 2), KVCache()
     flow(network, tiny.clip(2), tiny.times(2), tiny.condition(), cache=cache, write=True)
     held = {layer: keys.clone() for layer, (keys, _) in cache.layers.items()}
     flow(network, tiny.clip(2, seed=4), tiny.times(2), tiny.condition(), cache=cache)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from fastgen_k8s.controller.job import BACKENDS
-from fastgen_k8s.launch.api import Api
-from fastgen_k8s.launch.jobs import Jobs
+from fastgen_k8s.kube.api import Api
+from fastgen_k8s.launch.jobs import ClusterJobs
 from fastgen_k8s.launch.outcome import COMPONENT, INDEX
 from fastgen_k8s.people import pods
 from fastgen_k8s.people.source import Said
@@ -38,6 +38,6 @@ def test_the_lines_of_all_trainers_are_as_written_and_cleaned_when_they_are_prin
     with scripted(answer, tmp_path) as server:
         server.connect()
         monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
-        lines = list(pods.read(Jobs(Api(), BACKENDS["jobset"]), "lab", "kd"))
+        lines = list(pods.read(ClusterJobs(Api(), BACKENDS["jobset"]), "lab", "kd"))
     assert lines[1] == Said("trainer/0", "\x1b[31m 10%|#  |\r100%|###|\x1b[0m")
     assert [str(line) for line in lines] == ["trainer/0 step=1", "trainer/0 100%|###|", "trainer/1 a\ufffd2Jb\ufffd"]

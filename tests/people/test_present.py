@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from fastgen_k8s.controller.status import Condition, Progress, StageStatus, Status
+from fastgen_k8s.controller.status import Condition, StageProgress, StageStatus, Status
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.people.present import view
 from fastgen_k8s.view.rows import drawn, plain
@@ -59,7 +59,7 @@ RUNNING = StageStatus(
     failures=1,
     nodes=4,
     nodesReady=3,
-    progress=Progress(step=300, total=400, rate=2.1, eta=48, loss=0.12345),
+    progress=StageProgress(step=300, total=400, rate=2.1, eta=48, loss=0.12345),
     checkpoint=250,
     exitCode=137,
     exitClass="Crashed",
@@ -257,7 +257,7 @@ _STAGES = st.builds(
     nodes=_COUNTS,
     nodesReady=_COUNTS,
     progress=st.none()
-    | st.builds(Progress, step=_COUNTS, total=_COUNTS, rate=_NUMBERS, eta=st.none() | _COUNTS, loss=_NUMBERS),
+    | st.builds(StageProgress, step=_COUNTS, total=_COUNTS, rate=_NUMBERS, eta=st.none() | _COUNTS, loss=_NUMBERS),
     checkpoint=st.none() | _COUNTS,
     exitCode=st.none() | st.integers(0, 255),
     exitClass=st.none() | st.sampled_from(["Crashed", "GateFailed", "Gone", "Suspended"]),

@@ -8,7 +8,7 @@ import pytest
 
 from fastgen_k8s.controller.children import RETRY
 from fastgen_k8s.errors import Misdescribed
-from fastgen_k8s.launch.api import Api
+from fastgen_k8s.kube.api import Api
 from fastgen_k8s.people.pipelines import Pipelines
 from fastgen_k8s.people.requests import retry
 from tests.scripted_api import Answer, Asked, Scripted, scripted

@@ -13,7 +13,7 @@ from fastgen_k8s.pipeline.work import Kind, Work
 from fastgen_k8s.runner.history import History
 from fastgen_k8s.runner.lock import only_runner
 from fastgen_k8s.runner.root import Root
-from fastgen_k8s.training.metrics import Log
+from fastgen_k8s.training.metrics import StepLog
 from tests.conftest import Say
 from tests.s3_server import Server
 
@@ -51,7 +51,7 @@ class Kept:
 
     def log_steps(self, name: str) -> None:
         """Three steps that a stage logged."""
-        log = Log(store_at(self.output(name)), "0001")
+        log = StepLog(store_at(self.output(name)), "0001")
         for step in (1, 2, 3):
             log.add(step, {"step": step, "time": 1.5, "total": 1 / step, "flow": None, "lr/student": 1e-4})
         log.write()
@@ -190,7 +190,7 @@ def test_a_log_is_cleaned_unless_it_is_wanted_raw(kept: Kept, say: Say) -> None:
 
 def test_stored_metrics_are_cleaned_unless_they_are_wanted_raw(kept: Kept, say: Say) -> None:
     kept.history.started(kept.stages["kd"])
-    log = Log(store_at(kept.output("kd")), "0001")
+    log = StepLog(store_at(kept.output("kd")), "0001")
     log.add(1, {"step": 1, "total": 0.5, "flow\x1b[2J": 1.0})
     log.write()
     assert say("logs", kept.root.uri, "kd")[1] == "step=1 loss=0.5 flow [2J=1\n"

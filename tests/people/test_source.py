@@ -6,7 +6,7 @@ import pytest
 
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.people.source import is_root, pick
-from fastgen_k8s.view.rows import Row
+from fastgen_k8s.view.rows import StageRow
 
 
 @pytest.mark.parametrize(
@@ -43,15 +43,15 @@ def test_a_slash_or_a_folder_means_a_place(
 def test_the_stage_is_the_one_asked_for_or_the_one_of_interest(
     states: list[str], asked: str | None, chosen: str
 ) -> None:
-    rows = [Row(f"s{n}", "train", state, attempt=int(state != "waiting")) for n, state in enumerate(states)]
+    rows = [StageRow(f"s{n}", "train", state, attempt=int(state != "waiting")) for n, state in enumerate(states)]
     assert pick(rows, asked).stage == chosen
 
 
 def test_an_unknown_stage_is_refused_with_the_nearest() -> None:
     with pytest.raises(Misdescribed, match="unknown stage 'kdd': did you mean 'kd'"):
-        pick([Row("kd", "train", "waiting")], "kdd")
+        pick([StageRow("kd", "train", "waiting")], "kdd")
 
 
 def test_where_nothing_ran_there_is_nothing_to_read() -> None:
     with pytest.raises(BadInput, match="found none"):
-        pick([Row("kd", "train", "waiting", attempt=0)], None)
+        pick([StageRow("kd", "train", "waiting", attempt=0)], None)

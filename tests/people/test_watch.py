@@ -7,20 +7,22 @@ import pytest
 
 from fastgen_k8s.errors import StoreFailed
 from fastgen_k8s.people.watch import changes, watch
-from fastgen_k8s.view.rows import Row, View
+from fastgen_k8s.view.rows import PipelineView, StageRow
 from fastgen_k8s.view.show import Show, screen
 
 WAITING, RUNNING, DONE = (
-    View((Row("kd", "train", "waiting", note="waits for pairs"),), "shapes", ("Succeeded: waits",)),
-    View((Row("kd", "train", "running", 1.0, "1/9", 1, "1/2"),), "shapes", ("Succeeded: running",)),
-    View((Row("kd", "train", "succeeded", 9.0, "9/9", 1),), "shapes", ("Succeeded: all",), code=0),
+    PipelineView((StageRow("kd", "train", "waiting", note="waits for pairs"),), "shapes", ("Succeeded: waits",)),
+    PipelineView((StageRow("kd", "train", "running", 1.0, "1/9", 1, "1/2"),), "shapes", ("Succeeded: running",)),
+    PipelineView((StageRow("kd", "train", "succeeded", 9.0, "9/9", 1),), "shapes", ("Succeeded: all",), code=0),
 )
 
 
-def one_more_step(view: View) -> View:
+def one_more_step(view: PipelineView) -> PipelineView:
     """The same a second later."""
     [row] = view.rows
-    return View((Row(row.stage, row.kind, row.state, 2.0, "2/9", row.attempt, row.nodes),), view.heading, view.notes)
+    return PipelineView(
+        (StageRow(row.stage, row.kind, row.state, 2.0, "2/9", row.attempt, row.nodes),), view.heading, view.notes
+    )
 
 
 @pytest.mark.parametrize(
@@ -33,15 +35,15 @@ def one_more_step(view: View) -> View:
         (RUNNING, DONE, [("", "Succeeded: all"), ("kd", "succeeded, 9/9")]),
     ],
 )
-def test_what_is_new_is_told_once(before: View | None, now: View, told: list[tuple[str, str]]) -> None:
+def test_what_is_new_is_told_once(before: PipelineView | None, now: PipelineView, told: list[tuple[str, str]]) -> None:
     assert changes(before, now) == told
 
 
-def looks(*answers: View | StoreFailed) -> Callable[[], View]:
+def looks(*answers: PipelineView | StoreFailed) -> Callable[[], PipelineView]:
     """What one look after the other finds."""
-    left: Iterator[View | StoreFailed] = iter(answers)
+    left: Iterator[PipelineView | StoreFailed] = iter(answers)
 
-    def look() -> View:
+    def look() -> PipelineView:
         answer = next(left)
         if isinstance(answer, StoreFailed):
             raise answer

@@ -15,9 +15,9 @@ from fastgen_k8s.pipeline.plan import (
     Record,
     Rest,
     Running,
-    Seen,
+    StageSeen,
     Start,
-    Stop,
+    StopJob,
     Wait,
     backoff,
     plan,
@@ -46,16 +46,16 @@ PIPELINE = Pipeline(
         Stage(name="late", kind="report", experiment="closed_form/gaussian_kd", needs=("pairs",)),
     )
 )
-NEW, WHOLE, SETTLED = Seen(DIGEST), Seen(DIGEST, whole=True), Seen(DIGEST, whole=True, outcome=DONE)
-PASSED = Seen(DIGEST, whole=True, facts={"loss": 0.5}, outcome=DONE)
-ALIVE = Seen(DIGEST, running=(Running(DIGEST[:16], since=0),))
+NEW, WHOLE, SETTLED = StageSeen(DIGEST), StageSeen(DIGEST, whole=True), StageSeen(DIGEST, whole=True, outcome=DONE)
+PASSED = StageSeen(DIGEST, whole=True, facts={"loss": 0.5}, outcome=DONE)
+ALIVE = StageSeen(DIGEST, running=(Running(DIGEST[:16], since=0),))
 
 
 def acted(
-    conditions: Seen = SETTLED,
-    pairs: Seen = SETTLED,
-    kd: Seen = PASSED,
-    late: Seen = SETTLED,
+    conditions: StageSeen = SETTLED,
+    pairs: StageSeen = SETTLED,
+    kd: StageSeen = PASSED,
+    late: StageSeen = SETTLED,
     now: float = 10.0,
     room: int | None = None,
     stopping: bool = False,
@@ -67,9 +67,9 @@ def acted(
     return plan(PIPELINE, Observed(stages, now, room, stopping, chosen, hold))
 
 
-def failed(*codes: int, ended: float = 0.0) -> Seen:
+def failed(*codes: int, ended: float = 0.0) -> StageSeen:
     """A stage whose jobs ended so."""
-    return Seen(DIGEST, failures=tuple(Failure(code, ended) for code in codes))
+    return StageSeen(DIGEST, failures=tuple(Failure(code, ended) for code in codes))
 
 
 @pytest.mark.parametrize(
@@ -91,19 +91,19 @@ def failed(*codes: int, ended: float = 0.0) -> Seen:
         (failed(1, 1), [Record("pairs", "failed with exit code 1, 2 times", 1)]),
         (failed(1, 74), [Record("pairs", "failed with exit code 74, 2 times", 74)]),
         (failed(75), [Record("pairs", "past its deadline of 100 s", 75)]),
-        (Seen(DIGEST, whole=True, failures=(Failure(1, 0),)), [Record("pairs", DONE)]),
-        (Seen(DIGEST, failures=(Failure(1, 0, stalled=True),)), [Start("pairs", 2)]),
+        (StageSeen(DIGEST, whole=True, failures=(Failure(1, 0),)), [Record("pairs", DONE)]),
+        (StageSeen(DIGEST, failures=(Failure(1, 0, stalled=True),)), [Start("pairs", 2)]),
         (
-            Seen(DIGEST, failures=(Failure(1, 0), Failure(1, 0, stalled=True))),
+            StageSeen(DIGEST, failures=(Failure(1, 0), Failure(1, 0, stalled=True))),
             [Record("pairs", "made no progress, 2 times", 1)],
         ),
         (replace(failed(1, ended=9), patience=1.2), [Wait("pairs", "tries again after exit code 1", 5.0)]),
-        (Seen(DIGEST, outcome="failed with exit code 65"), []),
-        (Seen(DIGEST, rest=Rest(12.5, "its job was removed")), [Wait("pairs", "its job was removed", 2.5)]),
-        (Seen(DIGEST, rest=Rest(9.5, "its job was removed")), [Start("pairs")]),
+        (StageSeen(DIGEST, outcome="failed with exit code 65"), []),
+        (StageSeen(DIGEST, rest=Rest(12.5, "its job was removed")), [Wait("pairs", "its job was removed", 2.5)]),
+        (StageSeen(DIGEST, rest=Rest(9.5, "its job was removed")), [Start("pairs")]),
     ],
 )
-def test_one_stage_is_treated_as_it_was_found(seen: Seen, actions: list[Action]) -> None:
+def test_one_stage_is_treated_as_it_was_found(seen: StageSeen, actions: list[Action]) -> None:
     assert acted(pairs=seen, chosen=frozenset({"pairs"})) == actions
 
 
@@ -111,7 +111,7 @@ def test_one_stage_is_treated_as_it_was_found(seen: Seen, actions: list[Action])
     ("pairs", "why"),
     [(NEW, "waits for pairs"), (ALIVE, "waits for pairs"), (failed(65), "waits for pairs")],
 )
-def test_a_stage_waits_for_those_before_it(pairs: Seen, why: str) -> None:
+def test_a_stage_waits_for_those_before_it(pairs: StageSeen, why: str) -> None:
     assert Wait("kd", why) in acted(pairs=pairs, kd=NEW)
 
 
@@ -143,14 +143,14 @@ def test_with_room_enough_independent_stages_run_together() -> None:
 @pytest.mark.parametrize(
     ("seen", "now", "stopping", "chosen", "why"),
     [
-        (Seen(DIGEST, running=(Running(OLD[:16], 0),)), 10, False, None, "its settings or inputs changed"),
+        (StageSeen(DIGEST, running=(Running(OLD[:16], 0),)), 10, False, None, "its settings or inputs changed"),
         (ALIVE, 10, True, None, "the run was asked to stop"),
         (ALIVE, 10, False, frozenset({"kd"}), "it is not part of this run"),
         (ALIVE, 101, False, None, "past its deadline"),
         (ALIVE, 51, False, None, "no progress"),
-        (Seen(DIGEST, running=(Running(DIGEST[:16], 0, progressed=30),)), 81, False, None, "no progress"),
+        (StageSeen(DIGEST, running=(Running(DIGEST[:16], 0, progressed=30),)), 81, False, None, "no progress"),
         (
-            Seen(DIGEST, running=(Running(DIGEST[:16], math.inf, outdated=True),)),
+            StageSeen(DIGEST, running=(Running(DIGEST[:16], math.inf, outdated=True),)),
             10,
             False,
             None,
@@ -159,24 +159,24 @@ def test_with_room_enough_independent_stages_run_together() -> None:
     ],
 )
 def test_a_job_that_should_not_go_on_is_stopped(
-    seen: Seen, now: float, stopping: bool, chosen: frozenset[str] | None, why: str
+    seen: StageSeen, now: float, stopping: bool, chosen: frozenset[str] | None, why: str
 ) -> None:
     found = acted(pairs=seen, now=now, stopping=stopping, chosen=chosen)
-    assert found[0] == Stop("pairs", seen.running[0].digest, why)
+    assert found[0] == StopJob("pairs", seen.running[0].digest, why)
 
 
 def test_a_job_that_has_worked_is_not_stopped_because_another_image_is_wanted() -> None:
-    works = Seen(DIGEST, running=(Running(DIGEST[:16], 0, outdated=True),))
+    works = StageSeen(DIGEST, running=(Running(DIGEST[:16], 0, outdated=True),))
     assert acted(pairs=works, chosen=frozenset({"pairs"})) == [Wait("pairs", "running")]
 
 
 def test_a_job_is_asked_to_stop_once() -> None:
-    asked = Seen(DIGEST, running=(Running(DIGEST[:16], 0, stopping=True),))
-    assert not [action for action in acted(pairs=asked, stopping=True) if isinstance(action, Stop)]
+    asked = StageSeen(DIGEST, running=(Running(DIGEST[:16], 0, stopping=True),))
+    assert not [action for action in acted(pairs=asked, stopping=True) if isinstance(action, StopJob)]
 
 
 def test_a_new_job_waits_for_the_end_of_an_older_one() -> None:
-    seen = Seen(DIGEST, running=(Running(OLD[:16], 0),))
+    seen = StageSeen(DIGEST, running=(Running(OLD[:16], 0),))
     assert Wait("pairs", "an older job has to end first") in acted(pairs=seen)
 
 
@@ -186,14 +186,14 @@ def test_nothing_is_started_once_the_run_was_asked_to_stop() -> None:
 
 @pytest.mark.parametrize(("loss", "code"), [(0.5, 0), (1.0, 0), (1.5, 70), (float("nan"), 70), (None, 70)])
 def test_a_gate_holds_a_recorded_number_to_its_bounds(loss: float | None, code: int) -> None:
-    seen = Seen(DIGEST, whole=True, facts={"loss": loss})
+    seen = StageSeen(DIGEST, whole=True, facts={"loss": loss})
     [record] = acted(kd=seen)
     assert isinstance(record, Record)
     assert record.code == code
 
 
 def test_a_failed_gate_says_number_and_bound() -> None:
-    seen = Seen(DIGEST, whole=True, facts={"loss": 1.5})
+    seen = StageSeen(DIGEST, whole=True, facts={"loss": 1.5})
     assert acted(kd=seen) == [Record("kd", "gate loss: wanted at most 1, found 1.5; try: docs/gates.md", 70)]
 
 
@@ -207,7 +207,7 @@ def test_each_failure_doubles_the_wait_up_to_a_bound(failures: int, seconds: flo
 
 
 SEEN = st.builds(
-    Seen,
+    StageSeen,
     st.just(DIGEST),
     whole=st.booleans(),
     running=st.lists(
@@ -221,7 +221,7 @@ SEEN = st.builds(
 
 
 @given(stages=st.fixed_dictionaries({stage.name: SEEN for stage in PIPELINE.stages}), room=st.integers(1, 4))
-def test_whatever_is_seen_no_stage_starts_twice_or_too_early(stages: dict[str, Seen], room: int) -> None:
+def test_whatever_is_seen_no_stage_starts_twice_or_too_early(stages: dict[str, StageSeen], room: int) -> None:
     actions = plan(PIPELINE, Observed(stages, 200.0, room))
     started = [action.stage for action in actions if isinstance(action, Start)]
     assert len(started) == len(set(started))

@@ -10,7 +10,7 @@ from pydantic import create_model
 from fastgen_k8s.artifacts.single import find_input, input_digest
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.experiments import EXPERIMENTS, get_experiment
-from fastgen_k8s.experiments.schema import Experiment, Labels, Model, NoCodec, Pairs, Regression, Train, Wan
+from fastgen_k8s.experiments.schema import Experiment, Labels, Model, NoCodec, Pairs, RegressionSettings, Train, Wan
 from fastgen_k8s.pipeline.argv import parse
 from fastgen_k8s.pipeline.work import (
     KINDS,
@@ -37,7 +37,7 @@ FIXED = Experiment(
         latent=(2, 6, 1, 1),
     ),
     pairs=Pairs(seed=5),
-    method=Regression(kind="regression", pick="chunks"),
+    method=RegressionSettings(kind="regression", pick="chunks"),
     train=Train(steps=7),
 )
 

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastgen_k8s.agent.crew import Crew
+from fastgen_k8s.agent.meeting import Alone
+from fastgen_k8s.agent.worker import End
 from fastgen_k8s.artifacts import find_artifact, store_at
 from fastgen_k8s.artifacts.metrics import read_metrics
 from fastgen_k8s.pipeline.work import Execution, Work
-from fastgen_k8s.stages.crew import Crew
-from fastgen_k8s.stages.meeting import Alone
-from fastgen_k8s.stages.worker import End
 from fastgen_k8s.training.checkpoint import load_role
 
 Lines = list[dict[str, Any]]

@@ -12,8 +12,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import IO
 
+from fastgen_k8s.agent.by_hand import main
 from fastgen_k8s.stages import pairs
-from fastgen_k8s.stages.__main__ import main
 
 __all__ = ["Worker", "pairs", "worker"]  # the stages are here to be imported early
 

@@ -14,19 +14,19 @@ from fastgen_k8s.artifacts.single import find_input
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.pipeline.work import Kind
 from fastgen_k8s.stages import assembly, bridge, encode, report
-from fastgen_k8s.stages.stage import Job, resolve
+from fastgen_k8s.stages.stage import StageJob, resolve
 from tests.conftest import job_of
 
 KD = "closed_form/gaussian_kd"
 
 
-def bound(job: Job) -> Job:
+def bound(job: StageJob) -> StageJob:
     """The same job from a planner that looked at its inputs now."""
     seen = {name: find_input(uri).sha256 for name, uri in job.work.inputs.items()}
     return replace(job, work=job.work.model_copy(update={"expect_inputs": seen}))
 
 
-def resolved(job: Job) -> Job:
+def resolved(job: StageJob) -> StageJob:
     """As an agent, and each of its workers, begins."""
     return resolve(job.work.argv())
 
@@ -43,7 +43,7 @@ def other(place: Path) -> None:
     (place / MANIFEST).write_text(json.dumps(manifest | {"facts": {"other": True}}))
 
 
-OPENED: dict[str, tuple[Kind, str, str, Callable[[Job], object]]] = {
+OPENED: dict[str, tuple[Kind, str, str, Callable[[StageJob], object]]] = {
     "a training's conditions": ("train", "conditions", "conditions", assembly.Data),
     "a training's student": ("train", "student", "training", lambda job: job.optional("student", "training")),
     "a bridge's training": ("bridge", "checkpoint", "training", bridge.check),
@@ -64,7 +64,7 @@ def test_an_artifact_that_was_replaced_under_the_same_digest_is_not_opened(tmp_p
             refused(job)
 
 
-FILES: dict[str, tuple[Kind, str, Callable[[Job], object]]] = {
+FILES: dict[str, tuple[Kind, str, Callable[[StageJob], object]]] = {
     "prompts": ("encode", "prompts.txt", encode.check),
     "checkpoint": ("bridge", "weights.pth", bridge.check),
 }

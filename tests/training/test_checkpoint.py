@@ -15,7 +15,7 @@ from fastgen_k8s.experiments.schema import Train
 from fastgen_k8s.training.checkpoint import Checkpoints, committed, group_prefix, load_role, newest, prune, resume
 from fastgen_k8s.training.loop import train
 from fastgen_k8s.training.parallel import World, join
-from fastgen_k8s.training.state import State
+from fastgen_k8s.training.state import TrainingState
 from tests.s3_server import Server
 from tests.training.toy import AVERAGED, SOURCE, Toy, fresh, weights
 
@@ -43,7 +43,7 @@ class Run:
 
     def __init__(self, store: Store, world: World, keep: int = 2, prefix: str | None = None) -> None:
         self.toy = Toy()
-        self.state: State = fresh(self.toy, SETTINGS)
+        self.state: TrainingState = fresh(self.toy, SETTINGS)
         self.checkpoints = Checkpoints(store, world, prefix or group_prefix(store), keep, {"method": "toy"})
 
     def train(self, steps: int) -> None:

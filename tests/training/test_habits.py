@@ -7,7 +7,7 @@ from fastgen_k8s.artifacts.metrics import read_metrics
 from fastgen_k8s.artifacts.progress import read_progress
 from fastgen_k8s.pipeline.work import Execution
 from fastgen_k8s.training.habits import Logbook
-from fastgen_k8s.training.loop import Report
+from fastgen_k8s.training.loop import StepReport
 from fastgen_k8s.training.progress import Reporter
 
 
@@ -17,7 +17,7 @@ def test_a_line_holds_the_newest_of_what_every_turn_measured(tmp_path: Path) -> 
     store = store_at(str(tmp_path))
     book = Logbook(store, "0001-a", execution, Reporter("test", 1, 4, lambda: None), "work")
     for step, losses in enumerate([{"critic": 1.0}, {"matching": 2.0}, {"critic": 3.0}, {"matching": 4.0}], 1):
-        book.tell(Report(step, losses, {}, {}, ()), 4)
+        book.tell(StepReport(step, losses, {}, {}, ()), 4)
     book.close()
     lines = [(line["step"], line["critic"], line["matching"]) for line in read_metrics(store)]
     assert lines == [(2, 1.0, 2.0), (4, 3.0, 4.0)]
@@ -28,9 +28,9 @@ def test_a_run_that_was_asked_to_stop_tells_of_its_last_step_and_the_checkpoint_
     store = store_at(str(tmp_path))
     reporter = Reporter("test", 1, 100, lambda: written[-1] if written else None)
     book = Logbook(store, "0001-a", Execution(log_every=10, trackers=()), reporter, "work")
-    last = Report(13, {"total": 2.0}, {}, {}, ())
+    last = StepReport(13, {"total": 2.0}, {}, {}, ())
     for step in range(1, 14):
-        book.tell(Report(step, {"total": 2.0}, {}, {}, ()), 100)
+        book.tell(StepReport(step, {"total": 2.0}, {}, {}, ()), 100)
     written.append(13)
     book.stopped(last)
     book.close()

@@ -8,9 +8,9 @@ import torch
 
 from fastgen_k8s.errors import Misdescribed, Unhealthy
 from fastgen_k8s.experiments.schema import Train
-from fastgen_k8s.training.loop import Report, Share, shares, train
+from fastgen_k8s.training.loop import Share, StepReport, shares, train
 from fastgen_k8s.training.parallel import World
-from fastgen_k8s.training.state import State
+from fastgen_k8s.training.state import TrainingState
 from tests.training.toy import AVERAGED, SOURCE, Toy, fresh, weights
 
 SHORT = Train(steps=6, global_batch=4)
@@ -20,18 +20,18 @@ class Notes:
     """A watch that remembers the reports."""
 
     def __init__(self) -> None:
-        self.reports: list[Report] = []
+        self.reports: list[StepReport] = []
 
     def flags(self) -> Sequence[bool]:
         """One that is up, one that is not."""
         return (True, False)
 
-    def after(self, state: State, report: Report) -> None:
+    def after(self, state: TrainingState, report: StepReport) -> None:
         """Remember."""
         self.reports.append(report)
 
 
-def run(toy: Toy, settings: Train = SHORT, micro_batch: int | None = None) -> tuple[State, list[Report]]:
+def run(toy: Toy, settings: Train = SHORT, micro_batch: int | None = None) -> tuple[TrainingState, list[StepReport]]:
     """A training alone; its state and reports."""
     notes = Notes()
     state = train(toy, fresh(toy, settings), settings, SOURCE, micro_batch=micro_batch, watch=notes)

@@ -9,7 +9,7 @@ import pytest
 from fastgen_k8s.artifacts import store_at
 from fastgen_k8s.artifacts.metrics import merge, merged_file, read_metrics, to_lines
 from fastgen_k8s.errors import BadInput, Misdescribed
-from fastgen_k8s.training.metrics import Log, open_trackers
+from fastgen_k8s.training.metrics import StepLog, open_trackers
 
 
 def series(first: int, last: int, total: float) -> list[dict[str, Any]]:
@@ -36,7 +36,7 @@ def test_a_later_group_overrides_from_its_first_step(groups: list[list[dict[str,
 def test_groups_are_merged_in_the_order_of_their_prefixes(tmp_path: Path) -> None:
     store = store_at(str(tmp_path))
     for prefix, lines in (("0002-aa", series(3, 4, 0.2)), ("0001-ff", series(1, 3, 0.1))):
-        log = Log(store, prefix)
+        log = StepLog(store, prefix)
         for line in lines:
             log.add(line["step"], line)
         log.write()
@@ -45,7 +45,7 @@ def test_groups_are_merged_in_the_order_of_their_prefixes(tmp_path: Path) -> Non
 
 def test_a_long_log_is_kept_in_several_segments(tmp_path: Path) -> None:
     store = store_at(str(tmp_path))
-    log, lines = Log(store, "0001-aa"), series(1, 2500, 0.1)
+    log, lines = StepLog(store, "0001-aa"), series(1, 2500, 0.1)
     for line in lines:
         log.add(line["step"], line)
     log.write()

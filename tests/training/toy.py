@@ -11,7 +11,7 @@ from fastgen_k8s.methods.method import Batch, Losses
 from fastgen_k8s.networks.load import seeded
 from fastgen_k8s.networks.network import Network
 from fastgen_k8s.training.loop import Batches
-from fastgen_k8s.training.state import State, start
+from fastgen_k8s.training.state import TrainingState, start
 
 FEATURES = 5
 OPTIMISATION = Optimisation(student=Optimiser(lr=0.05), fake_score=Optimiser(lr=0.01), discriminator=Optimiser())
@@ -63,7 +63,7 @@ def _row(step: int, slot: int) -> Tensor:
     return torch.randn(FEATURES, generator=generator("toy", step, slot))
 
 
-def fresh(toy: Toy, train: Train) -> State:
+def fresh(toy: Toy, train: Train) -> TrainingState:
     """The state before the first step."""
     return start(toy, train, OPTIMISATION)
 

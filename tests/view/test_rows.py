@@ -6,27 +6,27 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from rich.console import Console
 
-from fastgen_k8s.view.rows import Row, View, clock, drawn, plain, span
+from fastgen_k8s.view.rows import PipelineView, StageRow, clock, drawn, plain, span
 
-LOCAL = View(
+LOCAL = PipelineView(
     (
-        Row("conditions", "encode", "up to date", 1.0),
-        Row("kd", "train", "running", 12.34, "3/9, 4 s left", share=1 / 3),
-        Row("sf", "train", "waiting"),
+        StageRow("conditions", "encode", "up to date", 1.0),
+        StageRow("kd", "train", "running", 12.34, "3/9, 4 s left", share=1 / 3),
+        StageRow("sf", "train", "waiting"),
     )
 )
-CLUSTER = View(
+CLUSTER = PipelineView(
     (
-        Row("pairs", "pairs", "succeeded", 192, "", 1, began="12:03:20"),
-        Row("kd", "train", "running", 12.34, "3/9, 4 s left", 2, "3/4", "13:03:20", 1 / 3),
-        Row("sf", "train", "waiting", note="waits for kd"),
+        StageRow("pairs", "pairs", "succeeded", 192, "", 1, began="12:03:20"),
+        StageRow("kd", "train", "running", 12.34, "3/9, 4 s left", 2, "3/4", "13:03:20", 1 / 3),
+        StageRow("sf", "train", "waiting", note="waits for kd"),
     ),
     "fastgen/shapes: Accepted=True (Planned), Succeeded=Unknown (Running)",
     ("Succeeded: running: kd",),
 )
 
 
-def on_a_terminal(view: View) -> str:
+def on_a_terminal(view: PipelineView) -> str:
     """What is written to a terminal of that width."""
     file = io.StringIO()
     Console(file=file, width=120, force_terminal=True, color_system="standard").print(drawn(view))
@@ -54,17 +54,17 @@ def test_a_clusters_pipeline_says_more_in_the_same_lines() -> None:
 
 
 def test_a_pipeline_without_stages_is_its_heading() -> None:
-    assert plain(View((), "x", ("y",)))[:2] == ["x", "y"]
+    assert plain(PipelineView((), "x", ("y",)))[:2] == ["x", "y"]
 
 
 def test_a_line_is_not_broken_however_long_it_is() -> None:
-    *_, line = plain(View((Row("kd", "train", "failed", note="long " * 200 + "end"),)))
+    *_, line = plain(PipelineView((StageRow("kd", "train", "failed", note="long " * 200 + "end"),)))
     assert line.endswith("long end")
 
 
 @pytest.mark.parametrize("hostile", ["\x1b[31mred\x1b[0m", "two\nlines", "[bold]markup[/]", "[/nothing]", "\ud800"])
 def test_words_of_others_neither_colour_nor_break_a_line(hostile: str) -> None:
-    view = View((Row("kd", "train", "failed", note=hostile),), hostile, (hostile,))
+    view = PipelineView((StageRow("kd", "train", "failed", note=hostile),), hostile, (hostile,))
     said = plain(view)
     assert (len(said), any("\x1b" in line for line in said)) == (4, False)
     assert "\x1b[31mred" not in on_a_terminal(view)
@@ -76,7 +76,7 @@ def test_on_a_terminal_a_state_has_its_colour_and_steps_have_a_bar() -> None:
 
 
 def test_without_steps_there_is_no_bar() -> None:
-    assert "━" not in on_a_terminal(View((Row("kd", "train", "running", 1.0),)))
+    assert "━" not in on_a_terminal(PipelineView((StageRow("kd", "train", "running", 1.0),)))
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ import re
 import pytest
 from rich.console import Console
 
-from fastgen_k8s.view.rows import Row, View
+from fastgen_k8s.view.rows import PipelineView, StageRow
 from fastgen_k8s.view.show import Lines, Show, Terminal, screen
 
 
-def running(note: str, state: str = "running") -> View:
+def running(note: str, state: str = "running") -> PipelineView:
     """A pipeline of one stage."""
-    return View((Row("kd", "train", state, 1.0, note),), "shapes")
+    return PipelineView((StageRow("kd", "train", state, 1.0, note),), "shapes")
 
 
 @pytest.fixture

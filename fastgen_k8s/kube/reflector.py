@@ -14,10 +14,11 @@ from typing import Any, NamedTuple, cast
 import structlog
 import urllib3
 
-from fastgen_k8s.launch.connection import Connection, Found, Refused, Unreachable, cut, lines
+from fastgen_k8s.kube.connection import Connection, Refused, Unreachable, cut, lines
+from fastgen_k8s.kube.objects import Object
 
 Key = tuple[str, str]  # namespace ("" where a kind has none) and name
-Change = tuple[Found | None, Found | None]  # before and after; None is absent
+Change = tuple[Object | None, Object | None]  # before and after; None is absent
 
 _PAGE = 500
 _LIST = (5.0, 60.0)  # seconds to connect, and for a page
@@ -52,7 +53,7 @@ def pause(status: int | None, failures: int, *, expired_before: bool) -> Pause:
             return Pause(doubled, relist=True)
 
 
-def changes(old: Mapping[Key, Found], new: Mapping[Key, Found]) -> Iterator[Change]:
+def changes(old: Mapping[Key, Object], new: Mapping[Key, Object]) -> Iterator[Change]:
     """What differs between two lists; what was made again under its name is one that went and one that came."""
     for key in old.keys() | new.keys():
         before, after = old.get(key), new.get(key)
@@ -70,14 +71,14 @@ class Reflector(threading.Thread):
         self,
         connection: Connection,
         path: str,
-        on_change: Callable[[Found | None, Found | None], None],
-        keep: Callable[[Found], Found],  # what of an object is held: name, namespace, uid, resourceVersion and more
+        on_change: Callable[[Object | None, Object | None], None],
+        keep: Callable[[Object], Object],  # what of an object is held: name, namespace, uid, resourceVersion and more
         *,
         optional: bool = False,  # a kind that we may not list is as good as not installed
         **query: Any,
     ) -> None:
         super().__init__(daemon=True, name=f"reflector {path}")
-        self.items: dict[Key, Found] = {}  # changes at any time: use `get`, or iterate over a copy
+        self.items: dict[Key, Object] = {}  # changes at any time: use `get`, or iterate over a copy
         self.synced = threading.Event()  # `items` has been complete
         self.absent = False  # the kind is not there
         self.beat = time.monotonic()  # the loop turns, whether the server answers or not
@@ -131,7 +132,7 @@ class Reflector(threading.Thread):
 
     def _list(self) -> str:
         """Hold what there is now; the version of that."""
-        found: dict[Key, Found] = {}
+        found: dict[Key, Object] = {}
         more: dict[str, str] = {}
         while True:
             self.beat = time.monotonic()
@@ -145,7 +146,7 @@ class Reflector(threading.Thread):
                 return str(page["metadata"]["resourceVersion"])
             more = {"continue": page["metadata"]["continue"]}
 
-    def _replace(self, found: dict[Key, Found]) -> None:
+    def _replace(self, found: dict[Key, Object]) -> None:
         """Hold these instead: what vanished while nobody watched is a change too."""
         held, self.items = self.items, found
         for before, after in changes(held, found):
@@ -172,10 +173,10 @@ class Reflector(threading.Thread):
     def _take(self, line: bytes) -> None:
         """Follow one event of a watch."""
         try:
-            event = cast("Found", json.loads(line))
+            event = cast("Object", json.loads(line))
         except ValueError as error:
             raise Unreachable(f"{self._path}: wanted an event, found a part of one") from error
-        item: Found = event["object"]
+        item: Object = event["object"]
         if event["type"] == "ERROR":
             raise Refused(int(item.get("code", 500)), str(item.get("message", "")), self._path)
         if event["type"] != "BOOKMARK":
@@ -190,13 +191,13 @@ class Reflector(threading.Thread):
         self._version = str(item["metadata"]["resourceVersion"])
 
 
-def _key(item: Found) -> Key:
+def _key(item: Object) -> Key:
     return item["metadata"].get("namespace", ""), item["metadata"]["name"]
 
 
-def _uid(item: Found) -> str:
+def _uid(item: Object) -> str:
     return item["metadata"]["uid"]
 
 
-def _version(item: Found) -> str:
+def _version(item: Object) -> str:
     return item["metadata"]["resourceVersion"]

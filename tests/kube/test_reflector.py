@@ -8,31 +8,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastgen_k8s.controller.reflector import Pause, Reflector, changes, pause
-from fastgen_k8s.launch.connection import Found
+from fastgen_k8s.kube.objects import Object
+from fastgen_k8s.kube.reflector import Pause, Reflector, changes, pause
 from tests.scripted_api import Answer, Asked, scripted
 
 PATH = "/api/v1/configmaps"
 QUIET = Answer(events=(), silent=True)
 
 
-def item(name: str, version: int = 1, uid: str = "u") -> Found:
+def item(name: str, version: int = 1, uid: str = "u") -> Object:
     return {"metadata": {"name": name, "namespace": "n", "uid": uid, "resourceVersion": str(version)}}
 
 
-def version(found: Found | None) -> str | None:
+def version(found: Object | None) -> str | None:
     return None if found is None else found["metadata"]["resourceVersion"]
 
 
-def listed(*items: Found, version: int = 1, more: str = "") -> Answer:
+def listed(*items: Object, version: int = 1, more: str = "") -> Answer:
     return Answer(body={"items": items, "metadata": {"resourceVersion": str(version), "continue": more}})
 
 
-def event(kind: str, what: Found) -> Found:
+def event(kind: str, what: Object) -> Object:
     return {"type": kind, "object": what}
 
 
-def error(code: int) -> Found:
+def error(code: int) -> Object:
     return event("ERROR", {"kind": "Status", "code": code, "message": "no"})
 
 
@@ -99,8 +99,8 @@ class Story:
         answers = self.watches if asked.watches else self.lists
         return answers.pop(0) if len(answers) > 1 else answers[0]
 
-    def tell(self, before: Found | None, after: Found | None) -> None:
-        one: Found = before or after or {}
+    def tell(self, before: Object | None, after: Object | None) -> None:
+        one: Object = before or after or {}
         self.told.append((one["metadata"]["name"], version(before), version(after)))
 
     def run(self, enough: Callable[[list[Asked]], bool]) -> tuple[list[Asked], Reflector]:
@@ -145,7 +145,7 @@ def test_a_long_list_is_read_page_by_page(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("failing", [error(410), error(500)], ids=["410", "500"])
-def test_after_an_error_in_the_stream_what_vanished_meanwhile_is_told(tmp_path: Path, failing: Found) -> None:
+def test_after_an_error_in_the_stream_what_vanished_meanwhile_is_told(tmp_path: Path, failing: Object) -> None:
     story = Story(tmp_path, [listed(item("a"), item("b")), listed(item("b"))], [Answer(events=(failing,)), QUIET])
     story.run(watching(2))
     assert story.told[2:] == [("a", "1", None)]

@@ -2,14 +2,14 @@
 
 import pytest
 
+from fastgen_k8s.agent.meeting import Alone, Elastic, WorkerGroup
 from fastgen_k8s.errors import Misdescribed
-from fastgen_k8s.stages.meeting import Alone, Elastic, Group
 
 THERE = {"PET_RDZV_ENDPOINT": "localhost:1", "PET_RDZV_ID": "run"}
 
 
 def test_a_worker_is_told_its_place() -> None:
-    assert Group(4, 8, "node-0", 1234).environment(local_rank=1) == {
+    assert WorkerGroup(4, 8, "node-0", 1234).environment(local_rank=1) == {
         "RANK": "5",
         "WORLD_SIZE": "8",
         "LOCAL_RANK": "1",

@@ -42,7 +42,7 @@ class Node(Config):
     heard: Instant | None = None  # its last sign of life
 
 
-class State(Config):
+class MeetingState(Config):
     """The state of a rendezvous."""
 
     round: Count
@@ -77,7 +77,7 @@ class CheckedBackend(RendezvousBackend):
 def written(state: _RendezvousState) -> bytes:
     """A state as JSON; equal states are equal bytes."""
     nodes = {*state.participants, *state.wait_list, *state.redundancy_list, *state.last_heartbeats}
-    said = State(
+    said = MeetingState(
         round=state.round,
         complete=state.complete,
         closed=state.closed,
@@ -104,7 +104,7 @@ def read(data: bytes) -> _RendezvousState:
     if len(data) > LARGEST:
         raise RendezvousStateError(f"{where}: wanted at most {LARGEST} bytes, found {len(data)}")
     try:
-        said = from_json(State, data, where)
+        said = from_json(MeetingState, data, where)
     except BadInput as error:
         raise RendezvousStateError(str(error)) from error
     nodes = {_NodeDesc(node.addr, node.pid, node.local_id): node for node in said.nodes}

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from fastgen_k8s.controller.endpoints import Endpoints
+from fastgen_k8s.kube.endpoints import Endpoints
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from fastgen_k8s.controller.queue import Agenda, Queue, backoff
+from fastgen_k8s.kube.queue import Agenda, Queue, backoff
 
 KEYS = st.sampled_from("abc")
 SECONDS = st.integers(0, 9)

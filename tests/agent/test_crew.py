@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from fastgen_k8s.agent.crew import may_preload, oom_kills, root
+from fastgen_k8s.agent.worker import End
 from fastgen_k8s.errors import LOST
-from fastgen_k8s.stages.crew import may_preload, oom_kills, root
-from fastgen_k8s.stages.worker import End
 
 KILLED = -signal.SIGKILL
 
@@ -71,7 +71,7 @@ def test_a_stage_is_imported_once_for_all_workers_where_there_is_no_accelerator(
 
 FORK = """
 from multiprocessing import get_context
-from fastgen_k8s.stages.crew import Crew
+from fastgen_k8s.agent.crew import Crew
 Crew("sample", [], preload={})
 forked = get_context("forkserver").Process(target=exec, args=("import sys; sys.exit('diffusers' in sys.modules)",))
 forked.start()

@@ -8,9 +8,9 @@ import pytest
 import torch
 import torch.distributed as dist
 
+from fastgen_k8s.agent.worker import End, ended, finished, lost_peer, threads
 from fastgen_k8s.artifacts import begin
 from fastgen_k8s.errors import BadInput, Misdescribed, OutOfMemory, StoreFailed, Unhealthy
-from fastgen_k8s.stages.worker import End, ended, finished, lost_peer, threads
 from tests.conftest import job_of
 
 

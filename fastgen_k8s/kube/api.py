@@ -7,7 +7,8 @@ from typing import Any
 import urllib3
 
 from fastgen_k8s.errors import BadInput, FastgenError, Misdescribed, StoreFailed
-from fastgen_k8s.launch.connection import Connection, Found, Refused, Unreachable, lines
+from fastgen_k8s.kube.connection import Connection, Refused, Unreachable, lines
+from fastgen_k8s.kube.objects import Object
 
 _TIMEOUT = 30.0  # seconds for an answer
 _MAY_PASS = frozenset({408, 409, 429})
@@ -21,17 +22,17 @@ class Api:
         self._connection = Connection(retries)
         self.server = self._connection.server
 
-    def find(self, path: str, **query: Any) -> Found | None:
+    def find(self, path: str, **query: Any) -> Object | None:
         """The object or list at a path, or None when there is none."""
         with self._meaning():
             return self._connection.get(path, _TIMEOUT, **query)
 
-    def create(self, path: str, body: Mapping[str, Any], **query: Any) -> Found:
+    def create(self, path: str, body: Mapping[str, Any], **query: Any) -> Object:
         """A new object in the collection at a path; Misdescribed when the server refuses what it says."""
         with self._meaning(f"{self.server}{path}: wanted something to post, found none: {_missing(path)}"):
             return self._connection.post(path, body, timeout=_TIMEOUT, **query)
 
-    def patch(self, path: str, body: Mapping[str, Any]) -> Found:
+    def patch(self, path: str, body: Mapping[str, Any]) -> Object:
         """A part of an object replaced (a JSON merge patch)."""
         with self._meaning(f"{self.server}{path}: wanted something to patch, found none: {_missing(path)}"):
             return self._connection.merge(path, body, timeout=_TIMEOUT)

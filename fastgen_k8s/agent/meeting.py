@@ -29,7 +29,7 @@ _SILENCE = 10.0  # seconds after which an endpoint whose machine is gone counts 
 _HOST = re.compile(r"[\w.:%-]{1,255}", re.ASCII)  # a name or an address, of IPv6 with its zone
 
 
-class Group(NamedTuple):
+class WorkerGroup(NamedTuple):
     """The processes that train together, as this node sees them."""
 
     first_rank: int  # of this node's workers
@@ -51,7 +51,7 @@ class Group(NamedTuple):
 class Meeting(Protocol):
     """Where agents agree on the next group."""
 
-    def next(self) -> Group | None:
+    def next(self) -> WorkerGroup | None:
         """The next group, when enough nodes are there; None when there will be none any more."""
         ...
 
@@ -70,11 +70,11 @@ class Alone:
     def __init__(self, processes: int) -> None:
         self.processes = processes
 
-    def next(self) -> Group:
+    def next(self) -> WorkerGroup:
         """All workers of this node, at a port that was free a moment ago."""
         with socket.socket() as probe:
             probe.bind(("localhost", 0))
-            return Group(0, self.processes, "localhost", probe.getsockname()[1])
+            return WorkerGroup(0, self.processes, "localhost", probe.getsockname()[1])
 
     def others_wait(self) -> bool:
         """There are no others."""
@@ -104,7 +104,7 @@ class Elastic:
         # Each group gets a store of its own on a fresh port: one that agents share outlives the group it belongs to.
         os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
 
-    def next(self) -> Group | None:
+    def next(self) -> WorkerGroup | None:
         """Meet; where the endpoint's host is gone, wait for another or become it."""
         from torch.distributed.elastic.rendezvous.api import (
             RendezvousClosedError,
@@ -136,7 +136,7 @@ class Elastic:
                 assert where is not None  # the c10d rendezvous always says
                 self._lost = False
                 _check_address(where.master_addr, where.master_port)
-                return Group(
+                return WorkerGroup(
                     info.rank * self.processes, info.world_size * self.processes, where.master_addr, where.master_port
                 )
 
@@ -163,7 +163,7 @@ class Elastic:
         from torch.distributed.elastic.rendezvous.c10d_rendezvous_backend import create_backend
         from torch.distributed.elastic.rendezvous.dynamic_rendezvous import create_handler
 
-        from fastgen_k8s.stages.meeting_state import CheckedBackend
+        from fastgen_k8s.agent.meeting_state import CheckedBackend
 
         low, high = self.nodes
         parameters = RendezvousParameters("c10d", self.endpoint, self.run, low, high, self.address, **self.habits)

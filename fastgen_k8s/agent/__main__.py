@@ -18,6 +18,6 @@ def _leave(number: int, frame: FrameType | None) -> None:
 if __name__ == "__main__":
     for early in (signal.SIGTERM, signal.SIGINT):
         signal.signal(early, _leave)
-    from fastgen_k8s.node import main
+    from fastgen_k8s.agent.node import main
 
     sys.exit(main(sys.argv[1:]))

@@ -11,8 +11,8 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
+from fastgen_k8s.agent.worker import End, process
 from fastgen_k8s.errors import OutOfMemory, Stopped, rank
-from fastgen_k8s.stages.worker import End, process
 
 _LOOK_EVERY = 0.5  # seconds
 _PATIENCE = 5.0  # seconds for the peers of a failed worker to fail on their own
@@ -21,7 +21,7 @@ _CGROUPS, _OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _ACCELERATORS = tuple(map(Path, ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")))  # NVIDIA's, AMD's, either's under WSL
 
 
-class Worker(NamedTuple):
+class WorkerProcess(NamedTuple):
     """A process, and where its last words come from."""
 
     process: ForkServerProcess
@@ -50,9 +50,9 @@ class Crew:
 
     def __init__(self, kind: str, argv: Sequence[str], preload: bool) -> None:
         self.argv = tuple(argv)
-        self.workers: list[Worker] = []
+        self.workers: list[WorkerProcess] = []
         self._context = multiprocessing.get_context("forkserver")
-        modules = [f"fastgen_k8s.stages.{kind}", "fastgen_k8s.stages.worker"]
+        modules = [f"fastgen_k8s.stages.{kind}", "fastgen_k8s.agent.worker"]
         self._context.set_forkserver_preload(modules if preload else [])
         # The server is born with these signals blocked: one that is sent to the whole process group leaves it alone.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -104,14 +104,14 @@ class Crew:
             return now + grace
         return None
 
-    def _start(self, task: Literal["check", "do"], environment: Mapping[str, str]) -> Worker:
+    def _start(self, task: Literal["check", "do"], environment: Mapping[str, str]) -> WorkerProcess:
         hear, say = self._context.Pipe(duplex=False)
         started = self._context.Process(target=process, args=(task, self.argv, environment, say), daemon=True)
         started.start()
         say.close()
-        return Worker(started, hear)
+        return WorkerProcess(started, hear)
 
-    def _alive(self) -> list[Worker]:
+    def _alive(self) -> list[WorkerProcess]:
         return [worker for worker in self.workers if worker.process.exitcode is None]
 
 
@@ -146,7 +146,7 @@ def _limit(cgroups: Path = _CGROUPS, own: Path = _OWN) -> str:
     return f"{int(text) / 2**30:.1f} GiB" if text.isdigit() else "unknown size"
 
 
-def _end(worker: Worker) -> End:
+def _end(worker: WorkerProcess) -> End:
     code = worker.process.exitcode
     assert code is not None  # it has ended
     with suppress(EOFError):  # it had no time for words

@@ -4,9 +4,9 @@ import signal
 
 import pytest
 
+from fastgen_k8s.agent.node import crashed, verdict
+from fastgen_k8s.agent.worker import End
 from fastgen_k8s.errors import LOST
-from fastgen_k8s.node import crashed, verdict
-from fastgen_k8s.stages.worker import End
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import sys
 
-from fastgen_k8s.stages.worker import check, do, ended, leave, stop_when_asked
+from fastgen_k8s.agent.worker import check, do, ended, leave, stop_when_asked
 
 
 def main(argv: list[str]) -> int:

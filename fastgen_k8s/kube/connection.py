@@ -15,9 +15,9 @@ from kubernetes.client import ApiException
 from kubernetes.config import ConfigException
 
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.launch.clock import ServerClock
+from fastgen_k8s.kube.clock import ServerClock
+from fastgen_k8s.kube.objects import Object
 
-Found = dict[str, Any]  # an object as the server tells it
 Timeout = float | tuple[float, float] | None  # seconds in all, or to connect and between two pieces of the answer
 Observe = Callable[[str, int | None], None]  # told the verb and status of each request; None: there was no answer
 
@@ -87,7 +87,7 @@ class Connection:
                 _ = response.data  # read while errors of the connection are caught
             return response
 
-    def get(self, path: str, timeout: Timeout = SHORT, **query: Any) -> Found | None:
+    def get(self, path: str, timeout: Timeout = SHORT, **query: Any) -> Object | None:
         """The object or list at a path, or None when there is none."""
         try:
             return _object(self.request("GET", path, timeout=timeout, **query))
@@ -96,32 +96,32 @@ class Connection:
                 return None
             raise
 
-    def post(self, path: str, body: Mapping[str, Any], *, timeout: Timeout = SHORT, **query: Any) -> Found:
+    def post(self, path: str, body: Mapping[str, Any], *, timeout: Timeout = SHORT, **query: Any) -> Object:
         """A new object in the collection at a path."""
         return _object(self.request("POST", path, body, timeout=timeout, **query))
 
-    def put(self, path: str, body: Mapping[str, Any], *, timeout: Timeout = SHORT) -> Found:
+    def put(self, path: str, body: Mapping[str, Any], *, timeout: Timeout = SHORT) -> Object:
         """An object replaced; refused with 409 when it is no longer at the resourceVersion that the body names."""
         return _object(self.request("PUT", path, body, timeout=timeout))
 
-    def merge(self, path: str, body: Mapping[str, Any], *, timeout: Timeout = SHORT) -> Found:
+    def merge(self, path: str, body: Mapping[str, Any], *, timeout: Timeout = SHORT) -> Object:
         """A part of an object replaced (a JSON merge patch)."""
         kind = "application/merge-patch+json"
         return _object(self.request("PATCH", path, body, content_type=kind, timeout=timeout))
 
     def apply(
         self, path: str, body: Mapping[str, Any], *, field_manager: str, force: bool = True, timeout: Timeout = SHORT
-    ) -> Found:
+    ) -> Object:
         """Server-side apply: an object made, or brought to this shape in the fields that this manager owns."""
         kind, forced = "application/apply-patch+yaml", str(force).lower()
-        query: Found = {"fieldManager": field_manager, "force": forced}
+        query: Object = {"fieldManager": field_manager, "force": forced}
         return _object(self.request("PATCH", path, body, content_type=kind, timeout=timeout, **query))
 
     def delete(
         self, path: str, *, propagation: str = "Background", uid: str | None = None, timeout: Timeout = SHORT
     ) -> None:
         """Remove an object and what it owns; an absent one is fine, one of another uid is refused with 409."""
-        options: Found = {"propagationPolicy": propagation} | ({"preconditions": {"uid": uid}} if uid else {})
+        options: Object = {"propagationPolicy": propagation} | ({"preconditions": {"uid": uid}} if uid else {})
         try:
             self.request("DELETE", path, options, timeout=timeout)
         except Refused as refusal:
@@ -187,14 +187,14 @@ def _find(settings: client.Configuration) -> None:
 def _said(data: bytes) -> str:
     """What the server says about its refusal, bounded."""
     try:
-        said = str(cast("Found", json.loads(data)).get("message", ""))
+        said = str(cast("Object", json.loads(data)).get("message", ""))
     except (ValueError, AttributeError):  # not JSON, or not an object: from a proxy on the way
         said = data.decode(errors="replace")
     return said[:_LONGEST]
 
 
-def _object(response: urllib3.BaseHTTPResponse) -> Found:
+def _object(response: urllib3.BaseHTTPResponse) -> Object:
     try:
-        return cast("Found", json.loads(response.data))
+        return cast("Object", json.loads(response.data))
     except ValueError as error:  # something on the way answered in the server's place
         raise Unreachable(f"wanted JSON, found {response.data[:_LONGEST].decode(errors='replace')!r}") from error

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from fastgen_k8s.controller.lease import (
+from fastgen_k8s.kube.connection import SHORT
+from fastgen_k8s.kube.lease import (
     USUAL,
     Durations,
     Elector,
-    Seen,
+    LeaseSeen,
     call_timeout,
     choose,
     durations,
@@ -20,13 +21,13 @@ from fastgen_k8s.controller.lease import (
     released,
     seen,
 )
-from fastgen_k8s.launch.connection import SHORT, Found
+from fastgen_k8s.kube.objects import Object
 from tests.scripted_api import Answer, Asked, Scripted, scripted
 
 EARLIER, NOW = "2026-01-01T00:00:00.000000Z", "2026-01-02T00:00:00.250000Z"
 
 
-def lease(version: int, **spec: object) -> Found:
+def lease(version: int, **spec: object) -> Object:
     return {"metadata": {"resourceVersion": str(version)}, "spec": spec}
 
 
@@ -34,16 +35,16 @@ def lease(version: int, **spec: object) -> Found:
     ("found", "now", "choice"),
     [
         (None, 0, "create"),
-        (Seen("me", "1", 15, 0), 3, "renew"),
-        (Seen("me", "1", 15, 0), 99, "renew"),  # its holder is the only one who may not doubt it
-        (Seen("", "1", 1, 0), 0, "take"),  # given up
-        (Seen("other", "1", 15, 0), 14.9, "wait"),
-        (Seen("other", "1", 15, 0), 15, "wait"),
-        (Seen("other", "1", 15, 0), 15.1, "take"),
-        (Seen("other", "1", 60, 0), 15.1, "wait"),  # the holder's own word counts
+        (LeaseSeen("me", "1", 15, 0), 3, "renew"),
+        (LeaseSeen("me", "1", 15, 0), 99, "renew"),  # its holder is the only one who may not doubt it
+        (LeaseSeen("", "1", 1, 0), 0, "take"),  # given up
+        (LeaseSeen("other", "1", 15, 0), 14.9, "wait"),
+        (LeaseSeen("other", "1", 15, 0), 15, "wait"),
+        (LeaseSeen("other", "1", 15, 0), 15.1, "take"),
+        (LeaseSeen("other", "1", 60, 0), 15.1, "wait"),  # the holder's own word counts
     ],
 )
-def test_a_lease_is_taken_only_when_nobody_holds_it(found: Seen | None, now: float, choice: str) -> None:
+def test_a_lease_is_taken_only_when_nobody_holds_it(found: LeaseSeen | None, now: float, choice: str) -> None:
     assert choose(found, "me", now) == choice
 
 
@@ -51,16 +52,18 @@ def test_a_lease_is_taken_only_when_nobody_holds_it(found: Seen | None, now: flo
     ("before", "found", "now", "since"),
     [
         (None, lease(1, holderIdentity="other"), 7, 7),
-        (Seen("other", "1", 15, 3), lease(1, holderIdentity="other"), 7, 3),  # not written since
-        (Seen("other", "1", 15, 3), lease(2, holderIdentity="other"), 7, 7),
+        (LeaseSeen("other", "1", 15, 3), lease(1, holderIdentity="other"), 7, 3),  # not written since
+        (LeaseSeen("other", "1", 15, 3), lease(2, holderIdentity="other"), 7, 7),
     ],
 )
-def test_a_lease_counts_from_when_we_saw_it_change(before: Seen | None, found: Found, now: float, since: float) -> None:
-    assert seen(before, found, now, 15) == Seen("other", found["metadata"]["resourceVersion"], 15, since)
+def test_a_lease_counts_from_when_we_saw_it_change(
+    before: LeaseSeen | None, found: Object, now: float, since: float
+) -> None:
+    assert seen(before, found, now, 15) == LeaseSeen("other", found["metadata"]["resourceVersion"], 15, since)
 
 
 def test_an_empty_lease_is_nobodys() -> None:
-    assert seen(None, {"metadata": {"resourceVersion": "1"}}, 7, 15) == Seen("", "1", 15, 7)
+    assert seen(None, {"metadata": {"resourceVersion": "1"}}, 7, 15) == LeaseSeen("", "1", 15, 7)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +82,7 @@ def test_an_empty_lease_is_nobodys() -> None:
     ],
     ids=["new", "never counted", "taken", "renewed"],
 )
-def test_only_a_change_of_holder_is_counted_and_dated(spec: Found, wanted: Found) -> None:
+def test_only_a_change_of_holder_is_counted_and_dated(spec: Object, wanted: Object) -> None:
     always = {"holderIdentity": "me", "leaseDurationSeconds": 3, "renewTime": NOW}
     assert held(spec, "me", 2.5, NOW) == always | wanted
 
@@ -121,7 +124,7 @@ class Server:
     """One lease, as a server keeps it."""
 
     def __init__(self) -> None:
-        self.lease: Found | None = None
+        self.lease: Object | None = None
         self.silent = False
         self.lock = threading.Lock()
 
@@ -140,7 +143,7 @@ class Server:
         return Answer(body=self.lease)
 
 
-def writes(asked: list[Asked]) -> list[Found]:
+def writes(asked: list[Asked]) -> list[Object]:
     return [one.body["spec"] for one in asked if one.verb != "GET"]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.launch.connection import Connection, Refused, Unreachable, lines
+from fastgen_k8s.kube.connection import Connection, Refused, Unreachable, lines
 from tests.scripted_api import Answer, Asked, kubeconfig, scripted
 
 PATH = "/api/v1/namespaces/n/configmaps/a"

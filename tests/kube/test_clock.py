@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastgen_k8s.launch.clock import ServerClock, anchored
+from fastgen_k8s.kube.clock import ServerClock, anchored
 
 
 @pytest.mark.parametrize(

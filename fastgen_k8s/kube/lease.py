@@ -16,7 +16,8 @@ from typing import Literal, NamedTuple
 
 import structlog
 
-from fastgen_k8s.launch.connection import SHORT, Connection, Found, Refused, Unreachable
+from fastgen_k8s.kube.connection import SHORT, Connection, Refused, Unreachable
+from fastgen_k8s.kube.objects import Object
 
 _LONGEST_CALL = 5.0  # seconds
 _CHANGED = 409
@@ -46,7 +47,7 @@ def durations(words: str) -> Durations:
     return Durations(lease, deadline, retry)
 
 
-class Seen(NamedTuple):
+class LeaseSeen(NamedTuple):
     """The Lease as it was last read."""
 
     holder: str
@@ -55,14 +56,14 @@ class Seen(NamedTuple):
     since: float  # by our clock, when this version was first seen: the clocks of others are not to be trusted
 
 
-def seen(before: Seen | None, lease: Found, now: float, lasts: float) -> Seen:
+def seen(before: LeaseSeen | None, lease: Object, now: float, lasts: float) -> LeaseSeen:
     """What a reading at a time tells; a lease that does not say how long it lasts lasts as long as ours."""
     version, spec = str(lease["metadata"]["resourceVersion"]), _spec(lease)
     since = before.since if before is not None and before.version == version else now
-    return Seen(spec.get("holderIdentity") or "", version, float(spec.get("leaseDurationSeconds") or lasts), since)
+    return LeaseSeen(spec.get("holderIdentity") or "", version, float(spec.get("leaseDurationSeconds") or lasts), since)
 
 
-def choose(lease: Seen | None, me: str, now: float) -> Literal["create", "renew", "take", "wait"]:
+def choose(lease: LeaseSeen | None, me: str, now: float) -> Literal["create", "renew", "take", "wait"]:
     """What to do about a lease (None: there is none)."""
     if lease is None:
         return "create"
@@ -71,7 +72,7 @@ def choose(lease: Seen | None, me: str, now: float) -> Literal["create", "renew"
     return "take" if not lease.holder or now - lease.since > lease.lasts else "wait"
 
 
-def held(spec: Found, me: str, lasts: float, at: str) -> Found:
+def held(spec: Object, me: str, lasts: float, at: str) -> Object:
     """A Lease's spec when we hold it from a time on; a change of holder is counted and dated."""
     said = {**spec, "holderIdentity": me, "leaseDurationSeconds": math.ceil(lasts), "renewTime": at}
     if spec.get("holderIdentity") == me:
@@ -79,7 +80,7 @@ def held(spec: Found, me: str, lasts: float, at: str) -> Found:
     return {**said, "acquireTime": at, "leaseTransitions": spec.get("leaseTransitions", -1) + 1}
 
 
-def released(spec: Found, at: str) -> Found:
+def released(spec: Object, at: str) -> Object:
     """A Lease's spec that the next one may take at once."""
     return {**spec, "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": at}
 
@@ -95,7 +96,7 @@ def micro_time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _spec(lease: Found | None) -> Found:
+def _spec(lease: Object | None) -> Object:
     """What a lease says, which may be nothing."""
     return (lease or {}).get("spec") or {}
 
@@ -117,7 +118,7 @@ class Elector(threading.Thread):
         self._connection, self._durations, self._monotonic = connection, durations, monotonic
         self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._path, self._lease_name = f"{self._collection}/{name}", name
-        self._seen: Seen | None = None
+        self._seen: LeaseSeen | None = None
         self._until = 0.0  # by our clock
         self._stopped = threading.Event()
 
@@ -166,10 +167,10 @@ class Elector(threading.Thread):
             return str(failure)
         return ""
 
-    def _read(self) -> Found | None:
+    def _read(self) -> Object | None:
         return self._connection.get(self._path, self._timeout())
 
-    def _write(self, lease: Found | None) -> None:
+    def _write(self, lease: Object | None) -> None:
         """Hold the lease from the moment before it is written, which is the earliest from which others count."""
         asked = self._monotonic()
         spec = held(_spec(lease), self.identity, self._durations.lease, self._time())

@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple, cast
 from fastgen_k8s.artifacts import find_artifact
 from fastgen_k8s.errors import LOST, BadInput, FastgenError, Misdescribed, OutOfMemory, Stopped, failed_io
 from fastgen_k8s.pipeline.work import KINDS
-from fastgen_k8s.stages.stage import Job, Stage, resolve
+from fastgen_k8s.stages.stage import StageJob, StageModule, resolve
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 _LOST_PEER = ("connection closed by peer", "connection reset by peer", "broken pipe", "timed out", "connection refused")
@@ -32,7 +32,7 @@ class End(NamedTuple):
     words: str = ""  # one line for a person
 
 
-def finished(job: Job) -> bool:
+def finished(job: StageJob) -> bool:
     """Whether the output is committed already; BadInput when it is that of another work."""
     artifact = find_artifact(job.work.output)
     if artifact is None:
@@ -136,8 +136,8 @@ def _raise_stopped(number: int, frame: FrameType | None) -> None:
     raise Stopped(f"asked to stop by {signal.Signals(number).name}")
 
 
-def _stage(job: Job) -> Stage:
-    return cast(Stage, importlib.import_module(f"fastgen_k8s.stages.{job.work.kind}"))
+def _stage(job: StageJob) -> StageModule:
+    return cast(StageModule, importlib.import_module(f"fastgen_k8s.stages.{job.work.kind}"))
 
 
 def _end_with_agent() -> None:

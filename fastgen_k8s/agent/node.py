@@ -11,12 +11,12 @@ from types import FrameType
 
 import structlog
 
+from fastgen_k8s.agent.crew import Crew, may_preload
+from fastgen_k8s.agent.meeting import Alone, Elastic, Meeting
+from fastgen_k8s.agent.worker import End, finished, threads
 from fastgen_k8s.errors import LOST, PERMANENT, FastgenError, Misdescribed, Stopped, StoreFailed, failed_io
 from fastgen_k8s.pipeline.work import GRACE, KINDS, Placement, check_world
-from fastgen_k8s.stages.crew import Crew, may_preload
-from fastgen_k8s.stages.meeting import Alone, Elastic, Meeting
-from fastgen_k8s.stages.stage import Job, resolve
-from fastgen_k8s.stages.worker import End, finished, threads
+from fastgen_k8s.stages.stage import StageJob, resolve
 
 RESTARTS = 3  # of crashed workers, in the life of an agent
 log = structlog.get_logger()
@@ -72,7 +72,7 @@ def _run(argv: Sequence[str]) -> End:
 class _Agent:
     """The workers of this node and the signals that are meant for them."""
 
-    def __init__(self, job: Job, placement: Placement, crew: Crew) -> None:
+    def __init__(self, job: StageJob, placement: Placement, crew: Crew) -> None:
         self.job, self.placement, self.crew = job, placement, crew
         self.together = KINDS[job.work.kind].elastic
         self.asked = self.working = False

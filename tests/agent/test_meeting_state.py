@@ -20,9 +20,9 @@ from torch.distributed.elastic.rendezvous.dynamic_rendezvous import (
     _RendezvousState,  # pyright: ignore[reportPrivateUsage]
 )
 
+from fastgen_k8s.agent.meeting import Elastic
+from fastgen_k8s.agent.meeting_state import LARGEST, CheckedBackend, read, written
 from fastgen_k8s.errors import StoreFailed
-from fastgen_k8s.stages.meeting import Elastic
-from fastgen_k8s.stages.meeting_state import LARGEST, CheckedBackend, read, written
 
 RUN = "run"
 KEY = f"torch.rendezvous.{RUN}"
