@@ -1,19 +1,16 @@
 """Tasks with exact answers: Gaussian rotation (A) and blobs on a ring (B), small enough for a laptop core."""
 
+from fastgen_k8s.experiments.method import DistributionMatchingSettings, Gan, Health, RegressionSettings
 from fastgen_k8s.experiments.schema import (
-    DistributionMatchingSettings,
     Ema,
     Experiment,
-    Gan,
     GaussianRotation,
-    Health,
     Labels,
     Model,
     NoCodec,
     Optimisation,
     Optimiser,
     Pairs,
-    RegressionSettings,
     Report,
     RingBlobs,
     Sample,

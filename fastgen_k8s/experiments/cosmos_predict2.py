@@ -1,18 +1,16 @@
 """Cosmos-Predict2.5-2B at 480p, text to world: the published CausalKD and Self-Forcing runs, and DMD2."""
 
+from fastgen_k8s.experiments.method import DistributionMatchingSettings, Gan, RegressionSettings
 from fastgen_k8s.experiments.schema import (
     AutoencoderWan,
     ConditionsSettings,
     Cosmos,
-    DistributionMatchingSettings,
     Experiment,
-    Gan,
     Model,
     Optimisation,
     Optimiser,
     Pairs,
     Qwen25Vl,
-    RegressionSettings,
     Sample,
     Train,
 )

@@ -1,16 +1,14 @@
 """The demo: a tiny real Wan teacher of moving shapes, and the students distilled from it."""
 
+from fastgen_k8s.experiments.method import DistributionMatchingSettings, FlowMatchingSettings, RegressionSettings
 from fastgen_k8s.experiments.schema import (
-    DistributionMatchingSettings,
     Ema,
     Experiment,
-    FlowMatchingSettings,
     Model,
     Optimisation,
     Optimiser,
     Pairs,
     PatchPca,
-    RegressionSettings,
     Report,
     Sample,
     Train,

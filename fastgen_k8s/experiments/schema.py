@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from fastgen_k8s.config import Config
+from fastgen_k8s.experiments.method import DistributionMatchingSettings, Method
+from fastgen_k8s.experiments.ranges import Probability, Time
 
-Time = Annotated[float, Field(ge=0, le=1)]
-Probability = Annotated[float, Field(ge=0, le=1)]
 Precision = Literal["float32", "bfloat16"]
 
 
@@ -170,96 +170,6 @@ class Pairs(Config):
     seed: int = 0
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"  # of the stored states
     video: bool = True  # decode `video.mp4` where the model has a codec
-
-
-# --- method ----------------------------------------------------------------------------------------------------------
-
-
-class RegressionSettings(Config):
-    """KD (`start`), KD along a path (`path`) and CausalKD (`chunks`): regress the teacher's x0 from its states."""
-
-    kind: Literal["regression"]
-    pick: Literal["start", "path", "chunks"]
-    clean_chunks: Literal["mask", "count"] = "mask"
-    context: Literal["noised", "clean"] = "noised"  # what a chunk sees: the clip at its own times, or the clean past
-    as_published: bool = False  # KD from a set that holds raw noise: keep the unscaled input
-
-
-class FlowMatchingSettings(Config):
-    """Train a teacher from clips: v(x_t, t, c) -> eps - x0."""
-
-    kind: Literal["flow_matching"]
-    drop_prompt: Probability = 0.1
-    teacher_forcing: bool = False  # per chunk, noised at its own time on a clean past
-
-
-class Gan(Config):
-    """The adversarial term: heads on the frozen teacher's features."""
-
-    weight: PositiveFloat = 0.003
-    blocks: tuple[NonNegativeInt, ...]  # of the teacher, whose outputs the heads read
-    real: Literal["pairs", "videos"] = "pairs"
-    same_noise: bool = True  # real samples are noised with the fake ones' (t, eps), or with their own
-    r1_weight: Annotated[float, Field(ge=0)] = 0.0
-    r1_alpha: PositiveFloat = 0.1
-
-
-class Health(Config):
-    """Bounds that stop a run with a diagnosis instead of letting it waste a cluster."""
-
-    critic_lag: PositiveFloat | None = (
-        None  # largest critic loss over the teacher's on the same samples; None: unwatched
-    )
-    variance: tuple[PositiveFloat, PositiveFloat] | None = None  # of a generated chunk to the real one
-    patience: PositiveInt = 50  # updates in a row outside before the run stops
-
-    @field_validator("variance")
-    @classmethod
-    def _ascends(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
-        return None if value is None else _range(value)
-
-
-class DistributionMatchingSettings(Config):
-    """DMD2 on a bidirectional student, Self-Forcing on a causal one: they differ in the rollout only."""
-
-    kind: Literal["distribution_matching"]
-    guidance: PositiveFloat = 5.0
-    student_update_freq: PositiveInt = 5  # step k updates the student when k is a multiple of it
-    critic_warmup: NonNegativeInt = 0  # critic steps before step 1
-    critic_init: Literal["teacher", "random"] = "teacher"
-    renoise: Literal["sde", "ode"] = "sde"
-    exit_sampling: Literal["random", "last", "weighted"] = "random"
-    exit_weights: tuple[PositiveFloat, ...] | None = None  # for `weighted`, one per step
-    same_step_across_blocks: bool = True
-    start_gradient_frame: NonNegativeInt = 0
-    context_noise: Time = 0.0  # time to which a finished chunk is noised before it is cached
-    times: tuple[Time, Time] = (0.001, 0.999)  # range of t for matching and denoising
-    time_shift: PositiveFloat | None = None  # of the drawn times; None: the model's
-    critic_loss: Literal["flow", "x0"] = "flow"
-    gan: Gan | None = None
-    health: Health = Health()
-
-    @model_validator(mode="after")
-    def _weights_for_weighted(self) -> Self:
-        if (self.exit_sampling == "weighted") != (self.exit_weights is not None):
-            raise ValueError("exit_weights go with exit_sampling: weighted, and only with it")
-        return self
-
-    @field_validator("times")
-    @classmethod
-    def _ascend(cls, value: tuple[float, float]) -> tuple[float, float]:
-        return _range(value)
-
-
-def _range(value: tuple[float, float]) -> tuple[float, float]:
-    if value[0] > value[1]:
-        raise ValueError(f"wanted a range that ascends, found {value[0]:g} above {value[1]:g}")
-    return value
-
-
-Method = Annotated[
-    RegressionSettings | FlowMatchingSettings | DistributionMatchingSettings, Field(discriminator="kind")
-]
 
 
 # --- optimisation ----------------------------------------------------------------------------------------------------

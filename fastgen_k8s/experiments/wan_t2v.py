@@ -1,16 +1,14 @@
 """Wan2.1-T2V-1.3B at 480p: the published KD, KD along a path, CausalKD and Self-Forcing runs."""
 
+from fastgen_k8s.experiments.method import DistributionMatchingSettings, Gan, RegressionSettings
 from fastgen_k8s.experiments.schema import (
     AutoencoderWan,
-    DistributionMatchingSettings,
     Ema,
     Experiment,
-    Gan,
     Model,
     Optimisation,
     Optimiser,
     Pairs,
-    RegressionSettings,
     Sample,
     Train,
     Umt5,

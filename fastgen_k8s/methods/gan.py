@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from fastgen_k8s.diffusion import losses
 from fastgen_k8s.diffusion.draws import Draws
 from fastgen_k8s.diffusion.schedule import add_noise
-from fastgen_k8s.experiments.schema import Gan
+from fastgen_k8s.experiments.method import Gan
 from fastgen_k8s.methods.method import Batch, clean
 from fastgen_k8s.networks.network import Condition, Network, features
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from fastgen_k8s.errors import Unhealthy
-from fastgen_k8s.experiments.schema import Health
+from fastgen_k8s.experiments.method import Health
 
 CRITIC, TEACHER = "critic", "teacher"
 """Terms: the losses of critic and teacher on the same noised samples of the student."""

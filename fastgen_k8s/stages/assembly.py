@@ -12,12 +12,8 @@ from fastgen_k8s.data.pairs import PairSet, noise
 from fastgen_k8s.data.sampler import indices
 from fastgen_k8s.diffusion.draws import KeyedDraws
 from fastgen_k8s.errors import BadInput, Misdescribed
-from fastgen_k8s.experiments.schema import (
-    DistributionMatchingSettings,
-    Experiment,
-    FlowMatchingSettings,
-    RegressionSettings,
-)
+from fastgen_k8s.experiments.method import DistributionMatchingSettings, FlowMatchingSettings, RegressionSettings
+from fastgen_k8s.experiments.schema import Experiment
 from fastgen_k8s.methods.distribution_matching import DistributionMatching
 from fastgen_k8s.methods.flow_matching import FlowMatching
 from fastgen_k8s.methods.method import Batch, Method

@@ -3,7 +3,7 @@
 import pytest
 
 from fastgen_k8s.experiments import EXPERIMENTS
-from fastgen_k8s.experiments.schema import DistributionMatchingSettings
+from fastgen_k8s.experiments.method import DistributionMatchingSettings
 
 
 @pytest.mark.parametrize("run", ["wan_t2v/sf", "cosmos_predict2/sf", "cosmos_predict2/dmd2"])

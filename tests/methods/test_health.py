@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from fastgen_k8s.errors import Unhealthy
-from fastgen_k8s.experiments.schema import Health
+from fastgen_k8s.experiments.method import Health
 from fastgen_k8s.methods.health import Bounds
 
 LAG, VARIANCE = Health(critic_lag=1.5, patience=1), Health(variance=(0.5, 2), patience=1)

@@ -6,7 +6,7 @@ import torch
 from fastgen_k8s.diffusion.draws import KeyedDraws
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.experiments import get_experiment
-from fastgen_k8s.experiments.schema import RegressionSettings
+from fastgen_k8s.experiments.method import RegressionSettings
 from fastgen_k8s.methods.method import Batch, clean
 from fastgen_k8s.methods.regression import TrajectoryRegression
 from fastgen_k8s.networks.load import build_student

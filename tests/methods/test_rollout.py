@@ -9,7 +9,7 @@ from torch import Tensor
 from fastgen_k8s.diffusion.draws import KeyedDraws
 from fastgen_k8s.diffusion.schedule import add_noise, flow_to_eps
 from fastgen_k8s.experiments import get_experiment
-from fastgen_k8s.experiments.schema import DistributionMatchingSettings
+from fastgen_k8s.experiments.method import DistributionMatchingSettings
 from fastgen_k8s.methods.rollout import Renoise, draw_exits, rollout, sample, weighted_choice
 from fastgen_k8s.networks.load import build_student
 from fastgen_k8s.networks.network import KVCache, flow, x0
