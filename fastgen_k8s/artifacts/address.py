@@ -1,18 +1,35 @@
-"""Places as people write them, and `s3://bucket/prefix` taken apart before anything goes over a network."""
+"""Places as people write them: which are on this machine, and those in buckets taken apart before any request."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from fastgen_k8s.errors import Misdescribed
 
-SCHEME = "s3://"
+SCHEMES: Mapping[str, str] = {"s3": "fastgen_k8s.artifacts.s3:S3"}
+"""Where a place can be but on this machine: the word before its `://`, and the class of such stores.
+
+It is loaded by its name when a place of the kind is opened: boto3 takes its time, and few commands need it.
+"""
+WANTED = " or ".join(f"{scheme}://BUCKET/PREFIX" for scheme in SCHEMES)
 _LOCAL = "file://"
 _VARIABLE = re.compile(r"\$\{[^}]*\}")
 _BUCKET = re.compile(r"[a-z0-9](?:[a-z0-9-]|\.(?!\.)){1,61}[a-z0-9]")
 _ADDRESS_OF_A_MACHINE = re.compile(r"\d+\.\d+\.\d+\.\d+")
 _LONGEST_KEY = 1024  # bytes, by S3's own rule
 _ROOM_FOR_NAMES = 256  # bytes that the names below a prefix may take
+
+
+def is_remote(place: str) -> bool:
+    """Whether a place is in a bucket, and not on this machine."""
+    scheme, separator, _ = place.partition("://")
+    return bool(separator) and scheme in SCHEMES
+
+
+def path_of(place: str) -> Path:
+    """Where a place of this machine is; raises as `expanded`."""
+    return Path(expanded(place).removeprefix(_LOCAL))
 
 
 def check_place(place: str) -> None:
@@ -40,17 +57,24 @@ def expanded(place: str) -> str:
 class Address:
     """A bucket and a prefix in it."""
 
+    scheme: str
     bucket: str
     prefix: str  # "" or without a slash at either end
 
     @classmethod
     def parse(cls, uri: str) -> "Address":
         """The address that a URI names; Misdescribed says which rule it breaks."""
-        bucket, slash, prefix = uri.removeprefix(SCHEME).partition("/")
-        broken = _broken(uri, bucket, slash, prefix)
+        scheme, _, path = uri.partition("://")
+        bucket, slash, prefix = path.partition("/")
+        broken = _broken(bucket, slash, prefix) if is_remote(uri) else "another scheme"
         if broken is not None:
-            raise Misdescribed(f"{uri!r}: wanted s3://BUCKET/PREFIX, found {broken}")
-        return cls(bucket, prefix)
+            raise Misdescribed(f"{uri!r}: wanted {WANTED}, found {broken}")
+        return cls(scheme, bucket, prefix)
+
+    @property
+    def uri(self) -> str:
+        """The place as people write it."""
+        return f"{self.scheme}://{self.bucket}/{self.prefix}".removesuffix("/")
 
     def key(self, name: str) -> str:
         """The object's key of a name under the prefix."""
@@ -61,11 +85,9 @@ class Address:
         return key.removeprefix(f"{self.prefix}/") if self.prefix else key
 
 
-def _broken(uri: str, bucket: str, slash: str, prefix: str) -> str | None:
+def _broken(bucket: str, slash: str, prefix: str) -> str | None:
     """The first rule that does not hold, in words."""
     segments = prefix.split("/")
-    if not uri.startswith(SCHEME):
-        return "another scheme"
     if not _BUCKET.fullmatch(bucket) or _ADDRESS_OF_A_MACHINE.fullmatch(bucket):
         return f"the bucket {bucket!r}: 3 to 63 small letters, digits, dots and dashes"
     if (slash and not prefix) or prefix.endswith("/"):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fastgen_k8s.artifacts.address import SCHEME, Address, expanded
+from fastgen_k8s.artifacts.address import Address, is_remote, path_of
 from fastgen_k8s.artifacts.artifact import find_artifact
 from fastgen_k8s.artifacts.manifest import MANIFEST_BYTES, FileEntry, TooLarge
 from fastgen_k8s.artifacts.store import store_at
@@ -18,8 +18,8 @@ MOST_PARTS = 4096  # files of a DCP folder: each process that saved has written 
 
 def find_file(uri: str) -> Path | None:
     """A local file with the content of the one that a URI names; None when it names none."""
-    if not uri.startswith(SCHEME):
-        path = Path(expanded(uri).removeprefix("file://"))
+    if not is_remote(uri):
+        path = path_of(uri)
         return path if path.is_file() else None
     place = _object(uri)
     return None if place is None else store_at(place[0]).copy(place[1])
@@ -38,8 +38,8 @@ def find_folder(uri: str) -> Folder | None:
     entries = _entries(uri, None)
     if entries is None:
         return None
-    if not uri.startswith(SCHEME):
-        return Folder(Path(expanded(uri).removeprefix("file://")), _digest(entries))
+    if not is_remote(uri):
+        return Folder(path_of(uri), _digest(entries))
     above, name = _object(uri) or (uri, "")
     prefix = f"{name}/" if name else ""
     path = store_at(above).folder(prefix, {prefix + key: entry for key, entry in entries.items()})
@@ -81,8 +81,8 @@ def find_input(uri: str, at_most: int | None = None, manifest: int = MANIFEST_BY
 
 def start_of(uri: str, most: int) -> bytes:
     """The first bytes of the file that a URI names, at most so many; none where it names none."""
-    if not uri.startswith(SCHEME):
-        path = Path(expanded(uri).removeprefix("file://"))
+    if not is_remote(uri):
+        path = path_of(uri)
         return (store_at(str(path.parent)).start(path.name, most) or b"") if path.is_file() else b""
     place = _object(uri)
     return b"" if place is None else store_at(place[0]).start(place[1], most) or b""
@@ -90,14 +90,12 @@ def start_of(uri: str, most: int) -> bytes:
 
 def is_folder(uri: str) -> bool:
     """Whether a URI names a place in which there are files."""
-    return (
-        bool(store_at(uri).keys()) if uri.startswith(SCHEME) else Path(expanded(uri).removeprefix("file://")).is_dir()
-    )
+    return bool(store_at(uri).keys()) if is_remote(uri) else path_of(uri).is_dir()
 
 
 def _content(uri: str, at_most: int | None) -> FileEntry | None:
     """Size and sha256 of the file that a URI names; None when it names none."""
-    if not uri.startswith(SCHEME):
+    if not is_remote(uri):
         path = find_file(uri)
         return None if path is None else FileEntry.of_file(path, at_most)
     place = _object(uri)

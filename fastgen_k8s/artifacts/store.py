@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Protocol
 
-from fastgen_k8s.artifacts.address import SCHEME, expanded
+from fastgen_k8s.artifacts.address import SCHEMES, expanded, is_remote
 from fastgen_k8s.artifacts.directory import Directory
 from fastgen_k8s.artifacts.manifest import FileEntry
 from fastgen_k8s.errors import Misdescribed
@@ -97,10 +98,9 @@ def store_at(uri: str) -> Store:
     """The store that a URI names: a folder, or a prefix of a bucket."""
     uri = expanded(uri)
     scheme, separator, _ = uri.partition("://")
-    if uri.startswith(SCHEME):
-        from fastgen_k8s.artifacts.s3 import S3  # here, because boto3 takes its time and few commands need it
-
-        return S3(uri)
+    if is_remote(uri):
+        return resolve_name(SCHEMES[scheme])(uri)
     if not uri.removeprefix("file://") or unfit(uri) or (separator and scheme != "file"):
-        raise Misdescribed(f"wanted a folder, file:// or s3:// as the place of an artifact, found {uri!r}")
+        known = " or ".join(f"{each}://" for each in ("file", *SCHEMES))
+        raise Misdescribed(f"wanted a folder, {known} as the place of an artifact, found {uri!r}")
     return Directory(uri.removeprefix("file://"))

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import yaml
 
+from fastgen_k8s.artifacts.address import SCHEMES, WANTED
 from fastgen_k8s.controller.status import Status
 from fastgen_k8s.kube.structural import Schema, structural
 from fastgen_k8s.pipeline.spec import API_VERSION, MADE_BY, OBJECT_KIND, Pipeline
@@ -16,6 +17,7 @@ GROUP, VERSION = API_VERSION.split("/")
 PLURAL = "distillationpipelines"
 COLUMNS = ("Stage", "Progress", "Nodes", "Loss", "Status")
 
+_REMOTE = "|".join(SCHEMES) if len(SCHEMES) == 1 else f"({'|'.join(SCHEMES)})"
 _EARLIER = "{name} in names && names.indexOf({name}) < names.indexOf(s.name)"
 _A_PLACE = "{source}.contains('/') || {source}.contains('.')"
 
@@ -73,9 +75,10 @@ EXTRAS: dict[str, Schema] = {
     "spec.root": {"maxLength": 768}  # of a key's 1,024 bytes; the rest is for the names below it
     | _rules(
         _rule(
-            "self.matches('^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_=.-]+)*$') && "
-            "!self.matches('^s3://[^/]*[.][.]|/[.][.]?(/|$)|^s3://[0-9]+[.][0-9]+[.][0-9]+[.][0-9]+(/|$)')",
-            "root is a place that every pod reaches: s3://bucket/prefix",
+            f"self.matches('^{_REMOTE}://[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9](/[A-Za-z0-9_=.-]+)*$') && "
+            f"!self.matches('^{_REMOTE}://[^/]*[.][.]|/[.][.]?(/|$)|"
+            f"^{_REMOTE}://[0-9]+[.][0-9]+[.][0-9]+[.][0-9]+(/|$)')",
+            f"root is a place that every pod reaches: {WANTED.lower()}",
         ),
         _rule("self == oldSelf", "root is immutable: a pipeline elsewhere is another pipeline"),
     ),

@@ -7,7 +7,7 @@ it is mounted. A namespace without a file may name any; one with an empty file n
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fastgen_k8s.artifacts.address import SCHEME, Address
+from fastgen_k8s.artifacts.address import WANTED, Address, is_remote
 from fastgen_k8s.errors import Misdescribed, failed_io
 from fastgen_k8s.pipeline.spec import Pipeline, is_uri
 
@@ -55,11 +55,9 @@ def check_places(pipeline: Pipeline, roots: Sequence[Address] | None) -> None:
     It is asked before anything is read: the controller shall not look at what the namespace's own pods may not.
     """
     for name, place in _places(pipeline):
-        if not place.startswith(SCHEME):
+        if not is_remote(place):
             if name == "root" or not _shipped(place):
-                raise Misdescribed(
-                    f"{name}: wanted a place that every pod reaches (s3://BUCKET/PREFIX), found {place!r}"
-                )
+                raise Misdescribed(f"{name}: wanted a place that every pod reaches ({WANTED}), found {place!r}")
         elif not _below(Address.parse(place), roots):
             raise Misdescribed(f"{name}: wanted a place below {_said(roots or ())}, found {place!r}")
 
@@ -80,7 +78,8 @@ def _shipped(place: str) -> bool:
 def _below(place: Address, roots: Sequence[Address] | None) -> bool:
     """Whether a place is one of the roots or below one, by whole segments."""
     return roots is None or any(
-        place.bucket == root.bucket and f"{place.prefix}/".startswith(f"{root.prefix}/" if root.prefix else "")
+        (place.scheme, place.bucket) == (root.scheme, root.bucket)
+        and f"{place.prefix}/".startswith(f"{root.prefix}/" if root.prefix else "")
         for root in roots
     )
 
@@ -88,5 +87,5 @@ def _below(place: Address, roots: Sequence[Address] | None) -> bool:
 def _said(roots: Sequence[Address]) -> str:
     if not roots:
         return "the namespace's roots, of which there are none"
-    named = [f"{SCHEME}{one.bucket}/{one.prefix}".removesuffix("/") for one in roots[:_NAMED]]
+    named = [one.uri for one in roots[:_NAMED]]
     return " or ".join(named) + (f" or {len(roots) - _NAMED} more" if len(roots) > _NAMED else "")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastgen_k8s.artifacts import find_artifact
+from fastgen_k8s.artifacts.address import WANTED
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.launch.resources import resource
 from fastgen_k8s.pipeline import settings
@@ -39,7 +40,7 @@ def prepare(
     pipeline = settings.apply(described.spec, changes)
     where = root or pipeline.root
     if where is None:
-        raise Misdescribed(f"{file}: wanted a root (--root DIR or s3://BUCKET/PREFIX), found none")
+        raise Misdescribed(f"{file}: wanted a root (--root DIR or {WANTED}), found none")
     place = Root.parse(where)
     stages = resolve(pipeline, place.uri)
     for name, stage in stages.items():

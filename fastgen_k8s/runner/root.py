@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastgen_k8s.artifacts import store_at
-from fastgen_k8s.artifacts.address import SCHEME, expanded
+from fastgen_k8s.artifacts.address import expanded, is_remote, path_of
 from fastgen_k8s.artifacts.cache import cache_folder
 from fastgen_k8s.config import digest
 
@@ -25,9 +25,9 @@ class Root:
         """
         given = expanded(given)
         store_at(given)
-        if given.startswith(SCHEME):
+        if is_remote(given):
             return cls(given, cache_folder() / "runs" / digest(given)[:16])
-        place = Path(given.removeprefix("file://")).resolve()
+        place = path_of(given).resolve()
         return cls(str(place), place)
 
     def logs(self, stage: str) -> Path:
@@ -37,4 +37,4 @@ class Root:
     @property
     def remote(self) -> bool:
         """Whether its artifacts are not on this machine."""
-        return self.uri.startswith(SCHEME)
+        return is_remote(self.uri)

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from fastgen_k8s.artifacts import store_at
-from fastgen_k8s.artifacts.address import expanded
+from fastgen_k8s.artifacts.address import SCHEMES, Address, expanded, is_remote
 from fastgen_k8s.artifacts.cache import cache_folder
+from fastgen_k8s.artifacts.directory import Directory
 from fastgen_k8s.artifacts.single import find_file, find_input, is_folder
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.pipeline.spec import Pipeline
@@ -105,3 +107,15 @@ def pipeline(root: str = "runs", prompts: str = "./prompts.txt") -> dict[str, ob
 def test_a_place_with_a_variable_in_it_is_refused(what: str, place: str) -> None:
     with pytest.raises(Misdescribed, match=r"wanted a place, found the variable \$\{\w*\} in it"):
         PLACES[what](place)
+
+
+def test_another_kind_of_bucket_is_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not is_remote("gs://bucket/a")
+    monkeypatch.setitem(cast("dict[str, str]", SCHEMES), "gs", f"{__name__}:Bucket")
+    assert (is_remote("gs://bucket/a"), Address.parse("gs://bucket/a").uri) == (True, "gs://bucket/a")
+    assert isinstance(store_at("gs://bucket/a"), Bucket)
+    assert Root.parse("gs://bucket/a").remote
+
+
+class Bucket(Directory):
+    """Stands for a store of another kind."""

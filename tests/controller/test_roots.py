@@ -114,7 +114,7 @@ def test_a_list_is_read_as_it_is_now(tmp_path: Path) -> None:
     roots, file = Roots(tmp_path), tmp_path / "team-a"
     assert roots.of("team-a") is None
     file.write_text("s3://team-a\n")
-    assert roots.of("team-a") == [Address("team-a", "")]
+    assert roots.of("team-a") == [Address.parse("s3://team-a")]
     file.write_text("")
     assert (roots.of("team-a"), roots.of("team-b")) == ([], None)
 
