@@ -3,19 +3,16 @@
 A job carries the pipeline's uid as its owner, and stage, attempt and digest as labels, so that a controller that
 knows nothing yet finds its own again.
 """
-# pyright: reportMissingTypeStubs=false
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from torchx.specs import AppState
-
 from fastgen_k8s.controller.form import Form, read_form
 from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.cluster import GROUP
-from fastgen_k8s.launch.jobs import ENDED, Backend
-from fastgen_k8s.launch.outcome import CANCELLED, COMPONENT, count
+from fastgen_k8s.launch.jobs import Backend
+from fastgen_k8s.launch.outcome import CANCELLED, COMPONENT, ENDED, JobState, count
 from fastgen_k8s.launch.owned import controller, owns
 from fastgen_k8s.launch.pod import TRAINER
 
@@ -37,7 +34,7 @@ class Child:
     stage: str
     attempt: int
     digest: str  # first 16 of its work's
-    state: AppState
+    state: JobState
     suspended: bool
     leaving: bool  # asked to go
     created: float  # seconds since 1970, on the API server's clock

@@ -3,19 +3,17 @@
 An attempt is live until its outcome is known; the outcome is in the status before anything of the attempt is deleted.
 That its job is gone, and that it failed, are different facts.
 """
-# pyright: reportMissingTypeStubs=false
 
 import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from torchx.specs import AppState
-
 from fastgen_k8s.controller.children import Child, rfc3339, seconds
 from fastgen_k8s.controller.outcomes import Outcome
 from fastgen_k8s.controller.status import LIVE, SETTLED, StageProgress, StageStatus
 from fastgen_k8s.errors import Stopped
+from fastgen_k8s.launch.outcome import JobState
 from fastgen_k8s.pipeline.plan import DONE, Failure, Rest, Running, StageSeen
 from fastgen_k8s.pipeline.spec import Stage
 
@@ -62,7 +60,7 @@ def fold(was: StageStatus, look: Look, now: float) -> StageStatus:
         return _gone(stage, now)
     if look.child is None:
         return stage
-    if look.child.state == AppState.CANCELLED and stage.state != "Stopping":
+    if look.child.state == JobState.CANCELLED and stage.state != "Stopping":
         return stopping(stage, "Gone")
     return _alive(stage, look, look.child, now)
 

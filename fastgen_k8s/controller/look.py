@@ -1,11 +1,9 @@
 """One look at a pipeline: what its jobs, their pods and the store say of each stage, read only as far as needed."""
-# pyright: reportMissingTypeStubs=false
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import structlog
-from torchx.specs import AppState
 
 from fastgen_k8s.artifacts import Artifact, progress
 from fastgen_k8s.controller.accept import Accepted
@@ -24,6 +22,7 @@ from fastgen_k8s.errors import FastgenError
 from fastgen_k8s.kube.connection import Connection
 from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.jobs import Backend
+from fastgen_k8s.launch.outcome import JobState
 from fastgen_k8s.launch.owned import controller, owns
 from fastgen_k8s.pipeline.spec import Stage
 
@@ -110,7 +109,7 @@ class Looking:
                 return _whole(None, artifact)
             return Look(None, lingering) if lingering else self._last_words(Look(None), status, stage.output)
         superseded = job.digest != stage.digest[:16]
-        if job.ended and job.state != AppState.CANCELLED:
+        if job.ended and job.state != JobState.CANCELLED:
             if superseded:
                 return Look(job, superseded=True)
             return self._last_words(self._ended(backend, meta["namespace"], stage.output, job), status, stage.output)

@@ -5,16 +5,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from torchx.specs import AppDef, AppState
+from torchx.specs import AppDef
 
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.kube.api import Api
 from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.cluster import GROUP, Cluster
-from fastgen_k8s.launch.outcome import COMPONENT, number
+from fastgen_k8s.launch.outcome import COMPONENT, ENDED, JobState, number
 from fastgen_k8s.launch.owned import controller, owns
 
-ENDED = (AppState.SUCCEEDED, AppState.FAILED, AppState.CANCELLED)
 _OURS = "app.kubernetes.io/name=fastgen-k8s"
 _LOOK_EVERY = 1.0  # seconds
 _REMOVAL = 120.0  # seconds that the pods of an earlier job of the same name may take to end
@@ -28,7 +27,7 @@ class Backend(NamedTuple):
     group: str  # with the version
     plural: str
     render: Callable[[AppDef, Cluster], dict[str, Any]]
-    state: Callable[[Object], AppState]
+    state: Callable[[Object], JobState]
     said: Callable[[Object], str]  # about itself, for a person
     cancel: Callable[[Api, str, Object], None]  # the job at a path: its pods are asked to stop, it stays
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.kube.api import Api
 from fastgen_k8s.kube.objects import Object
-from fastgen_k8s.launch.jobs import ENDED, Backend
+from fastgen_k8s.launch.jobs import Backend
 from fastgen_k8s.launch.jobset import API_VERSION, jobset
-from fastgen_k8s.launch.outcome import CANCELLED, jobset_state
+from fastgen_k8s.launch.outcome import CANCELLED, ENDED, jobset_state
 
 PATIENCE = 30.0  # seconds in which a Kueue that works has seen a job, and has suspended one
 _LOOK_EVERY = 0.2  # seconds

@@ -1,11 +1,9 @@
-"""What a job and its pods say of themselves: the state of an application, and the exit code that explains it."""
-# pyright: reportMissingTypeStubs=false
+"""What a job and its pods say of themselves: the job's state, and the exit code that explains it."""
 
 import re
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from typing import NamedTuple
-
-from torchx.specs import AppState, ReplicaState
 
 from fastgen_k8s.errors import OutOfMemory, rank
 from fastgen_k8s.kube.objects import Object
@@ -16,16 +14,29 @@ COMPONENT = "app.kubernetes.io/component"
 INDEX = "jobset.sigs.k8s.io/job-index"  # label: which trainer
 TASK_INDEX = "volcano.sh/task-index"  # the same of Volcano
 _RULE = re.compile(r"failed with exit code (\d+) matching FailJob rule")
+
+
+class JobState(StrEnum):
+    """Where a job is between its making and its end; the names are TorchX's."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+ENDED = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 _PHASES = {
-    "Running": AppState.RUNNING,
-    "Restarting": AppState.RUNNING,  # one pod is replaced, the others go on
-    "Completing": AppState.RUNNING,
-    "Terminating": AppState.RUNNING,
-    "Completed": AppState.SUCCEEDED,
-    "Failed": AppState.FAILED,
-    "Terminated": AppState.FAILED,
-    "Aborting": AppState.CANCELLED,
-    "Aborted": AppState.CANCELLED,
+    "Running": JobState.RUNNING,
+    "Restarting": JobState.RUNNING,  # one pod is replaced, the others go on
+    "Completing": JobState.RUNNING,
+    "Terminating": JobState.RUNNING,
+    "Completed": JobState.SUCCEEDED,
+    "Failed": JobState.FAILED,
+    "Terminated": JobState.FAILED,
+    "Aborting": JobState.CANCELLED,
+    "Aborted": JobState.CANCELLED,
 }
 
 
@@ -34,32 +45,32 @@ class Replica(NamedTuple):
 
     role: str
     number: int
-    state: ReplicaState
+    phase: str  # of its newest pod, as Kubernetes says it
     pod: str
     node: str
     code: int | None  # when it has ended
     why: str  # it waits, or ended badly
 
 
-def jobset_state(jobset: Object) -> AppState:
-    """The state of the application that a JobSet runs."""
+def jobset_state(jobset: Object) -> JobState:
+    """The state of a JobSet."""
     conditions = {one["type"]: one["status"] == "True" for one in jobset.get("status", {}).get("conditions", ())}
     if conditions.get("Completed"):
-        return AppState.SUCCEEDED
+        return JobState.SUCCEEDED
     if conditions.get("Failed"):
-        return AppState.FAILED
+        return JobState.FAILED
     suspended = bool(jobset["spec"].get("suspend"))
     if suspended and CANCELLED in jobset["metadata"].get("annotations", {}):
-        return AppState.CANCELLED
+        return JobState.CANCELLED
     jobs = jobset.get("status", {}).get("replicatedJobsStatus", ())
     ready = any(one.get("ready") for one in jobs)
-    return AppState.RUNNING if ready and not suspended else AppState.PENDING
+    return JobState.RUNNING if ready and not suspended else JobState.PENDING
 
 
-def vcjob_state(vcjob: Object) -> AppState:
-    """The state of the application that a Job of Volcano runs; before it was looked at, it has none of its own."""
+def vcjob_state(vcjob: Object) -> JobState:
+    """The state of a Job of Volcano; before it was looked at, it has none of its own."""
     phase = vcjob.get("status", {}).get("state", {}).get("phase")
-    return _PHASES.get(phase, AppState.PENDING)
+    return _PHASES.get(phase, JobState.PENDING)
 
 
 def count(label: str | None) -> int | None:
@@ -102,16 +113,8 @@ def worst(codes: Sequence[int]) -> tuple[int, int]:
 
 
 def _replica(role: str, index: int, pod: Object) -> Replica:
-    states = {
-        "Pending": ReplicaState.PENDING,
-        "Running": ReplicaState.RUNNING,
-        "Succeeded": ReplicaState.SUCCEEDED,
-        "Failed": ReplicaState.FAILED,
-    }
-    status = pod.get("status", {})
-    state = states.get(status.get("phase", ""), ReplicaState.UNKNOWN)
-    name, node = pod["metadata"]["name"], pod["spec"].get("nodeName", "")
-    return Replica(role, index, state, name, node, terminated(pod), last_words(pod))
+    phase, node = pod.get("status", {}).get("phase", "Unknown"), pod["spec"].get("nodeName", "")
+    return Replica(role, index, phase, pod["metadata"]["name"], node, terminated(pod), last_words(pod))
 
 
 def terminated(pod: Object) -> int | None:

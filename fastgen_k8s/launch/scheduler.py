@@ -26,7 +26,7 @@ from fastgen_k8s.kube.api import Api
 from fastgen_k8s.launch.cluster import GROUP
 from fastgen_k8s.launch.jobs import Backend, ClusterJobs
 from fastgen_k8s.launch.options import Opts
-from fastgen_k8s.launch.outcome import Replica, exit_code, replicas
+from fastgen_k8s.launch.outcome import JobState, Replica, exit_code, replicas
 from fastgen_k8s.launch.pod import TRAINER
 
 
@@ -74,13 +74,13 @@ class ClusterScheduler(Scheduler[Opts]):
             return None
         pods = self.jobs.pods(*where)
         state, seen, published = self._runs.state(found), replicas(pods), list[str]()
-        code = exit_code(self.jobs.jobs(*where), pods) if state == AppState.FAILED else None
-        if state == AppState.FAILED and _is_done(found, seen, code):
-            state, code, published = AppState.SUCCEEDED, None, ["its artifact is published"]
+        code = exit_code(self.jobs.jobs(*where), pods) if state == JobState.FAILED else None
+        if state == JobState.FAILED and _is_done(found, seen, code):
+            state, code, published = JobState.SUCCEEDED, None, ["its artifact is published"]
         roles = {one.role: [other for other in seen if other.role == one.role] for one in seen}
         return DescribeAppResponse(
             app_id=app_id,
-            state=state,
+            state=AppState[state],
             msg="; ".join(published + [f"{one.role}/{one.number} {one.why}" for one in seen if one.why])
             or self._runs.said(found),
             structured_error_msg=json.dumps({} if code is None else {"exit_code": code}),
@@ -121,7 +121,9 @@ class ClusterScheduler(Scheduler[Opts]):
         """Our jobs in a namespace."""
         namespace = str((cfg or {}).get("namespace") or Opts().namespace)
         found = self.jobs.ours(namespace)
-        return [ListAppResponse(f"{namespace}:{one['metadata']['name']}", self._runs.state(one)) for one in found]
+        return [
+            ListAppResponse(f"{namespace}:{one['metadata']['name']}", AppState[self._runs.state(one)]) for one in found
+        ]
 
 
 def _is_done(found: Mapping[str, Any], seen: Iterable[Replica], code: int | None) -> bool:
@@ -129,7 +131,7 @@ def _is_done(found: Mapping[str, Any], seen: Iterable[Replica], code: int | None
 
     One that ended so may be gone, and then the artifact says it, unless the place may be another work's.
     """
-    if any(one.role == TRAINER and one.state == ReplicaState.SUCCEEDED for one in seen):
+    if any(one.role == TRAINER and one.phase == "Succeeded" for one in seen):
         return True
     output = found["metadata"].get("annotations", {}).get(f"{GROUP}/output")
     if output is None or code in (Misdescribed.code, BadInput.code):
@@ -149,6 +151,7 @@ def _split(app_id: str) -> tuple[str, str]:
 
 def _status(one: Replica) -> ReplicaStatus:
     ended = {} if one.code is None else {"exit_code": one.code}
+    state = ReplicaState[one.phase.upper()]
     return ReplicaStatus(
-        id=one.number, role=one.role, state=one.state, hostname=one.node, structured_error_msg=json.dumps(ended)
+        id=one.number, role=one.role, state=state, hostname=one.node, structured_error_msg=json.dumps(ended)
     )

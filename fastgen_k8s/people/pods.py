@@ -1,5 +1,4 @@
 """What the trainers of a job say, all of them at once, each line behind the name of its replica."""
-# pyright: reportMissingTypeStubs=false
 
 import threading
 import time
@@ -8,8 +7,8 @@ from queue import Empty, SimpleQueue
 
 from fastgen_k8s.errors import FastgenError, refuse
 from fastgen_k8s.kube.objects import Object
-from fastgen_k8s.launch.jobs import ENDED, ClusterJobs
-from fastgen_k8s.launch.outcome import COMPONENT, number
+from fastgen_k8s.launch.jobs import ClusterJobs
+from fastgen_k8s.launch.outcome import COMPONENT, ENDED, number
 from fastgen_k8s.launch.pod import TRAINER
 from fastgen_k8s.people.source import Said
 

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from torchx.specs import AppState
 
 from fastgen_k8s.kube.api import Api
 from fastgen_k8s.launch.jobs import ClusterJobs
 from fastgen_k8s.launch.jobsets import JOBSET
-from fastgen_k8s.launch.outcome import jobset_state
+from fastgen_k8s.launch.outcome import JobState, jobset_state
 from tests.cluster import jobsets, queues
 from tests.cluster.api import Object
 from tests.cluster.cluster import Cluster
@@ -72,7 +71,7 @@ def check_out_of_the_queue(kueue: Cluster, namespace: str, name: str) -> None:
     kueue.api.create(queues.queued("next", namespace, LONG))
     kueue.wait_for(jobsets.RESOURCE, "next", jobsets.admitted, namespace)
     found = kueue.api.get(jobsets.RESOURCE, name, namespace)
-    assert (jobset_state(found), found["spec"]["suspend"]) == (AppState.CANCELLED, True)
+    assert (jobset_state(found), found["spec"]["suspend"]) == (JobState.CANCELLED, True)
 
 
 def test_a_jobset_that_is_cancelled_before_kueue_has_seen_it_never_runs(

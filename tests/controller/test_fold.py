@@ -1,17 +1,16 @@
 """What is found of a stage, and what its status says afterwards."""
-# pyright: reportMissingTypeStubs=false
 
 from dataclasses import replace
 from typing import Literal
 
 import pytest
-from torchx.specs import AppState
 
 from fastgen_k8s.controller.children import Child, rfc3339
 from fastgen_k8s.controller.fold import Look, again, begun, fold, seen, stopping
 from fastgen_k8s.controller.outcomes import Outcome
 from fastgen_k8s.controller.status import StageProgress, StageStatus
 from fastgen_k8s.launch.jobsets import JOBSET
+from fastgen_k8s.launch.outcome import JobState
 from fastgen_k8s.pipeline.plan import DONE, Failure, StageSeen
 from fastgen_k8s.pipeline.spec import Stage
 
@@ -28,13 +27,13 @@ JOB = Child(
     stage="kd",
     attempt=1,
     digest=DIGEST[:16],
-    state=AppState.PENDING,
+    state=JobState.PENDING,
     suspended=False,
     leaving=False,
     created=NOW - 10,
     said="",
 )
-WORKS = replace(JOB, state=AppState.RUNNING, pods=(READY, READY))
+WORKS = replace(JOB, state=JobState.RUNNING, pods=(READY, READY))
 NEW = StageStatus(name="kd")
 QUEUED = begun(NEW, "p-kd-1", 1, 2)
 RUNNING = fold(QUEUED, Look(WORKS), NOW - 5)
@@ -53,12 +52,12 @@ def state(status: StageStatus) -> tuple[str, int, str | None]:
         (QUEUED, Look(JOB, why="waits for a node"), ("Queued", 0, None)),
         (QUEUED, Look(WORKS), ("Running", 0, None)),
         (RUNNING, Look(replace(JOB, pods=())), ("Running", 0, None)),  # its nodes are lost, new pods will come
-        (RUNNING, Look(replace(JOB, state=AppState.FAILED), outcome=CRASH), ("Waiting", 1, "Crashed")),
-        (RUNNING, Look(replace(JOB, state=AppState.FAILED), outcome=OOM), ("Waiting", 1, "OutOfMemory")),
+        (RUNNING, Look(replace(JOB, state=JobState.FAILED), outcome=CRASH), ("Waiting", 1, "Crashed")),
+        (RUNNING, Look(replace(JOB, state=JobState.FAILED), outcome=OOM), ("Waiting", 1, "OutOfMemory")),
         (RUNNING, Look(), ("Waiting", 0, "Gone")),
         (RUNNING, Look(lingering=True), ("Running", 0, None)),
-        (RUNNING, Look(replace(JOB, state=AppState.CANCELLED)), ("Stopping", 0, "Gone")),
-        (RUNNING, Look(replace(JOB, state=AppState.FAILED), superseded=True), ("Waiting", 0, "Superseded")),
+        (RUNNING, Look(replace(JOB, state=JobState.CANCELLED)), ("Stopping", 0, "Gone")),
+        (RUNNING, Look(replace(JOB, state=JobState.FAILED), superseded=True), ("Waiting", 0, "Superseded")),
         (stopping(RUNNING, "Suspended"), Look(WORKS), ("Stopping", 0, "Suspended")),
         (stopping(RUNNING, "Suspended"), Look(lingering=True), ("Stopping", 0, "Suspended")),
         (stopping(RUNNING, "Suspended"), Look(), ("Waiting", 0, "Suspended")),
@@ -69,10 +68,10 @@ def state(status: StageStatus) -> tuple[str, int, str | None]:
         (stopping(QUEUED, "Replaced"), Look(), ("Waiting", 0, "Replaced")),
         (
             stopping(RUNNING, "Suspended"),
-            Look(replace(JOB, state=AppState.FAILED), outcome=OOM),
+            Look(replace(JOB, state=JobState.FAILED), outcome=OOM),
             ("Waiting", 1, "OutOfMemory"),
         ),
-        (RUNNING, Look(replace(JOB, state=AppState.SUCCEEDED), facts={}), ("Running", 0, None)),  # the plan records it
+        (RUNNING, Look(replace(JOB, state=JobState.SUCCEEDED), facts={}), ("Running", 0, None)),  # the plan records it
         (RUNNING, Look(facts={}), ("Running", 0, None)),  # gone, and its artifact is there
     ],
 )
@@ -90,7 +89,7 @@ def test_a_job_that_is_heard_of_after_its_stage_has_ended_changes_nothing_but_is
     end: Literal["Succeeded", "Failed"],
 ) -> None:
     ended = NEW.model_copy(update={"state": end})
-    found = fold(ended, Look(replace(JOB, state=AppState.SUCCEEDED)), NOW)
+    found = fold(ended, Look(replace(JOB, state=JobState.SUCCEEDED)), NOW)
     assert (found.state, found.attempt, found.job) == (end, 1, "p-kd-1")
 
 
@@ -109,9 +108,9 @@ def test_the_plan_hears_of_a_job_that_is_to_be_made_anew(look: Look) -> None:
 
 
 def test_a_failure_is_counted_once() -> None:
-    ended = Look(replace(JOB, state=AppState.FAILED), outcome=CRASH)
+    ended = Look(replace(JOB, state=JobState.FAILED), outcome=CRASH)
     once = fold(RUNNING, ended, NOW)
-    assert fold(once, Look(replace(JOB, state=AppState.FAILED)), NOW + 1) == once
+    assert fold(once, Look(replace(JOB, state=JobState.FAILED)), NOW + 1) == once
 
 
 def test_the_start_of_work_is_when_a_pod_was_first_seen_at_work() -> None:
@@ -134,7 +133,7 @@ def test_progress_has_the_time_of_its_last_step_not_of_its_last_look() -> None:
     [
         (stopping(RUNNING, "Suspended"), Look()),
         (RUNNING, Look()),
-        (RUNNING, Look(replace(JOB, state=AppState.FAILED), outcome=CRASH)),
+        (RUNNING, Look(replace(JOB, state=JobState.FAILED), outcome=CRASH)),
     ],
 )
 def test_an_attempt_that_has_ended_leaves_the_last_checkpoint_that_it_wrote(was: StageStatus, look: Look) -> None:

@@ -1,12 +1,9 @@
 """What is read from a job and its pods: its state, the exit code that explains it, and why a pod waits."""
 
-# pyright: reportMissingTypeStubs=false
-
 import itertools
 from typing import Any
 
 import pytest
-from torchx.specs import AppState
 
 from fastgen_k8s.agent.crew import root
 from fastgen_k8s.agent.worker import End
@@ -14,6 +11,7 @@ from fastgen_k8s.launch.outcome import (
     CANCELLED,
     INDEX,
     TASK_INDEX,
+    JobState,
     Object,
     exit_code,
     jobset_state,
@@ -67,44 +65,44 @@ def jobset(
 @pytest.mark.parametrize(
     ("found", "state"),
     [
-        (jobset(), AppState.PENDING),
-        (jobset(ready=1), AppState.RUNNING),
-        (jobset("Suspended", ready=1, suspend=True), AppState.PENDING),  # its pods are being ended
-        (jobset("Suspended", suspend=True, annotations={CANCELLED: "true"}), AppState.CANCELLED),
-        (jobset(ready=1, annotations={CANCELLED: "true"}), AppState.RUNNING),  # let go again
-        (jobset(annotations={CANCELLED: "true"}), AppState.PENDING),
-        (jobset("Completed"), AppState.SUCCEEDED),
-        (jobset("Completed", annotations={CANCELLED: "true"}), AppState.SUCCEEDED),
-        (jobset("Failed", ready=1), AppState.FAILED),
-        ({"metadata": {}, "spec": {}}, AppState.PENDING),  # just created
+        (jobset(), JobState.PENDING),
+        (jobset(ready=1), JobState.RUNNING),
+        (jobset("Suspended", ready=1, suspend=True), JobState.PENDING),  # its pods are being ended
+        (jobset("Suspended", suspend=True, annotations={CANCELLED: "true"}), JobState.CANCELLED),
+        (jobset(ready=1, annotations={CANCELLED: "true"}), JobState.RUNNING),  # let go again
+        (jobset(annotations={CANCELLED: "true"}), JobState.PENDING),
+        (jobset("Completed"), JobState.SUCCEEDED),
+        (jobset("Completed", annotations={CANCELLED: "true"}), JobState.SUCCEEDED),
+        (jobset("Failed", ready=1), JobState.FAILED),
+        ({"metadata": {}, "spec": {}}, JobState.PENDING),  # just created
     ],
 )
-def test_the_conditions_of_a_job_are_its_state(found: Object, state: AppState) -> None:
+def test_the_conditions_of_a_job_are_its_state(found: Object, state: JobState) -> None:
     assert jobset_state(found) == state
 
 
 @pytest.mark.parametrize(
     ("phase", "state"),
     [
-        ("Pending", AppState.PENDING),
-        ("Running", AppState.RUNNING),
-        ("Restarting", AppState.RUNNING),  # the others go on
-        ("Completing", AppState.RUNNING),
-        ("Completed", AppState.SUCCEEDED),
-        ("Terminating", AppState.RUNNING),
-        ("Terminated", AppState.FAILED),
-        ("Failed", AppState.FAILED),
-        ("Aborting", AppState.CANCELLED),
-        ("Aborted", AppState.CANCELLED),
+        ("Pending", JobState.PENDING),
+        ("Running", JobState.RUNNING),
+        ("Restarting", JobState.RUNNING),  # the others go on
+        ("Completing", JobState.RUNNING),
+        ("Completed", JobState.SUCCEEDED),
+        ("Terminating", JobState.RUNNING),
+        ("Terminated", JobState.FAILED),
+        ("Failed", JobState.FAILED),
+        ("Aborting", JobState.CANCELLED),
+        ("Aborted", JobState.CANCELLED),
     ],
 )
-def test_the_phase_of_a_volcano_job_is_its_state(phase: str, state: AppState) -> None:
+def test_the_phase_of_a_volcano_job_is_its_state(phase: str, state: JobState) -> None:
     assert vcjob_state({"metadata": {}, "status": {"state": {"phase": phase}}}) == state
 
 
 @pytest.mark.parametrize("status", [{}, {"status": {}}, {"status": {"state": {}}}])
 def test_a_volcano_job_that_nobody_looked_at_yet_is_pending(status: Object) -> None:
-    assert vcjob_state({"metadata": {}, **status}) == AppState.PENDING
+    assert vcjob_state({"metadata": {}, **status}) == JobState.PENDING
 
 
 @pytest.mark.parametrize(("labels", "index"), [({INDEX: "2"}, 2), ({TASK_INDEX: "1"}, 1), ({}, 0), ({INDEX: "x"}, 0)])
