@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmarks.timing import Ratio, compare
 from fastgen_k8s.diffusion.schedule import add_noise
-from fastgen_k8s.experiments.schema import Model
+from fastgen_k8s.experiments.model import Model
 from fastgen_k8s.networks.load import build_student
 from fastgen_k8s.networks.network import Condition, KVCache, Network, x0
 

@@ -12,7 +12,7 @@ from examples.moving_shapes.metric import measure_videos
 from examples.moving_shapes.shapes import PROMPTS, draw, kinds
 from fastgen_k8s.artifacts import Artifact
 from fastgen_k8s.experiments import get_experiment
-from fastgen_k8s.experiments.schema import Labels
+from fastgen_k8s.experiments.encoders import Labels
 from fastgen_k8s.pipeline.advice import advice
 from tests.conftest import run_stage
 

@@ -12,7 +12,10 @@ from torch import Tensor
 
 from fastgen_k8s.diffusion.chunks import chunk_slices
 from fastgen_k8s.errors import Misdescribed
-from fastgen_k8s.experiments.schema import Experiment, GaussianRotation, Labels, Model
+from fastgen_k8s.experiments.encoders import Labels
+from fastgen_k8s.experiments.families.gaussian_rotation import GaussianRotation
+from fastgen_k8s.experiments.model import Model
+from fastgen_k8s.experiments.schema import Experiment
 from fastgen_k8s.methods.rollout import sizes
 from fastgen_k8s.networks.closed_form_gaussian import as_vectors, covariance, law, noised_variances
 

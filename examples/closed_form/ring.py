@@ -7,7 +7,10 @@ from torch import Tensor
 
 from fastgen_k8s.diffusion.chunks import chunk_slices
 from fastgen_k8s.errors import Misdescribed
-from fastgen_k8s.experiments.schema import Experiment, Labels, Model, RingBlobs
+from fastgen_k8s.experiments.encoders import Labels
+from fastgen_k8s.experiments.families.ring_blobs import RingBlobs
+from fastgen_k8s.experiments.model import Model
+from fastgen_k8s.experiments.schema import Experiment
 from fastgen_k8s.methods.rollout import sizes
 from fastgen_k8s.networks.closed_form_ring import ring_videos
 

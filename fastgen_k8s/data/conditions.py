@@ -12,7 +12,7 @@ from torch import Tensor
 from fastgen_k8s.artifacts import Artifact, Writer
 from fastgen_k8s.data.pairs import RESIDENT_BYTES
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.experiments.schema import TextEncoder
+from fastgen_k8s.experiments.encoders import TextEncoder
 from fastgen_k8s.networks.network import Condition
 
 _PROMPTS, _NEGATIVE, _EMPTY = "prompts.json", "negative.safetensors", "empty.safetensors"
@@ -50,7 +50,7 @@ class Conditions:
     def check(self, text: TextEncoder) -> None:
         """Refuse encodings that are not those of the model's text encoder (BadInput)."""
         found = self._shapes.get("text", [])
-        wanted = [1, len(text.labels)] if text.kind == "labels" else [text.length, *found[1:]]  # tokens, numbers each
+        wanted = [text.tokens, *(found[1:] if text.numbers is None else [text.numbers])]
         if found != wanted:
             raise BadInput(f"{self._artifact.uri}: wanted a text {wanted} of model.text {text.kind}, found {found}")
 

@@ -15,7 +15,7 @@ from fastgen_k8s.artifacts.names import Sha256
 from fastgen_k8s.config import Config
 from fastgen_k8s.diffusion.draws import generator
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.experiments.schema import Model
+from fastgen_k8s.experiments.model import Model
 from fastgen_k8s.networks.pth import tensor_from_pth
 
 INDEX = "index.json"

@@ -1,22 +1,13 @@
 """Tasks with exact answers: Gaussian rotation (A) and blobs on a ring (B), small enough for a laptop core."""
 
+from fastgen_k8s.experiments.codecs import NoCodec
+from fastgen_k8s.experiments.encoders import Labels
+from fastgen_k8s.experiments.families.gaussian_rotation import GaussianRotation
+from fastgen_k8s.experiments.families.ring_blobs import RingBlobs
+from fastgen_k8s.experiments.families.wan import Wan
 from fastgen_k8s.experiments.method import DistributionMatchingSettings, Gan, Health, RegressionSettings
-from fastgen_k8s.experiments.schema import (
-    Ema,
-    Experiment,
-    GaussianRotation,
-    Labels,
-    Model,
-    NoCodec,
-    Optimisation,
-    Optimiser,
-    Pairs,
-    Report,
-    RingBlobs,
-    Sample,
-    Train,
-    Wan,
-)
+from fastgen_k8s.experiments.model import Model
+from fastgen_k8s.experiments.schema import Ema, Experiment, Optimisation, Optimiser, Pairs, Report, Sample, Train
 
 SMALL = Wan(
     kind="wan",

@@ -1,19 +1,11 @@
 """Cosmos-Predict2.5-2B at 480p, text to world: the published CausalKD and Self-Forcing runs, and DMD2."""
 
+from fastgen_k8s.experiments.codecs import AutoencoderWan
+from fastgen_k8s.experiments.encoders import Qwen25Vl
+from fastgen_k8s.experiments.families.cosmos import Cosmos
 from fastgen_k8s.experiments.method import DistributionMatchingSettings, Gan, RegressionSettings
-from fastgen_k8s.experiments.schema import (
-    AutoencoderWan,
-    ConditionsSettings,
-    Cosmos,
-    Experiment,
-    Model,
-    Optimisation,
-    Optimiser,
-    Pairs,
-    Qwen25Vl,
-    Sample,
-    Train,
-)
+from fastgen_k8s.experiments.model import Model
+from fastgen_k8s.experiments.schema import ConditionsSettings, Experiment, Optimisation, Optimiser, Pairs, Sample, Train
 
 COSMOS_2B = Model(
     network=Cosmos(kind="cosmos"),

@@ -1,20 +1,11 @@
 """The demo: a tiny real Wan teacher of moving shapes, and the students distilled from it."""
 
+from fastgen_k8s.experiments.codecs import PatchPca
+from fastgen_k8s.experiments.encoders import Umt5
+from fastgen_k8s.experiments.families.wan import Wan
 from fastgen_k8s.experiments.method import DistributionMatchingSettings, FlowMatchingSettings, RegressionSettings
-from fastgen_k8s.experiments.schema import (
-    Ema,
-    Experiment,
-    Model,
-    Optimisation,
-    Optimiser,
-    Pairs,
-    PatchPca,
-    Report,
-    Sample,
-    Train,
-    Umt5,
-    Wan,
-)
+from fastgen_k8s.experiments.model import Model
+from fastgen_k8s.experiments.schema import Ema, Experiment, Optimisation, Optimiser, Pairs, Report, Sample, Train
 
 SHAPES = Model(
     network=Wan(

@@ -1,151 +1,15 @@
 """What an experiment can say: model, pairs, method, optimisation, length. Everything here is hashed."""
 
-from itertools import pairwise
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from fastgen_k8s.config import Config
 from fastgen_k8s.experiments.method import DistributionMatchingSettings, Method
+from fastgen_k8s.experiments.model import Model
 from fastgen_k8s.experiments.ranges import Probability, Time
 
 Precision = Literal["float32", "bfloat16"]
-
-
-# --- model: a family's facts, shared by all of its runs -------------------------------------------------------------
-
-
-class Wan(Config):
-    """The architecture of a `WanTransformer3DModel`; a teacher's folder that has another one is refused."""
-
-    kind: Literal["wan"]
-    num_layers: PositiveInt = 30
-    num_attention_heads: PositiveInt = 12
-    attention_head_dim: Annotated[PositiveInt, Field(multiple_of=2)] = 128  # positions turn pairs of numbers
-    ffn_dim: PositiveInt = 8960
-    text_dim: PositiveInt = 4096
-    freq_dim: PositiveInt = 256
-    patch_size: tuple[Literal[1], PositiveInt, PositiveInt] = (
-        1,
-        2,
-        2,
-    )  # frames stay apart: a patch never mixes them
-    cross_attn_norm: bool = True
-    rope_max_seq_len: PositiveInt = 1024
-
-
-class Cosmos(Config):
-    """The architecture of Cosmos-Predict2.5's `CosmosTransformer3DModel`; the defaults are those of 2B."""
-
-    kind: Literal["cosmos"]
-    num_layers: PositiveInt = 28
-    num_attention_heads: PositiveInt = 16
-    attention_head_dim: Annotated[PositiveInt, Field(ge=12, multiple_of=2)] = 128  # a third each for t, y, x
-    mlp_ratio: PositiveFloat = 4.0
-    adaln_lora_dim: PositiveInt = 256
-    text_embed_dim: PositiveInt = 1024  # of the blocks, and of stored conditions
-    crossattn_proj_in_channels: PositiveInt = 100352  # all layers of the text encoder, side by side
-    patch_size: tuple[Literal[1], PositiveInt, PositiveInt] = (1, 2, 2)
-    max_size: tuple[PositiveInt, PositiveInt, PositiveInt] = (128, 240, 240)  # latent frames, height, width
-    rope_scale: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (1.0, 3.0, 3.0)
-
-
-Architecture = Annotated[Wan | Cosmos, Field(discriminator="kind")]
-
-
-class GaussianRotation(Config):
-    """Clips x_{k+1} = a R(angle) x_k + sqrt(1 - a^2) n with a plane rotation per prompt: all in closed form."""
-
-    kind: Literal["gaussian_rotation"]
-    a: Annotated[float, Field(gt=0, lt=1)] = 0.9
-    angles: tuple[float, ...] = (0.6, -0.6)  # radians a frame, one per label
-
-
-class RingBlobs(Config):
-    """A bump moving on a ring: the exact posterior mean over all videos of one prompt, or of all for no prompt."""
-
-    kind: Literal["ring_blobs"]
-    speeds: tuple[PositiveInt, ...] = (1, 2)  # pixels a frame; label 0 moves right, label 1 left
-    width: PositiveFloat = 2.0  # of the bump, pixels
-    noise: PositiveFloat = 0.05  # standard deviation around each video
-
-
-ClosedForm = Annotated[GaussianRotation | RingBlobs, Field(discriminator="kind")]
-
-
-class Labels(Config):
-    """Prompts from a closed list, as one-hot vectors [1, len(labels)]; the empty prompt is zeros."""
-
-    kind: Literal["labels"]
-    labels: tuple[str, ...]
-
-
-class Umt5(Config):
-    """The teacher folder's UMT5 `text_encoder/` and `tokenizer/`, padded with zeros to a fixed length."""
-
-    kind: Literal["umt5"]
-    length: PositiveInt = 512  # tokens
-
-
-class Qwen25Vl(Config):
-    """The teacher folder's Qwen2.5-VL, every layer, projected by the teacher as its blocks would read it."""
-
-    kind: Literal["qwen2_5_vl"]
-    length: PositiveInt = 512  # tokens
-
-
-TextEncoder = Annotated[Labels | Umt5 | Qwen25Vl, Field(discriminator="kind")]
-
-
-class AutoencoderWan(Config):
-    """The teacher folder's `vae/`: diffusers' `AutoencoderKLWan`."""
-
-    kind: Literal["autoencoder_kl_wan"]
-
-
-class PatchPca(Config):
-    """The teacher folder's `codec/`: a fixed linear map between blocks of pixels and channels."""
-
-    kind: Literal["patch_pca"]
-
-
-class NoCodec(Config):
-    """Latents are the data; there is no video."""
-
-    kind: Literal["none"]
-
-
-Codec = Annotated[AutoencoderWan | PatchPca | NoCodec, Field(discriminator="kind")]
-
-
-class Model(Config):
-    """A family's facts in one value, so that its teacher, pairs and students cannot disagree about them."""
-
-    network: Architecture  # of student, fake score, and of a teacher with weights
-    teacher: ClosedForm | None = None  # None: a network with the weights of the input `teacher`
-    text: TextEncoder
-    codec: Codec
-    latent: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]  # C, T, H, W
-    fps: PositiveInt = 16  # of decoded videos
-    shift: PositiveFloat = 5.0  # of the teacher's schedule
-    max_t: Annotated[float, Field(gt=0, lt=1)] = 0.999
-    t_list: tuple[Time, ...] = (0.999, 0.937, 0.833, 0.624, 0.0)  # the student's times, ending at 0
-    chunk_size: PositiveInt | None = 3  # latent frames; None: a bidirectional student
-    window: PositiveInt | None = None  # latent frames of the past that a chunk sees; None: all
-    sink: NonNegativeInt = 0  # first latent frames that it sees besides the window
-
-    @field_validator("t_list")
-    @classmethod
-    def _descends_to_zero(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if len(value) < 2 or value[-1] != 0 or any(a <= b for a, b in pairwise(value)):
-            raise ValueError("wanted at least two times that descend strictly and end at 0")
-        return value
-
-    @model_validator(mode="after")
-    def _starts_at_max_t(self) -> Self:
-        if self.t_list[0] != self.max_t:
-            raise ValueError(f"t_list must start at max_t {self.max_t:g}, found {self.t_list[0]:g}")
-        return self
 
 
 # --- data ------------------------------------------------------------------------------------------------------------

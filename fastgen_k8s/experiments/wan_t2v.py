@@ -1,19 +1,11 @@
 """Wan2.1-T2V-1.3B at 480p: the published KD, KD along a path, CausalKD and Self-Forcing runs."""
 
+from fastgen_k8s.experiments.codecs import AutoencoderWan
+from fastgen_k8s.experiments.encoders import Umt5
+from fastgen_k8s.experiments.families.wan import Wan
 from fastgen_k8s.experiments.method import DistributionMatchingSettings, Gan, RegressionSettings
-from fastgen_k8s.experiments.schema import (
-    AutoencoderWan,
-    Ema,
-    Experiment,
-    Model,
-    Optimisation,
-    Optimiser,
-    Pairs,
-    Sample,
-    Train,
-    Umt5,
-    Wan,
-)
+from fastgen_k8s.experiments.model import Model
+from fastgen_k8s.experiments.schema import Ema, Experiment, Optimisation, Optimiser, Pairs, Sample, Train
 
 ONE_STEP = (0.999, 0.0)
 

@@ -58,9 +58,9 @@ def stage_app(
     where = Placement.parse(dict(placement or {}), "arguments")
     habits = Execution.parse(dict(execution or {}), "arguments")
     described = {"kind": kind, "experiment": experiment, "overrides": list(overrides), "output": output}
-    closed_form = Work.parse(described, "arguments").resolve().model.teacher is not None
+    parts = Work.parse(described, "arguments").resolve().model.parts  # of a teacher's folder
     check_read([kind], overrides)
-    given = {name: expanded(uri) for name, uri in inputs.items() if not (name == "teacher" and closed_form)}
+    given = {name: expanded(uri) for name, uri in inputs.items() if name != "teacher" or parts}
     for name, uri in given.items():
         known_input(kind, name)
         _look(name, uri)

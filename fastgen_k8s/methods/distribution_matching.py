@@ -11,7 +11,7 @@ from fastgen_k8s.diffusion.draws import Draws
 from fastgen_k8s.diffusion.schedule import add_noise, draw_times, flow_to_x0
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments.method import DistributionMatchingSettings, Gan
-from fastgen_k8s.experiments.schema import Model
+from fastgen_k8s.experiments.model import Model
 from fastgen_k8s.methods.gan import Adversary
 from fastgen_k8s.methods.health import CRITIC, TEACHER, Bounds, real_variance_term, variance_term
 from fastgen_k8s.methods.method import Batch, Losses, for_batch

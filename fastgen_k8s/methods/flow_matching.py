@@ -11,7 +11,7 @@ from fastgen_k8s.diffusion.draws import Draws
 from fastgen_k8s.diffusion.schedule import add_noise, draw_times
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments.method import FlowMatchingSettings
-from fastgen_k8s.experiments.schema import Model
+from fastgen_k8s.experiments.model import Model
 from fastgen_k8s.methods.method import Batch, Losses, clean, for_batch
 from fastgen_k8s.methods.rollout import sizes
 from fastgen_k8s.methods.teacher_forcing import flow_on_clean_past

@@ -15,7 +15,7 @@ from fastgen_k8s.diffusion.chunks import chunk_sizes, chunk_slices
 from fastgen_k8s.diffusion.draws import Draws
 from fastgen_k8s.diffusion.schedule import add_noise, flow_to_eps, flow_to_x0
 from fastgen_k8s.experiments.method import DistributionMatchingSettings
-from fastgen_k8s.experiments.schema import Model
+from fastgen_k8s.experiments.model import Model
 from fastgen_k8s.networks.network import Condition, KVCache, Network, flow
 
 Renoise = Literal["sde", "ode"]

@@ -6,7 +6,8 @@ from torch import Tensor
 from fastgen_k8s.diffusion.chunks import chunk_sizes, chunk_slices
 from fastgen_k8s.diffusion.solvers import Velocity, snapped_grid, solve
 from fastgen_k8s.errors import Misdescribed
-from fastgen_k8s.experiments.schema import Model, Pairs
+from fastgen_k8s.experiments.model import Model
+from fastgen_k8s.experiments.schema import Pairs
 from fastgen_k8s.methods.method import for_batch
 from fastgen_k8s.networks.network import Condition, KVCache, Network, flow, guided_flow
 

@@ -6,7 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from fastgen_k8s.errors import Misdescribed
-from fastgen_k8s.experiments.schema import GaussianRotation, Labels, Model, RingBlobs
+from fastgen_k8s.experiments.encoders import Labels
+from fastgen_k8s.experiments.families.gaussian_rotation import GaussianRotation
+from fastgen_k8s.experiments.families.ring_blobs import RingBlobs
+from fastgen_k8s.experiments.model import Model
 from fastgen_k8s.networks.closed_form_gaussian import GaussianTeacher
 from fastgen_k8s.networks.closed_form_ring import RingTeacher, ring_videos
 from fastgen_k8s.networks.network import Condition, KVCache, Network, Output, flow

@@ -8,7 +8,7 @@ from diffusers.models.transformers.transformer_cosmos import CosmosTransformer3D
 from torch import Tensor, nn
 
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.experiments import schema
+from fastgen_k8s.experiments.families.cosmos import Cosmos
 from fastgen_k8s.networks.causal_attention import Pairing
 
 _CONDITION_MASK = 1  # channels: which frames are given; none are
@@ -52,7 +52,7 @@ class CosmosAdapter:
     )
     blocks, text, table = "transformer_blocks", "text_embed_dim", "max_size"
 
-    def build(self, settings: schema.Cosmos, sees: int, channels: int) -> CosmosTransformer3DModel:
+    def build(self, settings: Cosmos, sees: int, channels: int) -> CosmosTransformer3DModel:
         """As `Family` says."""
         return CosmosTransformer3DModel(
             **settings.model_dump(exclude={"kind"}),

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fastgen_k8s.diffusion.draws import generator
 from fastgen_k8s.errors import BadInput, Misdescribed
-from fastgen_k8s.experiments.schema import Model
+from fastgen_k8s.experiments.model import Model
 from fastgen_k8s.networks.closed_form import ResidualScore, closed_form_teacher
 from fastgen_k8s.networks.closed_form_ring import RingTeacher
 from fastgen_k8s.networks.discriminator import Discriminator

@@ -12,7 +12,7 @@ from torch.nn.functional import gelu, linear
 from transformers import PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGeneration
 
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.experiments import schema
+from fastgen_k8s.experiments.encoders import Qwen25Vl
 from fastgen_k8s.networks.folder import component, finite, read_tensors
 from fastgen_k8s.networks.network import Condition
 from fastgen_k8s.networks.pretrained import check_vocabulary, read_encoder, read_tokenizer
@@ -41,7 +41,7 @@ class QwenEncoder:
         self.weight, self.bias = (tensor.float().to(encoder.device) for tensor in projection)
 
     @classmethod
-    def read(cls, settings: schema.Qwen25Vl, teacher: Path | None) -> "QwenEncoder":
+    def read(cls, settings: Qwen25Vl, teacher: Path | None) -> "QwenEncoder":
         """Out of a teacher's folder; BadInput when a part is missing, spoilt, or does not fit the others."""
         parts = (component(teacher, name) for name in ("tokenizer", "text_encoder", "transformer"))
         tokenizer_path, encoder_path, transformer_path = parts

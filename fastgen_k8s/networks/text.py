@@ -13,7 +13,7 @@ from torch.nn.functional import one_hot
 from transformers import PreTrainedTokenizerBase, UMT5EncoderModel
 
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.experiments import schema
+from fastgen_k8s.experiments import encoders
 from fastgen_k8s.networks.folder import component
 from fastgen_k8s.networks.network import Condition
 from fastgen_k8s.networks.pretrained import check_vocabulary, read_encoder, read_tokenizer
@@ -30,7 +30,7 @@ class TextEncoder(Protocol):
         ...
 
 
-def load_text_encoder(settings: schema.TextEncoder, teacher: Path | None) -> TextEncoder:
+def load_text_encoder(settings: encoders.TextEncoder, teacher: Path | None) -> TextEncoder:
     """The encoder that the settings describe, from the teacher's folder where it has weights."""
     if settings.kind == "labels":
         return LabelEncoder(settings.labels)

@@ -10,7 +10,7 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from torch import Tensor, nn
 
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.experiments import schema
+from fastgen_k8s.experiments import codecs
 from fastgen_k8s.networks.device import local_device
 from fastgen_k8s.networks.folder import (
     UNBUILT,
@@ -40,7 +40,7 @@ class Codec(Protocol):
         ...
 
 
-def load_codec(codec: schema.Codec, teacher: Path | None) -> Codec | None:
+def load_codec(codec: codecs.Codec, teacher: Path | None) -> Codec | None:
     """The codec that the settings describe, from the teacher's folder; None where latents are the data."""
     if codec.kind == "none":
         return None

@@ -5,7 +5,7 @@ from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 from torch import Tensor
 
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.experiments import schema
+from fastgen_k8s.experiments.families.wan import Wan
 from fastgen_k8s.networks.causal_attention import Pairing
 
 
@@ -26,7 +26,7 @@ class WanAdapter:
     )
     blocks, text, table = "blocks", "text_dim", "rope_max_seq_len"
 
-    def build(self, settings: schema.Wan, sees: int, channels: int) -> WanTransformer3DModel:
+    def build(self, settings: Wan, sees: int, channels: int) -> WanTransformer3DModel:
         """As `Family` says."""
         own = settings.model_dump(exclude={"kind"})
         return WanTransformer3DModel(**own, in_channels=sees * channels, out_channels=channels)

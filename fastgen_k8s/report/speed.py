@@ -11,7 +11,8 @@ import torch
 from fastgen_k8s.data.conditions import to_device
 from fastgen_k8s.data.pairs import noise
 from fastgen_k8s.diffusion.draws import KeyedDraws
-from fastgen_k8s.experiments.schema import Model, Pairs
+from fastgen_k8s.experiments.model import Model
+from fastgen_k8s.experiments.schema import Pairs
 from fastgen_k8s.methods.rollout import sample
 from fastgen_k8s.methods.trajectory import trajectory
 from fastgen_k8s.networks.device import local_device

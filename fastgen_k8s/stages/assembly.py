@@ -133,7 +133,7 @@ def _wants_pairs(experiment: Experiment) -> bool:
 
 
 def _knows_teacher(job: StageJob) -> bool:
-    return job.experiment.model.teacher is not None or "teacher" in job.work.inputs
+    return not job.experiment.model.parts or "teacher" in job.work.inputs
 
 
 def _teacher(job: StageJob) -> Path | None:

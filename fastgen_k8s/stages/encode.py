@@ -17,7 +17,7 @@ _BATCH = 32  # prompts encoded together
 def check(job: StageJob) -> None:
     """Refuse missing or malformed prompts, and prompts that the encoder cannot take."""
     prompts, text, folder = _prompts(job), job.experiment.model.text, teacher_folder(job)
-    if text.kind == "labels":
+    if not text.parts:  # what has weights is asked once, by `run`
         load_text_encoder(text, folder)(prompts)
 
 

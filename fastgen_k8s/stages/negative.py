@@ -13,7 +13,7 @@ def say_if_none(job: StageJob, guidance: float) -> None:
     A closed list of labels has no negative prompt, and without guidance nothing reads one.
     """
     model = job.experiment.model
-    if model.teacher is not None or model.text.kind == "labels" or guidance == 1.0:
+    if not model.parts or not model.text.parts or guidance == 1.0:
         return
     if job.input("conditions", "conditions").manifest.facts.get("negative_prompt") == "":
         log.warning(

@@ -70,18 +70,14 @@ class StageJob:
 
 
 def teacher_folder(job: StageJob) -> Path | None:
-    """The diffusers folder of the input `teacher`; None where the experiment's teacher is a closed form."""
-    if job.experiment.model.teacher is not None:
-        return None
-    return job.input("teacher", "model").folder()
+    """The diffusers folder of the input `teacher`; None where the experiment's model reads none."""
+    return job.input("teacher", "model").folder() if job.experiment.model.parts else None
 
 
 def teacher_digest(job: StageJob) -> str:
     """What tells one teacher from another: the digest of its artifact, or of its closed form."""
-    closed_form = job.experiment.model.teacher
-    if closed_form is not None:
-        return digest(closed_form.canonical())
-    return job.input("teacher", "model").manifest.digest
+    model = job.experiment.model
+    return job.input("teacher", "model").manifest.digest if model.parts else digest(model.family.canonical())
 
 
 class StageModule(Protocol):

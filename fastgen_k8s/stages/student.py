@@ -9,7 +9,8 @@ from torch import Tensor
 from fastgen_k8s.artifacts import Artifact
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments.method import DistributionMatchingSettings, Method
-from fastgen_k8s.experiments.schema import Model, Sample
+from fastgen_k8s.experiments.model import Model
+from fastgen_k8s.experiments.schema import Sample
 from fastgen_k8s.networks.folder import read_component
 from fastgen_k8s.networks.foreign import read_weights
 from fastgen_k8s.training.checkpoint import load_role

@@ -10,8 +10,9 @@ from fastgen_k8s.data.pairs import noise
 from fastgen_k8s.data.sampler import indices
 from fastgen_k8s.diffusion.draws import KeyedDraws
 from fastgen_k8s.experiments import get_experiment
+from fastgen_k8s.experiments.encoders import Labels
 from fastgen_k8s.experiments.method import DistributionMatchingSettings, RegressionSettings
-from fastgen_k8s.experiments.schema import Experiment, Labels
+from fastgen_k8s.experiments.schema import Experiment
 from fastgen_k8s.methods.distribution_matching import DistributionMatching
 from fastgen_k8s.methods.method import Batch, Method
 from fastgen_k8s.methods.regression import TrajectoryRegression

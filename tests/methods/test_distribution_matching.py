@@ -12,7 +12,7 @@ from fastgen_k8s.diffusion.schedule import add_noise, draw_times, flow_to_x0
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.experiments.method import DistributionMatchingSettings
-from fastgen_k8s.experiments.schema import Model
+from fastgen_k8s.experiments.model import Model
 from fastgen_k8s.methods.distribution_matching import DistributionMatching
 from fastgen_k8s.methods.method import Batch
 from fastgen_k8s.methods.rollout import rollout

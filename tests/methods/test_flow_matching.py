@@ -8,7 +8,7 @@ from fastgen_k8s.diffusion.schedule import add_noise, shift
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.experiments.method import FlowMatchingSettings
-from fastgen_k8s.experiments.schema import Model
+from fastgen_k8s.experiments.model import Model
 from fastgen_k8s.methods.flow_matching import FlowMatching
 from fastgen_k8s.methods.method import Batch
 from fastgen_k8s.networks.load import build_student

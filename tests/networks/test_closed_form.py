@@ -9,7 +9,7 @@ from torch.distributions import MultivariateNormal
 
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments import get_experiment
-from fastgen_k8s.experiments.schema import RingBlobs
+from fastgen_k8s.experiments.families.ring_blobs import RingBlobs
 from fastgen_k8s.networks.closed_form import closed_form_teacher
 from fastgen_k8s.networks.closed_form_gaussian import (
     GaussianTeacher,

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.experiments.closed_form import GAUSSIAN
-from fastgen_k8s.experiments.schema import Cosmos, Model
+from fastgen_k8s.experiments.families.cosmos import Cosmos
+from fastgen_k8s.experiments.model import Model
 from fastgen_k8s.networks.device import local_device
 from fastgen_k8s.networks.load import (
     build_discriminator,

@@ -13,7 +13,7 @@ from diffusers.pipelines.cosmos.pipeline_cosmos2_5_predict import Cosmos2_5_Pred
 from safetensors.torch import load_file, save_file
 
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.experiments.schema import Qwen25Vl
+from fastgen_k8s.experiments.encoders import Qwen25Vl
 from fastgen_k8s.networks.qwen import QwenEncoder
 from tests.networks import qwen_folder, tiny
 

@@ -10,11 +10,11 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from safetensors.torch import load_file, save_file
 
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.experiments import schema
+from fastgen_k8s.experiments import codecs
 from fastgen_k8s.networks.vae import PatchPcaCodec, WanCodec, load_codec
 from tests.networks import folders
 
-PCA, WAN = schema.PatchPca(kind="patch_pca"), schema.AutoencoderWan(kind="autoencoder_kl_wan")
+PCA, WAN = codecs.PatchPca(kind="patch_pca"), codecs.AutoencoderWan(kind="autoencoder_kl_wan")
 
 
 def linear(folder: Path, channels: int = 24) -> PatchPcaCodec:
@@ -34,7 +34,7 @@ def video(frames: int, height: int = 16, width: int = 24) -> torch.Tensor:
 
 
 def test_latents_that_are_the_data_need_no_codec() -> None:
-    assert load_codec(schema.NoCodec(kind="none"), None) is None
+    assert load_codec(codecs.NoCodec(kind="none"), None) is None
 
 
 def test_a_linear_codec_of_full_rank_loses_nothing(tmp_path: Path) -> None:

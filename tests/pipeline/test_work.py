@@ -10,8 +10,12 @@ from pydantic import create_model
 from fastgen_k8s.artifacts.single import find_input, input_digest
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.experiments import EXPERIMENTS, get_experiment
+from fastgen_k8s.experiments.codecs import NoCodec
+from fastgen_k8s.experiments.encoders import Labels
+from fastgen_k8s.experiments.families.wan import Wan
 from fastgen_k8s.experiments.method import RegressionSettings
-from fastgen_k8s.experiments.schema import Experiment, Labels, Model, NoCodec, Pairs, Train, Wan
+from fastgen_k8s.experiments.model import Model
+from fastgen_k8s.experiments.schema import Experiment, Pairs, Train
 from fastgen_k8s.pipeline.argv import parse
 from fastgen_k8s.pipeline.work import (
     KINDS,

@@ -16,7 +16,7 @@ from fastgen_k8s.data.conditions import Conditions
 from fastgen_k8s.data.pairs import PairSet
 from fastgen_k8s.errors import BadInput, Misdescribed, Unhealthy
 from fastgen_k8s.experiments import get_experiment
-from fastgen_k8s.experiments.schema import Labels
+from fastgen_k8s.experiments.encoders import Labels
 from fastgen_k8s.networks.pth import to_pth
 from tests.conftest import run_stage
 

@@ -1,0 +1,11 @@
+"""What a model names by its kind: families, text encoders, codecs."""
+
+from typing import ClassVar
+
+from fastgen_k8s.config import Config
+
+
+class ByKind(Config):
+    """The facts of one kind, without torch; the module `fastgen_k8s.networks.<kind>` has what it does with tensors."""
+
+    parts: ClassVar[tuple[str, ...]] = ()  # of a teacher's folder, from which it is read

@@ -1,0 +1,59 @@
+"""Text encoders: the facts of each, one class a kind."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, PositiveInt
+
+from fastgen_k8s.experiments.by_kind import ByKind
+
+
+class Labels(ByKind):
+    """Prompts from a closed list, as one-hot vectors [1, len(labels)]; the empty prompt is zeros."""
+
+    tokens: ClassVar = 1  # of every text
+
+    kind: Literal["labels"]
+    labels: tuple[str, ...]
+
+    @property
+    def numbers(self) -> int:
+        """Of a token: one a label."""
+        return len(self.labels)
+
+
+class Umt5(ByKind):
+    """The teacher folder's UMT5 `text_encoder/` and `tokenizer/`, padded with zeros to a fixed length."""
+
+    parts: ClassVar = ("text_encoder", "tokenizer")
+    numbers: ClassVar = None  # of a token; any
+
+    kind: Literal["umt5"]
+    length: PositiveInt = 512  # tokens
+
+    @property
+    def tokens(self) -> int:
+        """Of every text."""
+        return self.length
+
+
+class Qwen25Vl(ByKind):
+    """The teacher folder's Qwen2.5-VL, every layer, projected by the teacher as its blocks would read it."""
+
+    parts: ClassVar = ("tokenizer", "text_encoder")
+    numbers: ClassVar = None  # of a token; any
+
+    kind: Literal["qwen2_5_vl"]
+    length: PositiveInt = 512  # tokens
+
+    @property
+    def tokens(self) -> int:
+        """Of every text."""
+        return self.length
+
+
+TextEncoder = Annotated[
+    Labels  # a closed list
+    | Umt5  # Wan's
+    | Qwen25Vl,  # Cosmos-Predict2.5's
+    Field(discriminator="kind"),
+]
