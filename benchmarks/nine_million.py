@@ -39,7 +39,7 @@ def batch(step: int, slots: Sequence[int]) -> Batch:
 
 def _batch() -> Batch:
     draws, latent = KeyedDraws(0, 0, range(EXPERIMENT.train.global_batch)), EXPERIMENT.model.latent
-    states = len(EXPERIMENT.model.t_list) - 1
+    states = EXPERIMENT.model.steps
     path = draws.normal("path", (states, *latent))
     text = torch.eye(2)[torch.arange(EXPERIMENT.train.global_batch) % 2][:, None]  # [B, 1, 2]
     return Batch({"text": text}, draws.normal("x0", latent), path)

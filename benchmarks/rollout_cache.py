@@ -32,7 +32,7 @@ MODEL = Model.model_validate(
         "chunk_size": CHUNK,
     }
 )
-TIMES = MODEL.t_list[:-1]
+TIMES = MODEL.times
 
 
 def measure(pairs: int = 5) -> Ratio:

@@ -54,7 +54,7 @@ def put_pairs(folder: Path, digest: str, solver_steps: int = 35) -> str:
         samples_per_prompt=1,
         block_size=16,
         latent=MODEL.latent,
-        times=MODEL.t_list[:-1],
+        times=MODEL.times,
         grid=(0.999, 0.0),
         solver="unipc",
         solver_steps=solver_steps,
@@ -63,7 +63,7 @@ def put_pairs(folder: Path, digest: str, solver_steps: int = 35) -> str:
         dtype="float32",
         seed=1,
         teacher="bidirectional",
-        chunk_size=0,
+        chunk_size=None,
         teacher_digest="0" * 64,
         conditions_digest="1" * 64,
     )

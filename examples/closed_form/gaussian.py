@@ -59,7 +59,7 @@ def floors(model: Model) -> Matrix:
     tr(S_qq - S_qo S_oo^-1 S_oq) / dim: what the noise of later frames decides cannot be seen.
     """
     angles = _settings(model)[0].angles
-    return np.mean([[_floor(model, angle, t) for t in model.t_list[:-1]] for angle in angles], axis=0)
+    return np.mean([[_floor(model, angle, t) for t in model.times] for angle in angles], axis=0)
 
 
 def _floor(model: Model, angle: float, t: float) -> list[float]:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Literal
 
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import BeforeValidator, Field, PlainSerializer, PositiveInt
 from torch import Tensor
 
 from fastgen_k8s.artifacts import Artifact
@@ -24,6 +24,11 @@ _FILES_AT_ONCE = 8  # an object store answers late, but to many
 _MOST, _MOST_TIMES = 2**31 - 1, 1 << 17
 Count = Annotated[int, Field(gt=0, le=_MOST)]
 Word = Annotated[str, Field(max_length=63)]
+ChunkSize = Annotated[  # a file has said 0 for none since the first sets: equal sets stay equal bytes
+    Count | None,
+    BeforeValidator(lambda size: None if size == 0 else size),
+    PlainSerializer(lambda size: 0 if size is None else size, return_type=int),
+]
 
 
 class PairIndex(Config):
@@ -44,7 +49,7 @@ class PairIndex(Config):
     seed: int
     seed_rule: Annotated[str, Field(max_length=255)] = "noise of sample n: float32 stream of (seed, 'pair', n)"
     teacher: Literal["bidirectional", "autoregressive"]
-    chunk_size: Annotated[int, Field(ge=0, le=_MOST)]  # of an autoregressive teacher; 0 for a bidirectional one
+    chunk_size: ChunkSize  # of an autoregressive teacher; None for a bidirectional one
     teacher_digest: Sha256
     conditions_digest: Sha256
 
@@ -70,23 +75,23 @@ class PairSet:
         """The exact times of the states, descending."""
         return self.index.times
 
-    def columns(self, t_list: Sequence[float]) -> list[int]:
-        """Where the states at the non-zero times of `t_list` are, by recorded time; BadInput for one that is absent."""
-        for t in t_list:
-            if t != 0 and t not in self.times:
+    def columns(self, times: Sequence[float]) -> list[int]:
+        """Where the states at these times are, by recorded time; BadInput for one that is absent."""
+        for t in times:
+            if t not in self.times:
                 held = ", ".join(f"{time:g}" for time in self.times)
                 raise BadInput(
                     f"t_list time {t:g} is not in the pairs: they hold {held} ({self._artifact.uri}/{INDEX})"
                 )
-        return [self.times.index(t) for t in t_list if t != 0]
+        return [self.times.index(t) for t in times]
 
     def prompts(self, indices: Sequence[int]) -> list[int]:
         """The prompt of each sample, as its place in the conditions."""
         return [index // self.index.samples_per_prompt for index in indices]
 
-    def batch(self, indices: Sequence[int], t_list: Sequence[float]) -> tuple[Tensor, Tensor]:
-        """x0 [B, C, T, H, W] and the path [B, S, C, T, H, W] at the non-zero times of `t_list`, both float32."""
-        columns = self.columns(t_list)
+    def batch(self, indices: Sequence[int], times: Sequence[float]) -> tuple[Tensor, Tensor]:
+        """x0 [B, C, T, H, W] and the path [B, S, C, T, H, W] at these times, both float32."""
+        columns = self.columns(times)
         if self._resident is None:
             rows = list(self._readers.map(self._read, indices))
             x0, path = torch.stack([row[0] for row in rows]), torch.stack([row[1] for row in rows])
@@ -102,7 +107,7 @@ class PairSet:
         where = f"{self._artifact.uri}/{INDEX}"
         paths = sum(name.endswith("/path.pth") for name in self._artifact.manifest.files)
         _same(where, "as many samples as the manifest has paths,", paths, self.index.samples)
-        self.columns(model.t_list)
+        self.columns(model.times)
         _same(where, "latents of shape", list(model.latent), list(self.index.latent))
         _same(where, "pairs of the conditions", conditions[:16], self.index.conditions_digest[:16])
         if teacher is not None:

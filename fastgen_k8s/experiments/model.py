@@ -51,3 +51,13 @@ class Model(Config):
         if self.t_list[0] != self.max_t:
             raise ValueError(f"t_list must start at max_t {self.max_t:g}, found {self.t_list[0]:g}")
         return self
+
+    @property
+    def times(self) -> tuple[float, ...]:
+        """The times of t_list above 0: those of a path's states, and of the student's steps."""
+        return self.t_list[:-1]
+
+    @property
+    def steps(self) -> int:
+        """S, how many times of t_list are above 0."""
+        return len(self.times)

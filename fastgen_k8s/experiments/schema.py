@@ -138,7 +138,7 @@ class Experiment(Config):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        method, steps = self.method, len(self.model.t_list) - 1
+        method, steps = self.method, self.model.steps
         weights = method.exit_weights if isinstance(method, DistributionMatchingSettings) else None
         if weights is not None and len(weights) != steps:
             raise ValueError(f"method.exit_weights: wanted one for each of {steps} steps of model.t_list")

@@ -103,7 +103,7 @@ class DistributionMatching:
 
     def _clips(self, batch: Batch, draws: Draws) -> tuple[Tensor, tuple[int, ...]]:
         """What the student makes of fresh noise [B, C, T, H, W], and the step at which each chunk stopped."""
-        exits = draw_exits(self.settings, len(self.model.t_list) - 1, len(self.chunks), draws)
+        exits = draw_exits(self.settings, self.model.steps, len(self.chunks), draws)
         x = rollout(
             self.student,
             draws.normal("noise", self.model.latent),

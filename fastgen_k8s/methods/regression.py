@@ -31,7 +31,7 @@ class TrajectoryRegression:
         self.frozen: Mapping[str, Network] = {}
         self.warmup, self.streaks = 0, dict[str, int]()
         self.times = torch.tensor(model.t_list, dtype=torch.float64)  # [S + 1], the last is 0
-        self.states = len(model.t_list) - 1  # S
+        self.states = model.steps
         self.sizes = sizes(model, model.latent[1])
 
     def turn(self, step: int) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ def rollout(
     only in chunks that begin at the frame `gradient_from` or later (None: in none). `sde` re-noises x0 to the next time
     with fresh noise, `ode` with the noise that the prediction implies.
     """
-    fresh = draws.normal("renoise", (len(model.t_list) - 2, *eps.shape[1:])) if renoise == "sde" else None
+    fresh = draws.normal("renoise", (model.steps - 1, *eps.shape[1:])) if renoise == "sde" else None
     cache = None if model.chunk_size is None else KVCache()
     clean = list[Tensor]()
     chunks = chunk_slices(sizes(model, eps.shape[2]))
@@ -65,7 +65,7 @@ def sample(
 ) -> Tensor:
     """A clip [B, C, T, H, W] from noise `eps`, with every step of t_list and without gradient."""
     with torch.no_grad():
-        last = (len(model.t_list) - 2,) * len(sizes(model, eps.shape[2]))
+        last = (model.steps - 1,) * len(sizes(model, eps.shape[2]))
         return rollout(
             student,
             eps,

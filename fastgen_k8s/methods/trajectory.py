@@ -21,7 +21,7 @@ def trajectory(
     Entry 0 is the initial noise `eps` [B, C, T, H, W] scaled to t_list[0]. An autoregressive teacher solves each chunk
     on the clean chunks before it, which it sees through its cache.
     """
-    keep = model.t_list[:-1]
+    keep = model.times
     grid = snapped_grid(pairs.solver_steps, model.shift, model.t_list)
     start, negative = keep[0] * eps, for_batch(negative, len(eps))
     if pairs.teacher == "bidirectional":

@@ -50,12 +50,12 @@ class Data:
 
     def batch(self, step: int, slots: Sequence[int]) -> Batch:
         """The items that the sampler gives to some slots of a step: pairs, or prompts where there are none."""
-        train, t_list = self.experiment.train, self.experiment.model.t_list
+        train = self.experiment.train
         items = len(self.conditions if self.pairs is None else self.pairs)
         drawn = indices(train.seed, step, slots, train.global_batch, items)
         if self.pairs is None:
             return Batch(self.conditions.batch(drawn))
-        x0, path = self.pairs.batch(drawn, t_list)
+        x0, path = self.pairs.batch(drawn, self.experiment.model.times)
         condition = self.conditions.batch(self.pairs.prompts(drawn))
         return Batch(condition, x0, path)
 

@@ -90,7 +90,7 @@ def _index(job: StageJob, conditions: Conditions) -> PairIndex:
         samples_per_prompt=pairs.samples_per_prompt,
         block_size=pairs.block_size,
         latent=model.latent,
-        times=tuple(t for t in model.t_list if t > 0),
+        times=model.times,
         grid=tuple(float(t) for t in grid),
         solver=pairs.solver,
         solver_steps=pairs.solver_steps,
@@ -99,7 +99,7 @@ def _index(job: StageJob, conditions: Conditions) -> PairIndex:
         dtype=pairs.dtype,
         seed=pairs.seed,
         teacher=pairs.teacher,
-        chunk_size=(model.chunk_size or 0) if pairs.teacher == "autoregressive" else 0,
+        chunk_size=model.chunk_size if pairs.teacher == "autoregressive" else None,
         teacher_digest=teacher_digest(job),
         conditions_digest=conditions.digest,
     )

@@ -113,7 +113,7 @@ def _how(artifact: Artifact, experiment: Experiment) -> str:
         return f"{index.solver_steps} steps, guidance {index.guidance:g}, seed {index.seed}"
     model = experiment.model
     chunks = "whole clips" if model.chunk_size is None else f"{model.chunk_size} frames at a time"
-    return f"{len(model.t_list) - 1} steps, {chunks}, seed {artifact.fact('seed')}"
+    return f"{model.steps} steps, {chunks}, seed {artifact.fact('seed')}"
 
 
 def _speeds(job: StageJob, inputs: dict[str, Artifact]) -> list[Speed]:

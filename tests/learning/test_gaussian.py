@@ -115,7 +115,7 @@ def errors(weights: Weights) -> Tensor:
         with torch.no_grad():
             every = [
                 (x0(network, path[:, i], torch.full((CLIPS,), t, dtype=torch.float64), given) - path[:, -1]) ** 2
-                for i, t in enumerate(model.t_list[:-1])
+                for i, t in enumerate(model.times)
             ]
         spans = chunk_slices(chunk_sizes(model.latent[1], model.chunk_size or model.latent[1]))
         total = total + torch.stack([torch.stack([e[:, :, frames].mean() for frames in spans]) for e in every]) / 2

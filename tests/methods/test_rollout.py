@@ -38,7 +38,7 @@ def test_a_chunk_steps_along_t_list_and_ends_with_its_last_x0(renoise: Renoise) 
     fresh = DRAWS.normal("renoise", (3, 2, 6, 1, 1))[:, :, :, :2]
     with torch.no_grad():
         cache, x_t, clean = KVCache(), MODEL.t_list[0] * EPS[:, :, :2], torch.empty(0)
-        for step, t in enumerate(MODEL.t_list[:-1]):
+        for step, t in enumerate(MODEL.times):
             v = flow(STUDENT, x_t, times(t), CONDITION, cache=cache)
             clean = x0(STUDENT, x_t, times(t), CONDITION, cache=cache)
             if step < LAST:

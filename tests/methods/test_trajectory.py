@@ -29,7 +29,7 @@ def pairs(**settings: object) -> Pairs:
 
 def test_states_are_those_of_the_exact_path_at_the_times_of_t_list() -> None:
     path, _ = trajectory(TEACHER, noise(), LEFT, NOTHING, MODEL, pairs())
-    exact = exact_path(MODEL.max_t * noise(), 0.6, 0.9, MODEL.t_list[:-1])
+    exact = exact_path(MODEL.max_t * noise(), 0.6, 0.9, MODEL.times)
     torch.testing.assert_close(path, exact.float(), atol=5e-4, rtol=0)
 
 

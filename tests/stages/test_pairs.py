@@ -56,7 +56,7 @@ def test_files_load_without_running_code(made: Path) -> None:
 
 
 def test_the_first_state_is_the_noise_scaled_to_the_first_time(made: Path) -> None:
-    x0, path = PairSet(opened(made)).batch(range(6), MODEL.t_list)
+    x0, path = PairSet(opened(made)).batch(range(6), MODEL.times)
     assert path[:, 0].std().item() == pytest.approx(0.999, abs=0.15)
     assert not torch.allclose(path[:, 0], x0)
 
@@ -79,10 +79,15 @@ def test_a_sample_belongs_to_the_prompt_that_it_names(made: Path) -> None:
     assert texts == [("turning left", "turning right")[prompt] for prompt in pairs.prompts(range(6))]
 
 
+def test_a_bidirectional_teachers_index_says_no_chunk_as_it_always_has(made: Path) -> None:
+    assert json.loads((made / "index.json").read_text())["chunk_size"] == 0
+    assert PairSet(opened(made)).index.chunk_size is None
+
+
 def test_columns_are_chosen_by_the_recorded_time(made: Path) -> None:
     pairs = PairSet(opened(made))
-    _, whole = pairs.batch([0, 4], MODEL.t_list)
-    _, part = pairs.batch([0, 4], (0.833, 0.0))
+    _, whole = pairs.batch([0, 4], MODEL.times)
+    _, part = pairs.batch([0, 4], (0.833,))
     assert torch.equal(part[:, 0], whole[:, 2])
 
 
@@ -174,13 +179,13 @@ def test_bad_files_are_refused_in_one_line(pairs: Path, case: str) -> None:
     damage, message = BAD_FILES[case]
     damage(pairs)
     with pytest.raises(BadInput, match=message):
-        PairSet(opened(pairs)).batch([0], MODEL.t_list)
+        PairSet(opened(pairs)).batch([0], MODEL.times)
 
 
 def test_a_pickle_that_wants_to_run_code_does_not(pairs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rewrite(pairs, "samples/000000/path.pth", pickle.dumps(Evil(), protocol=2))
     with pytest.raises(BadInput):
-        PairSet(opened(pairs)).batch([0], MODEL.t_list)
+        PairSet(opened(pairs)).batch([0], MODEL.times)
     assert "code was run" not in capsys.readouterr().out
 
 
