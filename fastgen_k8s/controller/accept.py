@@ -10,9 +10,9 @@ from fastgen_k8s.artifacts.single import Input
 from fastgen_k8s.config import digest
 from fastgen_k8s.controller.job import Settings, job
 from fastgen_k8s.controller.roots import check_places
-from fastgen_k8s.controller.status import Status
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.kube.objects import Object
+from fastgen_k8s.lifecycle.status import Status
 from fastgen_k8s.pipeline.resolve import Frozen, Resolved, resolve
 from fastgen_k8s.pipeline.spec import Pipeline
 

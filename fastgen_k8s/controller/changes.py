@@ -4,12 +4,12 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from fastgen_k8s.controller.children import seconds
-from fastgen_k8s.controller.conditions import ACCEPTED, SUCCEEDED
 from fastgen_k8s.controller.places import SHARED
-from fastgen_k8s.controller.status import SETTLED, Condition, StageStatus, Status
 from fastgen_k8s.controller.telemetry import Telemetry
 from fastgen_k8s.launch.resources import resource
+from fastgen_k8s.lifecycle.conditions import ACCEPTED, SUCCEEDED
+from fastgen_k8s.lifecycle.status import SETTLED, Condition, StageStatus, Status
+from fastgen_k8s.lifecycle.times import seconds
 from fastgen_k8s.pipeline.spec import Pipeline
 
 

@@ -6,7 +6,6 @@ knows nothing yet finds its own again.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from fastgen_k8s.controller.form import Form, read_form
 from fastgen_k8s.kube.objects import Object
@@ -15,6 +14,7 @@ from fastgen_k8s.launch.jobs import Backend
 from fastgen_k8s.launch.outcome import CANCELLED, COMPONENT, ENDED, JobState, count
 from fastgen_k8s.launch.owned import controller, owns
 from fastgen_k8s.launch.pod import TRAINER
+from fastgen_k8s.lifecycle.times import seconds
 
 PIPELINE, STAGE, ATTEMPT, DIGEST = (f"{GROUP}/{word}" for word in ("pipeline", "pipeline-stage", "attempt", "digest"))
 JOB = f"{GROUP}/job"
@@ -46,6 +46,11 @@ class Child:
     def ended(self) -> bool:
         """Whether it will change no more."""
         return self.state in ENDED
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was ended for good by somebody else's hand."""
+        return self.state == AppState.CANCELLED
 
     @property
     def ready(self) -> int:
@@ -114,16 +119,6 @@ def child(job: Object, pods: Iterable[Object], backend: Backend) -> Child | None
         pods=tuple(pod for pod in pods if owns(meta["name"], pod, meta["uid"])),
         form=read_form(meta.get("annotations", {}).get(FORM)),
     )
-
-
-def seconds(time: str) -> float:
-    """Seconds since 1970 of a time as Kubernetes writes it."""
-    return datetime.fromisoformat(time).timestamp()
-
-
-def rfc3339(when: float) -> str:
-    """A time as Kubernetes writes it, to the second."""
-    return datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _meta(found: Object) -> Object:

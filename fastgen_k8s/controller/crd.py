@@ -8,8 +8,8 @@ from typing import Any, get_args
 import yaml
 
 from fastgen_k8s.artifacts.address import SCHEMES, WANTED
-from fastgen_k8s.controller.status import Status
 from fastgen_k8s.kube.structural import Schema, structural
+from fastgen_k8s.lifecycle.status import Status
 from fastgen_k8s.pipeline.spec import API_VERSION, MADE_BY, OBJECT_KIND, Pipeline
 from fastgen_k8s.pipeline.work import KINDS, Kind
 

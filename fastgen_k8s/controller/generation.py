@@ -5,11 +5,11 @@ from typing import Any
 
 from fastgen_k8s.controller.accept import Accepted
 from fastgen_k8s.controller.children import RETRY
-from fastgen_k8s.controller.conditions import ACCEPTED, SUCCEEDED, columns, condition, merge, outcome, suspension
-from fastgen_k8s.controller.fold import again
-from fastgen_k8s.controller.status import StageStatus, Status
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.kube.objects import Object
+from fastgen_k8s.lifecycle.conditions import ACCEPTED, SUCCEEDED, columns, condition, merge, outcome, suspension
+from fastgen_k8s.lifecycle.fold import again
+from fastgen_k8s.lifecycle.status import StageStatus, Status
 
 
 def read_status(found: Object) -> Status:

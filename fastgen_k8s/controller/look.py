@@ -7,14 +7,12 @@ import structlog
 
 from fastgen_k8s.artifacts import Artifact, progress
 from fastgen_k8s.controller.accept import Accepted
-from fastgen_k8s.controller.children import JOB, Child, child, keep_job, keep_pod, seconds
-from fastgen_k8s.controller.fold import Look
+from fastgen_k8s.controller.children import JOB, Child, child, keep_job, keep_pod
 from fastgen_k8s.controller.form import difference, form_of
 from fastgen_k8s.controller.job import BACKENDS, job_name
 from fastgen_k8s.controller.outcomes import outcome
 from fastgen_k8s.controller.readings import Readings
 from fastgen_k8s.controller.refusals import Refusals
-from fastgen_k8s.controller.status import LIVE, SETTLED, StageProgress, StageStatus
 from fastgen_k8s.controller.store import Artifacts
 from fastgen_k8s.controller.view import ClusterView, Key
 from fastgen_k8s.controller.waiting import Waits, why
@@ -24,6 +22,9 @@ from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.jobs import Backend
 from fastgen_k8s.launch.outcome import JobState
 from fastgen_k8s.launch.owned import controller, owns
+from fastgen_k8s.lifecycle.fold import Look
+from fastgen_k8s.lifecycle.status import LIVE, SETTLED, StageProgress, StageStatus
+from fastgen_k8s.lifecycle.times import seconds
 from fastgen_k8s.pipeline.spec import Stage
 
 _PATIENCE = 5.0  # seconds that the pods of a job may take to be made before somebody asks why

@@ -1,30 +1,12 @@
-"""How an attempt ended: its exit code as a class with a name, and a sentence for people."""
+"""How a job ended: its exit code, and a sentence for people."""
 # pyright: reportMissingTypeStubs=false
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 
-from fastgen_k8s.controller.status import ExitClass
-from fastgen_k8s.errors import BadInput, Misdescribed, OutOfMemory, StoreFailed, Unhealthy
+from fastgen_k8s.errors import OutOfMemory
 from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.outcome import exit_code, replicas
-
-_CLASSES: Mapping[int, ExitClass] = {
-    Misdescribed.code: "Misdescribed",
-    BadInput.code: "BadInput",
-    Unhealthy.code: "Unhealthy",
-    OutOfMemory.code: "OutOfMemory",
-    StoreFailed.code: "StoreFailed",
-}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What an attempt without an artifact came to."""
-
-    code: int
-    kind: ExitClass
-    said: str
+from fastgen_k8s.lifecycle.exits import Outcome
 
 
 def outcome(jobs: Iterable[Object], pods: Iterable[Object], said: str) -> Outcome:
@@ -35,7 +17,7 @@ def outcome(jobs: Iterable[Object], pods: Iterable[Object], said: str) -> Outcom
     sentence = words[-1] if words else said
     if code == OutOfMemory.code:
         sentence = f"{sentence or 'out of memory'}{_memory(pods)}"
-    return Outcome(code, _CLASSES.get(code, "Crashed"), sentence.removeprefix("error: "))
+    return Outcome.of(code, sentence.removeprefix("error: "))
 
 
 def _memory(pods: Iterable[Object]) -> str:

@@ -3,9 +3,9 @@
 import threading
 from collections.abc import Collection
 
-from fastgen_k8s.controller.fold import bounded
-from fastgen_k8s.controller.status import LIVE, StageStatus
 from fastgen_k8s.controller.view import ClusterView, Key
+from fastgen_k8s.lifecycle.fold import bounded
+from fastgen_k8s.lifecycle.status import LIVE, StageStatus
 from fastgen_k8s.pipeline.resolve import place as place_of
 
 SHARED = "SharedPlace"

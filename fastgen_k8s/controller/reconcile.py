@@ -8,10 +8,7 @@ import structlog
 
 from fastgen_k8s.controller import changes
 from fastgen_k8s.controller.accept import Accepted, accept, last_accepted
-from fastgen_k8s.controller.children import Child, rfc3339, seconds
-from fastgen_k8s.controller.conditions import ACCEPTED, SUCCEEDED, columns, condition, merge
-from fastgen_k8s.controller.decide import decide
-from fastgen_k8s.controller.fold import begun, bounded, failed, fold
+from fastgen_k8s.controller.children import Child
 from fastgen_k8s.controller.generation import (
     finished,
     generation_of,
@@ -24,11 +21,9 @@ from fastgen_k8s.controller.generation import (
 )
 from fastgen_k8s.controller.job import BACKENDS, Settings, job, job_name
 from fastgen_k8s.controller.look import Looking
-from fastgen_k8s.controller.outcomes import Outcome
 from fastgen_k8s.controller.places import SHARED, Places, shared
 from fastgen_k8s.controller.remove import removals
 from fastgen_k8s.controller.roots import Roots, check_places
-from fastgen_k8s.controller.status import LIVE, Condition, StageStatus, Status
 from fastgen_k8s.controller.store import Artifacts
 from fastgen_k8s.controller.telemetry import Telemetry
 from fastgen_k8s.controller.unaccepted import halted, standing
@@ -38,6 +33,12 @@ from fastgen_k8s.controller.writes import Writes, path
 from fastgen_k8s.errors import BadInput, FastgenError, Misdescribed
 from fastgen_k8s.kube.connection import Connection, Refused
 from fastgen_k8s.kube.objects import Object
+from fastgen_k8s.lifecycle.conditions import ACCEPTED, SUCCEEDED, columns, condition, merge
+from fastgen_k8s.lifecycle.decide import decide
+from fastgen_k8s.lifecycle.exits import Outcome
+from fastgen_k8s.lifecycle.fold import begun, bounded, failed, fold
+from fastgen_k8s.lifecycle.status import LIVE, Condition, StageStatus, Status
+from fastgen_k8s.lifecycle.times import rfc3339, seconds
 from fastgen_k8s.pipeline.resolve import bound
 
 RESYNC = 600.0  # seconds after which a pipeline is looked at although nothing was heard of it

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from fastgen_k8s.controller.children import Child
-from fastgen_k8s.controller.status import StageStatus, Status
+from fastgen_k8s.lifecycle.status import StageStatus, Status
 
 
 def removals(stored: Status, children: Iterable[Child], names: frozenset[str], cleanup: str) -> list[Child]:

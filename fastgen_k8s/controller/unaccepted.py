@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from fastgen_k8s.controller.conditions import columns, merge, outcome, suspension
-from fastgen_k8s.controller.fold import Look, fold, stopping
-from fastgen_k8s.controller.status import Condition, StageStatus, Status
+from fastgen_k8s.lifecycle.conditions import columns, merge, outcome, suspension
+from fastgen_k8s.lifecycle.fold import Look, fold, stopping
+from fastgen_k8s.lifecycle.status import Condition, StageStatus, Status
 
 
 def halted(

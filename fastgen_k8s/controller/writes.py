@@ -4,11 +4,12 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fastgen_k8s.controller.children import Child, rfc3339
+from fastgen_k8s.controller.children import Child
 from fastgen_k8s.controller.crd import PLURAL
 from fastgen_k8s.kube.connection import Connection, Refused
 from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.jobs import Backend
+from fastgen_k8s.lifecycle.times import rfc3339
 from fastgen_k8s.pipeline.spec import API_VERSION, OBJECT_KIND
 
 OWNER = "fastgen-controller"  # of the fields that it applies

@@ -4,10 +4,10 @@
 from datetime import datetime
 
 from fastgen_k8s.controller.job import BACKENDS
-from fastgen_k8s.controller.status import LIVE, StageStatus, Status
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.launch.jobs import ClusterJobs
 from fastgen_k8s.launch.outcome import number
+from fastgen_k8s.lifecycle.status import LIVE, StageStatus, Status
 from fastgen_k8s.people import pods
 from fastgen_k8s.people.pipelines import Pipelines
 from fastgen_k8s.people.present import status_of, view

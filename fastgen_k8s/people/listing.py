@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from fastgen_k8s.controller.status import Columns
+from fastgen_k8s.lifecycle.status import Columns
 from fastgen_k8s.people.present import status_of
 from fastgen_k8s.printable import clean
 from fastgen_k8s.view.rows import span

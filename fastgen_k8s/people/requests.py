@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 from fastgen_k8s.config import nearest
 from fastgen_k8s.controller.children import RETRY
-from fastgen_k8s.controller.status import StageStatus
 from fastgen_k8s.errors import Misdescribed
+from fastgen_k8s.lifecycle.status import StageStatus
 from fastgen_k8s.people.pipelines import Pipelines
 from fastgen_k8s.people.present import status_of
 

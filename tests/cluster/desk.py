@@ -9,8 +9,8 @@ from pathlib import Path
 
 import yaml
 
-from fastgen_k8s.controller.conditions import ACCEPTED, columns, condition, merge, outcome
-from fastgen_k8s.controller.status import StageStatus, Status
+from fastgen_k8s.lifecycle.conditions import ACCEPTED, columns, condition, merge, outcome
+from fastgen_k8s.lifecycle.status import StageStatus, Status
 from tests.cluster.api import Api, Object, path_of
 from tests.cluster.cluster import Cluster
 from tests.cluster.custom import establish

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 import urllib3
 
 from fastgen_k8s.artifacts import begin
-from fastgen_k8s.controller.children import ATTEMPT, JOB, PIPELINE, STAGE, rfc3339
+from fastgen_k8s.controller.children import ATTEMPT, JOB, PIPELINE, STAGE
 from fastgen_k8s.errors import FastgenError
+from fastgen_k8s.lifecycle.times import rfc3339
 from fastgen_k8s.pipeline.argv import parse
 from fastgen_k8s.pipeline.work import KINDS, Work
 from tests.cluster.api import Api, Object, Refused, path_of

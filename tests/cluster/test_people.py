@@ -11,7 +11,7 @@ import yaml
 
 from fastgen_k8s.artifacts import store_at
 from fastgen_k8s.controller.children import RETRY
-from fastgen_k8s.controller.status import StageProgress, StageStatus
+from fastgen_k8s.lifecycle.status import StageProgress, StageStatus
 from fastgen_k8s.pipeline.resolve import place as place_of
 from fastgen_k8s.training.metrics import StepLog
 from tests.cluster.cluster import Cluster

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from fastgen_k8s.artifacts import open_artifact
-from fastgen_k8s.controller.status import StageStatus
+from fastgen_k8s.lifecycle.status import StageStatus
 from tests.cluster import jobsets
 from tests.cluster.desk import KD, PROGRAM, Desk, establish_ours
 from tests.cluster.launched import Place

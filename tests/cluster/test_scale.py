@@ -13,7 +13,7 @@ from statistics import quantiles
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fastgen_k8s.controller.conditions import SUCCEEDED
+from fastgen_k8s.lifecycle.conditions import SUCCEEDED
 from tests import s3_server
 from tests.cluster import usage
 from tests.cluster.api import Object, State

@@ -11,11 +11,11 @@ from fastgen_k8s.controller.job import Settings, job
 from fastgen_k8s.controller.reconcile import Reconciler
 from fastgen_k8s.controller.roots import Roots
 from fastgen_k8s.controller.serve import main
-from fastgen_k8s.controller.status import Status
 from fastgen_k8s.controller.telemetry import Telemetry
 from fastgen_k8s.controller.view import ClusterView
 from fastgen_k8s.controller.writes import Writes
 from fastgen_k8s.errors import Misdescribed
+from fastgen_k8s.lifecycle.status import Status
 from tests.scripted_api import Answer, scripted
 
 SAID = "stage report: image: wanted one of the stage, the pipeline or the controller (--trainer-image), found none"

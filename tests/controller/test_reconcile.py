@@ -16,7 +16,6 @@ from fastgen_k8s.controller.generation import read_status
 from fastgen_k8s.controller.job import Settings, job_name
 from fastgen_k8s.controller.reconcile import Reconciler
 from fastgen_k8s.controller.roots import Roots
-from fastgen_k8s.controller.status import Status
 from fastgen_k8s.controller.store import Artifacts
 from fastgen_k8s.controller.telemetry import Telemetry
 from fastgen_k8s.controller.view import ClusterView
@@ -24,6 +23,7 @@ from fastgen_k8s.controller.writes import Writes
 from fastgen_k8s.kube.connection import Connection, Refused
 from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.jobsets import JOBSET
+from fastgen_k8s.lifecycle.status import Status
 from fastgen_k8s.pipeline.argv import parse
 from fastgen_k8s.pipeline.resolve import place
 from fastgen_k8s.pipeline.spec import API_VERSION

@@ -9,8 +9,8 @@ from fastgen_k8s.artifacts.single import Input
 from fastgen_k8s.controller.accept import accept
 from fastgen_k8s.controller.job import Settings
 from fastgen_k8s.controller.roots import Roots, check_places, parsed
-from fastgen_k8s.controller.status import Status
 from fastgen_k8s.errors import FastgenError, Misdescribed
+from fastgen_k8s.lifecycle.status import Status
 from fastgen_k8s.pipeline.spec import Pipeline
 
 LIST = """

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from fastgen_k8s.controller.fold import bounded
 from fastgen_k8s.controller.waiting import Waits, why
 from fastgen_k8s.kube.objects import Object
-from tests.controller.test_fold import JOB
+from fastgen_k8s.lifecycle.fold import bounded
+from tests.lifecycle.test_fold import JOB
 
 PORT_A = 'ErrImagePull: failed to pull "r/i:9": dial tcp: read udp 10.0.0.7:41234->10.0.0.1:53: i/o timeout'
 PORT_B = PORT_A.replace("41234", "39999")

@@ -9,8 +9,8 @@ from typing import Any, get_args
 import pytest
 from prometheus_client import Counter, Gauge, Histogram
 
-from fastgen_k8s.controller.status import ExitClass
 from fastgen_k8s.controller.telemetry import Telemetry
+from fastgen_k8s.lifecycle.status import ExitClass
 from tests.manifests.metrics import METRICS, RESULTS, metric_of, names
 from tests.manifests.network import selects
 from tests.manifests.render import MANIFESTS, Object, render

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from fastgen_k8s.controller.status import Condition, StageProgress, StageStatus, Status
 from fastgen_k8s.errors import BadInput
+from fastgen_k8s.lifecycle.status import Condition, StageProgress, StageStatus, Status
 from fastgen_k8s.people.present import view
 from fastgen_k8s.view.rows import drawn, plain
 

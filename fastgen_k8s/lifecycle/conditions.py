@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from fastgen_k8s.controller.fold import bounded
-from fastgen_k8s.controller.status import LIVE, Columns, Condition, StageStatus
+from fastgen_k8s.errors import Misdescribed, Stopped
+from fastgen_k8s.lifecycle.exits import code_of
+from fastgen_k8s.lifecycle.fold import bounded
+from fastgen_k8s.lifecycle.status import LIVE, Columns, Condition, StageStatus, Status
 
 ACCEPTED, SUCCEEDED, SUSPENDED = "Accepted", "Succeeded", "Suspended"
 """`Succeeded` is Unknown while the pipeline is under way, False when it has failed."""
@@ -50,6 +52,23 @@ def outcome(stages: Sequence[StageStatus], generation: int, suspended: bool, lat
     if waiting is None:
         return said("Unknown", "Waiting", "waiting")
     return said("Unknown", waiting.reason or "Waiting", f"stage {waiting.name}: {waiting.message}")
+
+
+def code(status: Status, generation: int | None) -> int | None:
+    """The exit code that the end of a pipeline comes to; None while its newest generation goes on."""
+    said = {one.type: one for one in status.conditions if one.observedGeneration == generation}
+    accepted, succeeded = said.get(ACCEPTED), said.get(SUCCEEDED)
+    if accepted is not None and (accepted.status, accepted.reason) == ("False", "Invalid"):
+        return Misdescribed.code  # an input that is missing may still come
+    if succeeded is None or succeeded.status == "Unknown":
+        return None
+    return 0 if succeeded.status == "True" else _failure(status.stages)
+
+
+def _failure(stages: Sequence[StageStatus]) -> int:
+    """The code of the stage that failed; without one, the pipeline has passed its own deadline."""
+    failed = next((stage for stage in stages if stage.state == "Failed"), None)
+    return Stopped.code if failed is None else code_of(failed)
 
 
 def suspension(suspended: bool, stages: Sequence[StageStatus], generation: int) -> Condition:

@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from fastgen_k8s.controller.children import rfc3339
-from fastgen_k8s.controller.conditions import columns, outcome
-from fastgen_k8s.controller.decide import Decision, decide
-from fastgen_k8s.controller.fold import Look, begun, failed
-from fastgen_k8s.controller.outcomes import Outcome
 from fastgen_k8s.controller.remove import removals
-from fastgen_k8s.controller.status import StageProgress, StageStatus, Status
+from fastgen_k8s.lifecycle.conditions import columns, outcome
+from fastgen_k8s.lifecycle.decide import Decision, decide
+from fastgen_k8s.lifecycle.exits import Outcome
+from fastgen_k8s.lifecycle.fold import Look, begun, failed
+from fastgen_k8s.lifecycle.status import StageProgress, StageStatus, Status
+from fastgen_k8s.lifecycle.times import rfc3339
 from fastgen_k8s.pipeline.spec import Bound, Pipeline, Stage
-from tests.controller.test_fold import JOB, NOW, WORKS
+from tests.lifecycle.test_fold import JOB, NOW, WORKS
 
 EXPERIMENT = "closed_form/gaussian_kd"
 PAIRS = Stage(name="pairs", kind="pairs", experiment=EXPERIMENT, inputs={"conditions": "s3://bucket/c"})

@@ -5,12 +5,13 @@ from typing import Literal
 
 import pytest
 
-from fastgen_k8s.controller.children import Child, rfc3339
-from fastgen_k8s.controller.fold import Look, again, begun, fold, seen, stopping
-from fastgen_k8s.controller.outcomes import Outcome
-from fastgen_k8s.controller.status import StageProgress, StageStatus
+from fastgen_k8s.controller.children import Child
 from fastgen_k8s.launch.jobsets import JOBSET
 from fastgen_k8s.launch.outcome import JobState
+from fastgen_k8s.lifecycle.exits import Outcome
+from fastgen_k8s.lifecycle.fold import Look, again, begun, fold, seen, stopping
+from fastgen_k8s.lifecycle.status import StageProgress, StageStatus
+from fastgen_k8s.lifecycle.times import rfc3339
 from fastgen_k8s.pipeline.plan import DONE, Failure, StageSeen
 from fastgen_k8s.pipeline.spec import Stage
 

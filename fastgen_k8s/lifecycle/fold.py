@@ -8,12 +8,12 @@ import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
-from fastgen_k8s.controller.children import Child, rfc3339, seconds
-from fastgen_k8s.controller.outcomes import Outcome
-from fastgen_k8s.controller.status import LIVE, SETTLED, StageProgress, StageStatus
 from fastgen_k8s.errors import Stopped
-from fastgen_k8s.launch.outcome import JobState
+from fastgen_k8s.lifecycle.exits import Outcome
+from fastgen_k8s.lifecycle.status import LIVE, SETTLED, StageProgress, StageStatus
+from fastgen_k8s.lifecycle.times import rfc3339, seconds
 from fastgen_k8s.pipeline.plan import DONE, Failure, Rest, Running, StageSeen
 from fastgen_k8s.pipeline.spec import Stage
 
@@ -22,11 +22,39 @@ _CHANCE = re.compile(r":[0-9]+->")  # of Go: "read tcp 10.0.0.7:41234->10.0.0.1:
 _LONGEST = 1000  # characters of a message
 
 
+class AttemptJob(Protocol):
+    """The job of an attempt, whoever runs it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def digest(self) -> str:
+        """The first 16 of its work's."""
+        ...
+
+    @property
+    def ready(self) -> int:
+        """How many of its nodes work."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Whether it will change no more."""
+        ...
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody else has ended it, for good."""
+        ...
+
+
 @dataclass(frozen=True)
 class Look:
     """What was found of a stage."""
 
-    child: Child | None = None  # the job of its last attempt
+    child: AttemptJob | None = None  # the job of its last attempt
     lingering: bool = False  # the job is gone, pods of it are not
     outcome: Outcome | None = None  # of a job that has ended without an artifact
     facts: Mapping[str, object] | None = None  # of its artifact; None: it is not whole, or was not looked for
@@ -60,7 +88,7 @@ def fold(was: StageStatus, look: Look, now: float) -> StageStatus:
         return _gone(stage, now)
     if look.child is None:
         return stage
-    if look.child.state == JobState.CANCELLED and stage.state != "Stopping":
+    if look.child.cancelled and stage.state != "Stopping":
         return stopping(stage, "Gone")
     return _alive(stage, look, look.child, now)
 
@@ -156,7 +184,7 @@ def _running(status: StageStatus, look: Look, digest: str) -> tuple[Running, ...
     return (Running(of, began, status.state == "Stopping", progressed, outdated),)
 
 
-def _adopted(was: StageStatus, child: Child | None) -> StageStatus:
+def _adopted(was: StageStatus, child: AttemptJob | None) -> StageStatus:
     """A job that was made before its maker could write so is the stage's own.
 
     A stage may have come to its end before anybody has heard of the job: then it is one more attempt to clean up after.
@@ -191,7 +219,7 @@ def _said(look: Look, worked: bool) -> list[str]:
     return [*([look.why] if look.why else []), *([made] if worked and look.differs else [])]
 
 
-def _alive(was: StageStatus, look: Look, child: Child, now: float) -> StageStatus:
+def _alive(was: StageStatus, look: Look, child: AttemptJob, now: float) -> StageStatus:
     started = was.startedAt or (rfc3339(now) if child.ready else None)
     changed: dict[str, object] = {"nodesReady": child.ready, "startedAt": started}
     if was.state != "Stopping":

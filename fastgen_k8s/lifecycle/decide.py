@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fastgen_k8s.controller.children import rfc3339
-from fastgen_k8s.controller.fold import Look, bounded, seen, stopping
-from fastgen_k8s.controller.status import LIVE, ExitClass, StageStatus
+from fastgen_k8s.lifecycle.fold import Look, bounded, seen, stopping
+from fastgen_k8s.lifecycle.status import LIVE, ExitClass, StageStatus
+from fastgen_k8s.lifecycle.times import rfc3339
 from fastgen_k8s.pipeline.plan import (
     ASKED,
     DONE,
