@@ -1,5 +1,4 @@
 """A stage's attempt as a job of the cluster: the launcher's own rendering, with a name that finds it again."""
-# pyright: reportMissingTypeStubs=false
 
 import hashlib
 from dataclasses import dataclass
@@ -9,11 +8,10 @@ from fastgen_k8s.controller.children import ATTEMPT, DIGEST, FORM, PIPELINE, STA
 from fastgen_k8s.controller.form import form_of
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.kube.objects import Object
-from fastgen_k8s.launch.app import app
-from fastgen_k8s.launch.appdef import check_image
 from fastgen_k8s.launch.cluster import Cluster
 from fastgen_k8s.launch.jobs import Backend
 from fastgen_k8s.launch.jobsets import JOBSET
+from fastgen_k8s.launch.launch import Launch, check_image
 from fastgen_k8s.launch.vcjobs import VOLCANO
 from fastgen_k8s.pipeline.resolve import Resolved
 from fastgen_k8s.pipeline.spec import API_VERSION, OBJECT_KIND, Pipeline
@@ -70,8 +68,8 @@ def job(found: Object, pipeline: Pipeline, stage: Resolved, attempt: int, settin
         raise Misdescribed(
             "image: wanted one of the stage, the pipeline or the controller (--trainer-image), found none"
         )
-    application = app(stage.work, described.placement, described.execution, image)
-    body = BACKENDS[pipeline.backend].render(application, cluster)
+    launch = Launch(stage.work, described.placement, described.execution, image)
+    body = BACKENDS[pipeline.backend].render(launch, cluster)
     owner = {"apiVersion": API_VERSION, "kind": OBJECT_KIND, "name": meta["name"], "uid": meta["uid"]}
     metadata = cast("Object", body["metadata"])
     made_with = {FORM: form_of(pipeline, described).text()}

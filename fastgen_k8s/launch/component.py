@@ -11,6 +11,7 @@ from fastgen_k8s.artifacts.address import expanded
 from fastgen_k8s.artifacts.single import input_digest
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.launch.app import app
+from fastgen_k8s.launch.launch import Launch
 from fastgen_k8s.pipeline.work import Execution, Kind, Placement, Work, check_read, known_input
 
 MADE_BY: Mapping[str, str] = {
@@ -65,7 +66,7 @@ def stage_app(
         known_input(kind, name)
         _look(name, uri)
     work = Work.parse(described | {"inputs": given}, "arguments")
-    return app(work, where, habits, image)
+    return app(Launch(work, where, habits, image))
 
 
 def _look(name: str, uri: str) -> None:

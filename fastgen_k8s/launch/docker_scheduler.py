@@ -4,7 +4,7 @@
 from torchx.schedulers.docker_scheduler import DockerJob, DockerScheduler, Opts
 from torchx.specs import AppDef, AppDryRunInfo
 
-from fastgen_k8s.launch.appdef import check_given
+from fastgen_k8s.launch.launch import check_given
 
 
 class WithImage(DockerScheduler):

@@ -1,16 +1,14 @@
 """Jobs in a cluster with their pods, for every backend: put there, looked at, followed, cancelled, removed."""
-# pyright: reportMissingTypeStubs=false
 
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from torchx.specs import AppDef
-
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.kube.api import Api
 from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.cluster import GROUP, Cluster
+from fastgen_k8s.launch.launch import Launch
 from fastgen_k8s.launch.outcome import COMPONENT, ENDED, JobState, number
 from fastgen_k8s.launch.owned import controller, owns
 
@@ -20,13 +18,13 @@ _REMOVAL = 120.0  # seconds that the pods of an earlier job of the same name may
 
 
 class Backend(NamedTuple):
-    """A kind of object that runs our applications, and what is special to it."""
+    """A kind of object that runs our jobs, and what is special to it."""
 
     kind: str
     product: str  # what has to be installed
     group: str  # with the version
     plural: str
-    render: Callable[[AppDef, Cluster], dict[str, Any]]
+    render: Callable[[Launch, Cluster], dict[str, Any]]
     state: Callable[[Object], JobState]
     said: Callable[[Object], str]  # about itself, for a person
     cancel: Callable[[Api, str, Object], None]  # the job at a path: its pods are asked to stop, it stays

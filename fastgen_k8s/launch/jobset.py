@@ -1,39 +1,36 @@
-"""An application as a JobSet: a rendezvous job, and one Job a trainer, each with exit codes that say what to do."""
-# pyright: reportMissingTypeStubs=false
-
-from torchx.specs import AppDef
+"""A launch as a JobSet: a rendezvous job, and one Job a trainer, each with exit codes that say what to do."""
 
 from fastgen_k8s.errors import PERMANENT, Misdescribed, Stopped
-from fastgen_k8s.launch.appdef import check_shared, labels, meets, trainers, work_of
 from fastgen_k8s.launch.cluster import GROUP, Cluster
 from fastgen_k8s.launch.command import job_name
-from fastgen_k8s.launch.pod import PORT, RENDEZVOUS, TRAINER, Data, rendezvous_pod, trainer_pod
+from fastgen_k8s.launch.launch import Launch
+from fastgen_k8s.launch.pod import PORT, RENDEZVOUS, TRAINER, Data, labels, rendezvous_pod, trainer_pod
 
 API_VERSION = "jobset.x-k8s.io/v1alpha2"
 _CRASHES = 3  # of one trainer's pods; the agent's own restarts come before
 _STORES = 100  # of the rendezvous pod: its loss costs nothing but a meeting
 
 
-def jobset(app: AppDef, cluster: Cluster) -> Data:
-    """The JobSet of an application; Misdescribed for a place, image, name or options that a cluster cannot use.
+def jobset(launch: Launch, cluster: Cluster) -> Data:
+    """The JobSet of a launch; Misdescribed for a place, image, name or options that a cluster cannot use.
 
     One Job a trainer, because the Job controller's back-off grows with every pod that one Job has lost. The first
     trainer that succeeds ends the set: no agent exits 0 before it has read the committed manifest.
     """
-    check_shared(app)
+    launch.check_shared()
     if cluster.suspend and cluster.queue:
         raise Misdescribed(
             f"suspend: wanted none with the queue {cluster.queue!r}, found true: Kueue suspends a job and lets it go"
         )
-    work = work_of(app)
+    work = launch.work
     job = job_name(work, cluster.job)
-    endpoint = f"{job}-{RENDEZVOUS}-0-0.{job}:{PORT}" if meets(app) else None
-    trainer = _job(TRAINER, trainer_pod(app, cluster, job, endpoint), _CRASHES)
+    endpoint = f"{job}-{RENDEZVOUS}-0-0.{job}:{PORT}" if launch.meets else None
+    trainer = _job(TRAINER, trainer_pod(launch, cluster, job, endpoint), _CRASHES)
     if cluster.deadline:
         trainer["activeDeadlineSeconds"] = cluster.deadline
-    replicated: list[Data] = [{"name": TRAINER, "replicas": trainers(app), "template": {"spec": trainer}}]
+    replicated: list[Data] = [{"name": TRAINER, "replicas": launch.placement.max_nodes, "template": {"spec": trainer}}]
     if endpoint:
-        store = _job(RENDEZVOUS, rendezvous_pod(app, cluster, job), _STORES)
+        store = _job(RENDEZVOUS, rendezvous_pod(launch, cluster, job), _STORES)
         replicated.insert(0, {"name": RENDEZVOUS, "replicas": 1, "template": {"spec": store}})
     kueue = {"kueue.x-k8s.io/queue-name": cluster.queue, "kueue.x-k8s.io/priority-class": cluster.queue_priority}
     meta: Data = {
@@ -41,7 +38,7 @@ def jobset(app: AppDef, cluster: Cluster) -> Data:
         "namespace": cluster.namespace,
         "labels": {
             **cluster.labels,
-            **labels(app, job, "job"),
+            **labels(launch, job, "job"),
             **{name: value for name, value in kueue.items() if value},
         },
         "annotations": {f"{GROUP}/experiment": work.experiment, f"{GROUP}/output": work.output},

@@ -1,5 +1,4 @@
 """JobSets as a backend: what they say of themselves, and how they are stopped for good."""
-# pyright: reportMissingTypeStubs=false
 
 import time
 from collections.abc import Callable

@@ -1,14 +1,12 @@
-"""The pod of an application: one template, admitted under Pod Security `restricted`, for every backend."""
-# pyright: reportMissingTypeStubs=false
+"""The pod of a launch: one template, admitted under Pod Security `restricted`, for every backend."""
 
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from torchx.specs import AppDef, Resource, Role, VolumeMount
-
-from fastgen_k8s.launch.appdef import as_read, labels, placed, role_of, work_argv, work_of
 from fastgen_k8s.launch.cluster import GROUP, POOL, Cluster
 from fastgen_k8s.launch.command import AGENT, escaped
+from fastgen_k8s.launch.launch import Launch
+from fastgen_k8s.launch.resources import Resource
 from fastgen_k8s.pipeline.work import KINDS
 
 Data = dict[str, object]  # a part of an object of Kubernetes
@@ -23,20 +21,27 @@ _MARGIN = 10  # seconds between the agent's own wait and the kubelet's SIGKILL
 _LOST_NODE = 5  # seconds that a pod stays bound to a node that has been silent for the cluster's own grace period
 _SHM_MIB = 16 * 1024  # most that NCCL's buffers of one node need
 _LOGS_GIB = 1  # of a container's log, as kubelets keep it
-_STORE = Resource(cpu=0, gpu=0, memMB=768)  # a process with torch, that serves some hundred bytes
+_STORE = Resource(cpu=0, gpu=0, memory=768)  # a process with torch, that serves some hundred bytes
 
 
-def trainer_pod(app: AppDef, cluster: Cluster, job: str, endpoint: str | None) -> Data:
+def labels(launch: Launch, job: str, component: str) -> dict[str, str]:
+    """What pods and policies are selected by."""
+    return {
+        "app.kubernetes.io/name": "fastgen-k8s",
+        "app.kubernetes.io/component": component,
+        f"{GROUP}/job": job,
+        f"{GROUP}/stage": launch.work.kind,
+    }
+
+
+def trainer_pod(launch: Launch, cluster: Cluster, job: str, endpoint: str | None) -> Data:
     """The template of a pod that works; `endpoint` is where the pods meet, if they do."""
-    role, kind = role_of(app), work_of(app).kind
-    grace = int(placed(role)["grace"])
-    mine = f"{cluster.namespace}:{job}"  # what TorchX's commands know this application by
-    environment = {name: as_read(value, app_id=mine) for name, value in role.env.items()} | {
+    environment = {name: value for name, value in launch.environment.items() if not name.startswith("PET_RDZV_")}
+    environment |= {
         "FASTGEN_CACHE": CACHE,
         "FASTGEN_CACHE_GIB": str(max(1, cluster.cache_gib - 1)),  # below what the kubelet evicts for
         "HF_HUB_OFFLINE": "1",
     }
-    environment = {name: value for name, value in environment.items() if not name.startswith("PET_RDZV_")}
     if endpoint is not None:
         environment |= {
             "PET_RDZV_BACKEND": "c10d",
@@ -44,27 +49,26 @@ def trainer_pod(app: AppDef, cluster: Cluster, job: str, endpoint: str | None) -
             "PET_RDZV_ENDPOINT": endpoint,
             "PET_RDZV_CONF": "is_host=false",
         }
-    command = [role.entrypoint, "-m", AGENT, *work_argv(app)]
-    pod = _pod(app, cluster, job, TRAINER, command, environment, role.resource)
+    command = ["-m", AGENT, *launch.argv]
+    pod = _pod(launch, cluster, job, TRAINER, command, environment, launch.resource)
     spec, meta = cast("Data", pod["spec"]), cast("Data", pod["metadata"])
-    spec["terminationGracePeriodSeconds"] = grace + _MARGIN
+    spec["terminationGracePeriodSeconds"] = launch.placement.grace + _MARGIN
     spec["topologySpreadConstraints"] = [_spread(job)]
-    if KINDS[kind].elastic:  # what a moved pod loses is work since the last checkpoint, and its peers' time
+    if KINDS[launch.work.kind].elastic:  # what a moved pod loses is work since the last checkpoint, and its peers' time
         meta["annotations"] = cast("Data", meta["annotations"]) | {"karpenter.sh/do-not-disrupt": "true"}
     return pod
 
 
-def rendezvous_pod(app: AppDef, cluster: Cluster, job: str, arguments: Sequence[str] = ()) -> Data:
+def rendezvous_pod(launch: Launch, cluster: Cluster, job: str, arguments: Sequence[str] = ()) -> Data:
     """The template of the pod that hosts the store in which trainers meet, so that no trainer's loss ends the job."""
-    role = role_of(app)
-    command = [role.entrypoint, "-m", "fastgen_k8s.rendezvous", "--port", str(PORT), *arguments]
-    pod = _pod(app, cluster, job, RENDEZVOUS, command, {"OMP_NUM_THREADS": "1"}, _STORE)
+    command = ["-m", "fastgen_k8s.rendezvous", "--port", str(PORT), *arguments]
+    pod = _pod(launch, cluster, job, RENDEZVOUS, command, {"OMP_NUM_THREADS": "1"}, _STORE)
     cast("Data", pod["spec"])["terminationGracePeriodSeconds"] = _MARGIN
     return pod
 
 
 def _pod(
-    app: AppDef,
+    launch: Launch,
     cluster: Cluster,
     job: str,
     component: str,
@@ -72,10 +76,9 @@ def _pod(
     environment: Mapping[str, str],
     resource: Resource,
 ) -> Data:
-    role = role_of(app)
-    shm = max(64, min(_SHM_MIB, int(resource.memMB) // 4))
-    volumes, mounts = _volumes(role, shm, cluster.cache_gib)
-    container = _container(role.image, component, command, cluster) | {
+    shm = max(64, min(_SHM_MIB, resource.memory // 4))
+    volumes, mounts = _volumes(launch, shm, cluster.cache_gib)
+    container = _container(launch.image, component, [launch.python, *command], cluster) | {
         "env": _environment(environment),
         "resources": _resources(resource, cluster.cache_gib),
         "volumeMounts": mounts,
@@ -94,9 +97,9 @@ def _pod(
         },
         "containers": [container],
         "volumes": volumes,
-        "tolerations": _tolerations(role, cluster),
+        "tolerations": _tolerations(launch, cluster),
     }
-    pool = placed(role).get("pool")
+    pool = launch.placement.pool
     optional: Data = {
         "nodeSelector": dict(cluster.node_selector) | ({POOL: pool} if pool else {}),
         "priorityClassName": cluster.priority_class,
@@ -104,7 +107,7 @@ def _pod(
     }
     spec |= {name: value for name, value in optional.items() if value}
     meta: Data = {
-        "labels": {**cluster.labels, **labels(app, job, component)},
+        "labels": {**cluster.labels, **labels(launch, job, component)},
         "annotations": {"sidecar.istio.io/inject": "false"},  # a sidecar would keep a finished pod
     }
     return {"metadata": meta, "spec": spec}
@@ -138,7 +141,7 @@ def _environment(given: Mapping[str, str]) -> list[Data]:
     return [*({"name": name, "value": escaped(value)} for name, value in plain.items()), address]
 
 
-def _volumes(role: Role, shm_mib: int, cache_gib: int) -> tuple[list[Data], list[Data]]:
+def _volumes(launch: Launch, shm_mib: int, cache_gib: int) -> tuple[list[Data], list[Data]]:
     volumes: list[Data] = [
         {"name": "tmp", "emptyDir": {"sizeLimit": f"{cache_gib}Gi"}},  # a bridge lays a whole network down there
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": f"{shm_mib}Mi"}},
@@ -149,10 +152,10 @@ def _volumes(role: Role, shm_mib: int, cache_gib: int) -> tuple[list[Data], list
         {"name": "shm", "mountPath": "/dev/shm"},
         {"name": "cache", "mountPath": CACHE},
     ]
-    for index, mount in enumerate(mount for mount in role.mounts if isinstance(mount, VolumeMount)):
+    for index, claim in enumerate(launch.claims):
         name = f"claim-{index}"
-        volumes.append({"name": name, "persistentVolumeClaim": {"claimName": mount.src}})
-        mounts.append({"name": name, "mountPath": mount.dst_path, "readOnly": mount.read_only})
+        volumes.append({"name": name, "persistentVolumeClaim": {"claimName": claim.name}})
+        mounts.append({"name": name, "mountPath": claim.path, "readOnly": claim.read_only})
     return volumes, mounts
 
 
@@ -161,7 +164,7 @@ def _resources(resource: Resource, cache_gib: int) -> Data:
 
     Its disk has the limit of its two volumes and its log. Little of it is asked for: most stages never fill it.
     """
-    memory, disk = f"{int(resource.memMB)}Mi", f"{2 * cache_gib + _LOGS_GIB}Gi"
+    memory, disk = f"{resource.memory}Mi", f"{2 * cache_gib + _LOGS_GIB}Gi"
     devices = {name: str(count) for name, count in resource.devices.items()}
     if resource.gpu:
         devices["nvidia.com/gpu"] = str(resource.gpu)
@@ -172,7 +175,7 @@ def _resources(resource: Resource, cache_gib: int) -> Data:
     }
 
 
-def _tolerations(role: Role, cluster: Cluster) -> list[Data]:
+def _tolerations(launch: Launch, cluster: Cluster) -> list[Data]:
     found: list[Data] = [
         {
             "key": f"node.kubernetes.io/{why}",
@@ -182,10 +185,10 @@ def _tolerations(role: Role, cluster: Cluster) -> list[Data]:
         }
         for why in ("not-ready", "unreachable")
     ]
-    pool = placed(role).get("pool")
+    pool = launch.placement.pool
     if pool:
         found.append({"key": POOL, "operator": "Equal", "value": pool})
-    if role.resource.gpu:
+    if launch.resource.gpu:
         found.append({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"})
     for taint in cluster.tolerations:
         one: Data = {"key": taint.key, "operator": "Equal" if taint.value else "Exists"}

@@ -1,22 +1,31 @@
 """What a node offers, by name: the `resource` of a placement."""
-# pyright: reportMissingTypeStubs=false
 
 from collections.abc import Mapping
-
-from torchx.specs import Resource
+from dataclasses import dataclass, field
 
 from fastgen_k8s.config import nearest
 from fastgen_k8s.errors import Misdescribed
 
-GIB = 1024  # MB, as TorchX counts memory
+GIB = 1024  # MiB
+
+
+@dataclass(frozen=True)
+class Resource:
+    """The part of a node that an agent has to itself."""
+
+    cpu: int  # cores
+    gpu: int
+    memory: int  # MiB
+    devices: Mapping[str, int] = field(default_factory=dict[str, int])  # others than GPUs, by their names in a cluster
+
 
 RESOURCES: Mapping[str, Resource] = {
-    "cpu_tiny": Resource(cpu=1, gpu=0, memMB=2 * GIB),
-    "cpu_small": Resource(cpu=2, gpu=0, memMB=4 * GIB),
-    "cpu_large": Resource(cpu=30, gpu=0, memMB=110 * GIB),
-    "l40s_1": Resource(cpu=8, gpu=1, memMB=60 * GIB),
-    "a100_8": Resource(cpu=90, gpu=8, memMB=1000 * GIB),
-    "h100_8": Resource(cpu=180, gpu=8, memMB=1700 * GIB),
+    "cpu_tiny": Resource(cpu=1, gpu=0, memory=2 * GIB),
+    "cpu_small": Resource(cpu=2, gpu=0, memory=4 * GIB),
+    "cpu_large": Resource(cpu=30, gpu=0, memory=110 * GIB),
+    "l40s_1": Resource(cpu=8, gpu=1, memory=60 * GIB),
+    "a100_8": Resource(cpu=90, gpu=8, memory=1000 * GIB),
+    "h100_8": Resource(cpu=180, gpu=8, memory=1700 * GIB),
 }
 DEFAULT = "cpu_small"
 

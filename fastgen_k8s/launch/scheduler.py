@@ -23,6 +23,7 @@ from torchx.specs import (
 from fastgen_k8s.artifacts import find_artifact
 from fastgen_k8s.errors import BadInput, FastgenError, Misdescribed
 from fastgen_k8s.kube.api import Api
+from fastgen_k8s.launch.app import launch_of
 from fastgen_k8s.launch.cluster import GROUP
 from fastgen_k8s.launch.jobs import Backend, ClusterJobs
 from fastgen_k8s.launch.options import Opts
@@ -55,7 +56,8 @@ class ClusterScheduler(Scheduler[Opts]):
         return Opts.as_runopts()
 
     def _submit_dryrun(self, app: AppDef, cfg: Opts) -> AppDryRunInfo[Request, Opts]:
-        return AppDryRunInfo(Request(self._runs.render(app, cfg.cluster())), str)
+        cluster = cfg.cluster()
+        return AppDryRunInfo(Request(self._runs.render(launch_of(app, cluster), cluster)), str)
 
     def schedule(self, dryrun_info: AppDryRunInfo[Request, Any]) -> str:
         """Create the job."""

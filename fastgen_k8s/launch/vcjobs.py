@@ -1,5 +1,4 @@
 """Jobs of Volcano as a backend: what they say of themselves, and how they are stopped for good."""
-# pyright: reportMissingTypeStubs=false
 
 from fastgen_k8s.kube.api import Api
 from fastgen_k8s.kube.objects import Object

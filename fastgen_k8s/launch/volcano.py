@@ -1,18 +1,15 @@
-"""An application as a Job of Volcano: a task for each role, exit codes first, the end when the work is published.
+"""A launch as a Job of Volcano: a task for each role, exit codes first, the end when the work is published.
 
 Volcano's own program was not run against this shape, which follows its sources and what a 1.14.4 was seen to do.
 """
-# pyright: reportMissingTypeStubs=false
 
 from collections.abc import Mapping
 
-from torchx.specs import AppDef
-
 from fastgen_k8s.errors import PERMANENT, Misdescribed
-from fastgen_k8s.launch.appdef import check_shared, fewest_trainers, labels, meets, trainers, work_argv, work_of
 from fastgen_k8s.launch.cluster import GROUP, Cluster
 from fastgen_k8s.launch.command import job_name
-from fastgen_k8s.launch.pod import PORT, RENDEZVOUS, TRAINER, Data, rendezvous_pod, trainer_pod
+from fastgen_k8s.launch.launch import Launch
+from fastgen_k8s.launch.pod import PORT, RENDEZVOUS, TRAINER, Data, labels, rendezvous_pod, trainer_pod
 
 API_VERSION = "batch.volcano.sh/v1alpha1"
 _CRASHES = 3  # of each pod
@@ -25,23 +22,23 @@ _LACKS: Mapping[str, str] = {
 }
 
 
-def vcjob(app: AppDef, cluster: Cluster) -> Data:
-    """The Job of an application; Misdescribed for a place, image, name or option that Volcano cannot use.
+def vcjob(launch: Launch, cluster: Cluster) -> Data:
+    """The Job of a launch; Misdescribed for a place, image, name or option that Volcano cannot use.
 
     A task is complete when *all* its replicas have succeeded, and an elastic one may never have them all: so where
     there are several trainers, also such as never meet, a task of one pod waits until the work is published and ends
     the job. The gang is that pod and the fewest trainers.
     """
-    check_shared(app)
+    launch.check_shared()
     _check_offered(cluster)
-    work = work_of(app)
+    work, fewest, most = launch.work, launch.placement.min_nodes, launch.placement.max_nodes
     job = job_name(work, cluster.job)
-    several = trainers(app) > 1
-    endpoint = f"{job}-{RENDEZVOUS}-0.{job}:{PORT}" if meets(app) else None
-    pod = trainer_pod(app, cluster, job, endpoint)
-    tasks = [_task(TRAINER, trainers(app), fewest_trainers(app), pod, ends=not several)]
+    several = most > 1
+    endpoint = f"{job}-{RENDEZVOUS}-0.{job}:{PORT}" if launch.meets else None
+    pod = trainer_pod(launch, cluster, job, endpoint)
+    tasks = [_task(TRAINER, most, fewest, pod, ends=not several)]
     if several:
-        pod = rendezvous_pod(app, cluster, job, ["--until", *work_argv(app)])
+        pod = rendezvous_pod(launch, cluster, job, ["--until", *launch.argv])
         tasks.insert(0, _task(RENDEZVOUS, 1, 1, pod, ends=True))
     optional: Data = {
         "priorityClassName": cluster.priority_class,
@@ -54,14 +51,14 @@ def vcjob(app: AppDef, cluster: Cluster) -> Data:
         "metadata": {
             "name": job,
             "namespace": cluster.namespace,
-            "labels": {**cluster.labels, **labels(app, job, "job")},
+            "labels": {**cluster.labels, **labels(launch, job, "job")},
             "annotations": {f"{GROUP}/experiment": work.experiment, f"{GROUP}/output": work.output},
         },
         "spec": {
             "schedulerName": "volcano",
             "queue": cluster.queue or "default",
-            "minAvailable": fewest_trainers(app) + several,
-            "maxRetry": (_CRASHES + _EVICTIONS) * (trainers(app) + several) + 1,  # the count that ends the job
+            "minAvailable": fewest + several,
+            "maxRetry": (_CRASHES + _EVICTIONS) * (most + several) + 1,  # the count that ends the job
             **{name: value for name, value in optional.items() if value is not None},
             "tasks": tasks,
         },

@@ -12,6 +12,7 @@ from torchx.runner import Runner
 from fastgen_k8s.errors import StoreFailed
 from fastgen_k8s.launch.app import app
 from fastgen_k8s.launch.command import escaped
+from fastgen_k8s.launch.launch import Launch
 from fastgen_k8s.launch.local import exit_code
 from fastgen_k8s.pipeline.resolve import Resolved
 from fastgen_k8s.runner import processes
@@ -52,7 +53,7 @@ class LocalJobs:
 
     def start(self, stage: Resolved) -> None:
         """Begin a job of a stage."""
-        application = app(stage.work, stage.stage.placement, stage.stage.execution)
+        application = app(Launch(stage.work, stage.stage.placement, stage.stage.execution))
         logs = str(self._root.logs(stage.stage.name))
         try:
             handle = self._runner.run(application, SCHEDULER, cfg={"log_dir": logs})

@@ -402,8 +402,8 @@ import sys
 from fastgen_k8s.controller import job
 from fastgen_k8s.controller.serve import main
 plain = job.BACKENDS["jobset"]
-def richer(app, cluster):
-    made = plain.render(app, cluster)
+def richer(launch, cluster):
+    made = plain.render(launch, cluster)
     for one in made["spec"]["replicatedJobs"]:
         one["template"]["spec"]["template"]["spec"]["containers"][0]["command"] += ["--new-habit", "7"]
     return made

@@ -6,8 +6,8 @@ import pytest
 
 from fastgen_k8s.artifacts import find_artifact
 from fastgen_k8s.launch import cluster as offered
-from fastgen_k8s.launch.app import app
 from fastgen_k8s.launch.jobset import jobset
+from fastgen_k8s.launch.launch import Launch
 from fastgen_k8s.launch.outcome import exit_code
 from fastgen_k8s.pipeline.work import Execution, Placement, Work
 from tests.cluster import pods
@@ -38,7 +38,7 @@ def submitted(
     given = offered.Cluster(
         namespace=place.namespace, job=job, service_account="default", secrets=secrets, config_maps=config_maps
     )
-    place.cluster.api.create(jobset(app(work, Placement(resource="cpu_tiny"), Execution(), IMAGE), given))
+    place.cluster.api.create(jobset(Launch(work, Placement(resource="cpu_tiny"), Execution(), IMAGE), given))
     return job
 
 

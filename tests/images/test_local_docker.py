@@ -9,6 +9,7 @@ from torchx.specs import AppState, BindMount
 
 from fastgen_k8s.artifacts import open_artifact
 from fastgen_k8s.launch.app import ROLE, app
+from fastgen_k8s.launch.launch import Launch
 from fastgen_k8s.pipeline.work import Execution, Placement, Work
 from images.build import for_tests
 from images.engine import Engine
@@ -38,7 +39,7 @@ def test_a_stage_runs_by_local_docker_on_mounted_data(reached: str, tmp_path: Pa
         output="/data/conditions",
     )
     placement = Placement.parse({"resource": "cpu_small"}, "test")
-    application = app(work, placement, Execution(), image=reached)
+    application = app(Launch(work, placement, Execution(), reached))
     application.roles[0].mounts = [BindMount(src_path=str(tmp_path), dst_path="/data")]
     runner = get_runner()
     handle = runner.run(application, "local_docker")

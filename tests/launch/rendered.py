@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from fastgen_k8s.launch.app import app
 from fastgen_k8s.launch.cluster import Cluster
 from fastgen_k8s.launch.jobs import Backend
 from fastgen_k8s.launch.jobsets import JOBSET
+from fastgen_k8s.launch.launch import Launch
 from fastgen_k8s.launch.vcjobs import VOLCANO
 from fastgen_k8s.pipeline.work import Execution, Kind, Placement, Work
 
@@ -33,8 +33,8 @@ def rendered(
     **placement: Any,
 ) -> dict[str, Any]:
     """The object that a backend puts into the cluster."""
-    application = app(work, Placement.parse(placement, "test"), Execution(), image)
-    return BACKENDS[backend].render(application, Cluster.parse(cluster or {}, "test"))
+    launch = Launch(work, Placement.parse(placement, "test"), Execution(), image)
+    return BACKENDS[backend].render(launch, Cluster.parse(cluster or {}, "test"))
 
 
 def pods(found: dict[str, Any]) -> dict[str, dict[str, Any]]:

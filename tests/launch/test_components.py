@@ -9,7 +9,8 @@ from torchx.specs.file_linter import validate
 from torchx.specs.finder import get_component
 
 from fastgen_k8s.errors import BadInput, Misdescribed
-from fastgen_k8s.launch.appdef import work_of
+from fastgen_k8s.launch.app import launch_of
+from fastgen_k8s.launch.cluster import Cluster
 from fastgen_k8s.launch.component import default, default_count, made
 from fastgen_k8s.pipeline.work import Work
 
@@ -30,7 +31,7 @@ def planned(name: str, *words: str) -> Work:
     with get_runner() as runner:
         request = runner.dryrun_component(f"components/{name}.py:{name}", list(words), "local_cwd")
     assert request.app is not None
-    return work_of(request.app)
+    return launch_of(request.app, Cluster()).work
 
 
 def test_there_is_a_component_for_every_stage() -> None:

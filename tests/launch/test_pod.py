@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from fastgen_k8s.launch.app import app
 from fastgen_k8s.launch.cluster import Cluster
-from fastgen_k8s.launch.command import escaped
+from fastgen_k8s.launch.launch import Launch
 from fastgen_k8s.pipeline.argv import parse
 from fastgen_k8s.pipeline.work import Execution, Placement
 from tests.launch.rendered import BACKENDS, TRAIN, as_the_kubelet_reads, container, environment, pods, rendered
@@ -102,9 +101,8 @@ def test_a_pod_is_told_the_words_as_they_were_given(backend: str, words: str) ->
 
 @pytest.mark.parametrize("words", DOLLARS)
 def test_a_variable_s_value_reaches_a_pod_as_it_was_given(backend: str, words: str) -> None:
-    application = app(TRAIN, Placement(), Execution(), "trainer:1")
-    application.roles[0].env["GIVEN"] = escaped(words)  # an application's words are TorchX's
-    found = environment(BACKENDS[backend].render(application, Cluster()))
+    launch = Launch(TRAIN, Placement(), Execution(), "trainer:1", variables={"GIVEN": words})
+    found = environment(BACKENDS[backend].render(launch, Cluster()))
     assert as_the_kubelet_reads(found["GIVEN"], found) == words
 
 
@@ -113,16 +111,8 @@ def test_an_image_with_a_tag_or_digest_is_taken(backend: str, image: str) -> Non
     assert container(rendered(backend, image=image))["image"] == image
 
 
-def test_a_pod_is_told_the_handle_that_torchx_knows_it_by(backend: str) -> None:
-    application = app(TRAIN, Placement(), Execution(), "trainer:1")
-    application.roles[0].env["TORCHX_JOB_ID"] = "any://torchx/${app_id}"  # as TorchX's runner does
-    found = BACKENDS[backend].render(application, Cluster(namespace="team", job="kd"))
-    assert environment(found)["TORCHX_JOB_ID"] == "any://torchx/team:kd"
-
-
-def test_an_application_that_knows_an_address_of_its_own_gets_the_pods(backend: str) -> None:
-    application = app(TRAIN, Placement(), Execution(), "fastgen-k8s/trainer:1")
-    application.roles[0].env["PET_LOCAL_ADDR"] = "10.0.0.1"
-    told = container(BACKENDS[backend].render(application, Cluster()))["env"]
+def test_a_launch_that_knows_an_address_of_its_own_gets_the_pods(backend: str) -> None:
+    launch = Launch(TRAIN, Placement(), Execution(), "trainer:1", variables={"PET_LOCAL_ADDR": "10.0.0.1"})
+    told = container(BACKENDS[backend].render(launch, Cluster()))["env"]
     [address] = [one for one in told if one["name"] == "PET_LOCAL_ADDR"]
     assert address["valueFrom"] == {"fieldRef": {"fieldPath": "status.podIP"}}

@@ -15,6 +15,7 @@ from torchx.runner import Runner, get_runner
 from torchx.specs import AppDef, AppStatus, Resource, Role
 
 from fastgen_k8s.launch.app import ROLE, app
+from fastgen_k8s.launch.launch import Launch
 from fastgen_k8s.launch.torchx_run import named
 from fastgen_k8s.pipeline.argv import parse
 from fastgen_k8s.pipeline.work import Execution, Placement
@@ -67,7 +68,7 @@ def test_a_name_that_we_import_is_there(module: str, name: str) -> None:
 def test_a_process_of_this_machine_is_told_the_words_as_they_were_given(scheduler: str, words: str) -> None:
     odd = TRAIN.model_copy(update={"overrides": (f"report.title={words}",), "output": "runs/a$$b"})
     with get_runner() as runner:
-        request: Any = runner.dryrun(app(odd, Placement(), Execution(), "trainer:1"), scheduler).request
+        request: Any = runner.dryrun(app(Launch(odd, Placement(), Execution(), "trainer:1")), scheduler).request
         [command] = (
             [one.args for one in request.role_params[ROLE]]
             if scheduler == "local_cwd"

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-from fastgen_k8s.launch.app import app
 from fastgen_k8s.launch.cluster import Cluster
 from fastgen_k8s.launch.jobset import jobset
+from fastgen_k8s.launch.launch import Launch
 from fastgen_k8s.pipeline.work import Execution, Placement, Work
 
 WORK = Work(
@@ -20,7 +20,7 @@ def job(cluster: Mapping[str, Any] | None = None, **placement: Any) -> dict[str,
     """The JobSet `kd` of two trainers that meet."""
     placed = Placement.parse({"nodes": "2", **placement}, "test")
     there = Cluster.parse({"job": "kd", **(cluster or {})}, "test")
-    return cast("dict[str, Any]", jobset(app(WORK, placed, Execution(), "fastgen-k8s/trainer:1"), there))
+    return cast("dict[str, Any]", jobset(Launch(WORK, placed, Execution(), "fastgen-k8s/trainer:1"), there))
 
 
 def templates(found: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fastgen_k8s.controller.children import RETRY
 from fastgen_k8s.errors import Misdescribed
-from fastgen_k8s.launch.appdef import check_image
+from fastgen_k8s.launch.launch import check_image
 from tests.launch.rendered import BACKENDS, pods, rendered
 from tests.manifests.admission import POLICIES, refusals
 from tests.manifests.render import MANIFESTS, Object, render
