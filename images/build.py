@@ -16,7 +16,7 @@ from images.engine import Engine, engine
 from images.offline import base_image, empty, wheelhouse
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS: Mapping[str, str] = {"trainer": "train", "controller": "cluster"}
+EXTRAS: Mapping[str, str] = {"trainer": "train", "controller": "controller"}
 """Each image and the optional dependencies that it installs."""
 KEPT = "6GB"  # of steps, in a private engine: two builds' worth
 

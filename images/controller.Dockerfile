@@ -11,7 +11,7 @@ RUN --mount=type=bind,source=images/wheels,target=/wheels sh /build/install.sh t
 
 FROM tools AS dependencies
 COPY pyproject.toml /build/
-RUN --mount=type=bind,source=images/wheels,target=/wheels sh /build/install.sh dependencies cluster
+RUN --mount=type=bind,source=images/wheels,target=/wheels sh /build/install.sh dependencies controller
 
 FROM tools AS project
 COPY pyproject.toml README.md LICENSE /build/source/
@@ -25,7 +25,6 @@ RUN --mount=type=bind,source=images/install.sh,target=/install.sh sh /install.sh
 COPY --from=dependencies /opt/fastgen/venv /opt/fastgen/venv
 COPY --from=project /opt/fastgen/project /opt/fastgen/project
 COPY examples /opt/fastgen/examples
-COPY components /opt/fastgen/components
 COPY LICENSE /opt/fastgen/
 ENV PATH=/opt/fastgen/project/bin:/opt/fastgen/venv/bin:${PATH} \
     HOME=/tmp/home \

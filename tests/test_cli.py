@@ -52,6 +52,24 @@ def test_a_command_that_only_looks_starts_without_torch(words: list[str]) -> Non
     assert loads_none_of({"torch", "diffusers", "numpy"}, words)
 
 
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    ("words", "missing", "extra"),
+    [
+        (["status", "kd"], "kubernetes", "a cluster wants the extra `controller`"),
+        (["run", GAUSSIAN, "--root", "nowhere"], "torchx", "a run wants the extra `cluster`"),
+    ],
+)
+def test_what_is_not_installed_is_named_with_the_extra_that_brings_it(
+    words: list[str], missing: str, extra: str
+) -> None:
+    program = f"import sys; sys.modules[{missing!r}] = None; sys.argv = {['fastgen-k8s', *words]!r}\n"
+    program += "from fastgen_k8s.cli import main; sys.exit(main())"
+    refused = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert refused.returncode == 64, refused.stderr
+    assert refused.stderr.startswith(f"error: {extra} of fastgen-k8s, found no {missing}")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -7,9 +7,9 @@ from fastgen_k8s.errors import Misdescribed
 
 
 @contextmanager
-def wants_cluster(what: str) -> Generator[None]:
-    """Imports that need the extra `cluster`."""
+def wants(extra: str, what: str) -> Generator[None]:
+    """Imports that need an extra; Misdescribed where it is not installed."""
     try:
         yield
     except ModuleNotFoundError as error:
-        raise Misdescribed(f"{what} wants the extra `cluster` of fastgen-k8s, found no {error.name}") from error
+        raise Misdescribed(f"{what} wants the extra `{extra}` of fastgen-k8s, found no {error.name}") from error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fastgen_k8s.cli.extra import wants_cluster
+from fastgen_k8s.cli.extra import wants
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.printable import clean
 
@@ -21,7 +21,7 @@ _LOOK_EVERY = 1.0  # seconds
 
 
 def _pipelines(namespace: str | None) -> "Pipelines":
-    with wants_cluster("a cluster"):
+    with wants("controller", "a cluster"):
         from fastgen_k8s.people.pipelines import connect
 
     return connect(namespace)
@@ -34,7 +34,7 @@ def _source(given: str, namespace: str | None) -> "PipelineSource":
         from fastgen_k8s.people.root import LocalRoot
 
         return LocalRoot(given)
-    with wants_cluster("a cluster"):
+    with wants("controller", "a cluster"):
         from fastgen_k8s.people.cluster import ClusterPipeline
 
     return ClusterPipeline(_pipelines(namespace), given)

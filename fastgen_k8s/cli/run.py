@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fastgen_k8s.cli.extra import wants_cluster
+from fastgen_k8s.cli.extra import wants
 
 commands = typer.Typer(rich_markup_mode=None)
 
@@ -27,7 +27,7 @@ def run(
 
     KEY=VALUE without a stage changes every stage whose kind reads that key.
     """
-    with wants_cluster("a run"):  # here, because TorchX takes its time and --help does not need it
+    with wants("cluster", "a run"):  # here, because TorchX takes its time and --help does not need it
         from fastgen_k8s.runner.prepare import describe, prepare
         from fastgen_k8s.runner.run import carry_out
         from fastgen_k8s.view.show import screen

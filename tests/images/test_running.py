@@ -16,7 +16,7 @@ from tests.images.conftest import RESTRICTED, inside
 pytestmark = pytest.mark.images
 # What is left of the packages that `prune` in images/install.sh makes smaller.
 S3 = "import boto3; [boto3.client(name, region_name='r') for name in ('s3', 'sts', 'sso', 'sso-oidc')]"
-KUBERNETES = "import kubernetes.client, kubernetes.config, kubernetes.watch, kubernetes.dynamic, torchx.runner"
+KUBERNETES = "import kubernetes.client, kubernetes.config, kubernetes.watch, kubernetes.dynamic"
 STAGES = ("encode", "pairs", "train", "bridge", "sample", "report")
 
 
@@ -31,7 +31,8 @@ STAGES = ("encode", "pairs", "train", "bridge", "sample", "report")
         ("controller", ["python", "-c", KUBERNETES], 0),
         ("controller", ["fastgen-k8s", "--help"], 0),
         ("controller", ["python", "-m", "fastgen_k8s", "experiments"], 0),
-        ("controller", ["torchx", "run", "-s", "local_cwd", "--dryrun", "components/encode.py"], 0),
+        ("controller", ["python", "-m", "fastgen_k8s.controller", "--help"], 0),
+        ("controller", ["fastgen-k8s", "run", "nothing.yaml"], 64),  # wants the extra `cluster`
     ],
 )
 def test_a_program_runs_as_nobody_on_a_read_only_root(
