@@ -50,7 +50,7 @@ class Child:
     @property
     def cancelled(self) -> bool:
         """Whether it was ended for good by somebody else's hand."""
-        return self.state == AppState.CANCELLED
+        return self.state == JobState.CANCELLED
 
     @property
     def ready(self) -> int:
