@@ -22,10 +22,9 @@ from fastgen_k8s.data.conditions import Conditions, write_conditions
 from fastgen_k8s.diffusion.solvers import snapped_grid
 from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.methods.method import for_batch
+from fastgen_k8s.networks.by_kind import load_codec, load_text_encoder
 from fastgen_k8s.networks.load import build_teacher
 from fastgen_k8s.networks.network import flow
-from fastgen_k8s.networks.text import load_text_encoder
-from fastgen_k8s.networks.vae import load_codec
 from fastgen_k8s.stages.pairs import PairMaker
 
 EXPERIMENT = get_experiment("moving_shapes/kd_causal").override("pairs.samples_per_prompt=1")

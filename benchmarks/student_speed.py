@@ -3,7 +3,7 @@
 from examples.moving_shapes.metric import TEACHER
 from examples.moving_shapes.shapes import PROMPTS
 from fastgen_k8s.experiments import get_experiment
-from fastgen_k8s.networks.text import load_text_encoder
+from fastgen_k8s.networks.by_kind import load_text_encoder
 from fastgen_k8s.report.speed import BATCHES, speeds
 
 

@@ -15,7 +15,7 @@ from fastgen_k8s.artifacts.metrics import merged_file, to_lines
 from fastgen_k8s.data.pairs import INDEX, PairIndex
 from fastgen_k8s.diffusion.draws import generator
 from fastgen_k8s.experiments import get_experiment
-from fastgen_k8s.networks.vae import Codec, load_codec
+from fastgen_k8s.networks.by_kind import Codec, load_codec
 from fastgen_k8s.stages.clips import clip_files
 from fastgen_k8s.stages.stage import StageJob, resolve
 

@@ -17,7 +17,7 @@ from fastgen_k8s.experiments.families.gaussian_rotation import GaussianRotation
 from fastgen_k8s.experiments.model import Model
 from fastgen_k8s.experiments.schema import Experiment
 from fastgen_k8s.methods.rollout import sizes
-from fastgen_k8s.networks.closed_form_gaussian import as_vectors, covariance, law, noised_variances
+from fastgen_k8s.networks.gaussian_rotation import as_vectors, covariance, law, noised_variances
 
 Matrix = NDArray[np.float64]
 

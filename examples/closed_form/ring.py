@@ -12,7 +12,7 @@ from fastgen_k8s.experiments.families.ring_blobs import RingBlobs
 from fastgen_k8s.experiments.model import Model
 from fastgen_k8s.experiments.schema import Experiment
 from fastgen_k8s.methods.rollout import sizes
-from fastgen_k8s.networks.closed_form_ring import ring_videos
+from fastgen_k8s.networks.ring_blobs import ring_videos
 
 
 def measure(experiment: Experiment, latents: Tensor, prompts: Sequence[str]) -> dict[str, float]:

@@ -21,7 +21,7 @@ from examples.moving_shapes.shapes import (
     paint,
 )
 from fastgen_k8s.experiments.schema import Experiment
-from fastgen_k8s.networks.vae import load_codec
+from fastgen_k8s.networks.by_kind import load_codec
 
 TEACHER = Path(__file__).parent / "teacher"  # whose codec every latent of this demo is in
 MARGIN = 2  # pixels beyond where real clips are, so that a displaced one is still recognised

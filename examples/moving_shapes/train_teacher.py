@@ -24,9 +24,8 @@ from fastgen_k8s.experiments.schema import Experiment
 from fastgen_k8s.methods.flow_matching import FlowMatching
 from fastgen_k8s.methods.method import Batch, for_batch
 from fastgen_k8s.methods.trajectory import trajectory
+from fastgen_k8s.networks.by_kind import Codec, load_codec, load_text_encoder
 from fastgen_k8s.networks.load import build_student, build_teacher, save_transformer
-from fastgen_k8s.networks.text import load_text_encoder
-from fastgen_k8s.networks.vae import Codec, load_codec
 from fastgen_k8s.training.loop import Batches, StepReport, train
 from fastgen_k8s.training.state import TrainingState, start
 

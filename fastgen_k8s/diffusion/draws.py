@@ -5,7 +5,8 @@ test can replay a step with given draws.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
@@ -17,6 +18,15 @@ def generator(*key: int | str) -> torch.Generator:
     text = "/".join(str(part) for part in key)
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
     return torch.Generator().manual_seed(seed)
+
+
+@contextmanager
+def seeded(*key: int | str) -> Generator[None]:
+    """While open, modules initialise from a stream that is a function of the key; nothing is left behind."""
+    with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
+        # Not torch.manual_seed: that one also seeds the accelerators, which would stay seeded.
+        torch.default_generator.manual_seed(generator("initial weights", *key).initial_seed())
+        yield
 
 
 class Draws(Protocol):

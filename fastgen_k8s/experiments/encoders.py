@@ -39,7 +39,7 @@ class Umt5(ByKind):
 class Qwen25Vl(ByKind):
     """The teacher folder's Qwen2.5-VL, every layer, projected by the teacher as its blocks would read it."""
 
-    parts: ClassVar = ("tokenizer", "text_encoder")
+    parts: ClassVar = ("tokenizer", "text_encoder", "transformer")
     numbers: ClassVar = None  # of a token; any
 
     kind: Literal["qwen2_5_vl"]

@@ -1,15 +1,16 @@
 # pyright: basic
 """The family Cosmos-Predict2.5: diffusers' `CosmosTransformer3DModel`, as text to world."""
 
+from collections.abc import Mapping
 from types import SimpleNamespace
+from typing import Any
 
-from diffusers.models.transformers import transformer_cosmos
-from diffusers.models.transformers.transformer_cosmos import CosmosTransformer3DModel
 from torch import Tensor, nn
 
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments.families.cosmos import Cosmos
-from fastgen_k8s.networks.causal_attention import Pairing
+from fastgen_k8s.networks.by_kind import WeightedFamily
+from fastgen_k8s.networks.video import VideoFamily
 
 _CONDITION_MASK = 1  # channels: which frames are given; none are
 
@@ -17,12 +18,6 @@ _CONDITION_MASK = 1  # channels: which frames are given; none are
 def _as_it_is(mask: Tensor, size: list[int], interpolation: object) -> Tensor:
     assert list(mask.shape[-2:]) == size, "the padding mask is made at the latent's size"
     return mask
-
-
-if not hasattr(transformer_cosmos, "transforms"):
-    # Without torchvision the forward finds no name for the one function that it takes from there.
-    resize, nearest = SimpleNamespace(resize=_as_it_is), SimpleNamespace(NEAREST="nearest")
-    setattr(transformer_cosmos, "transforms", SimpleNamespace(functional=resize, InterpolationMode=nearest))  # noqa: B010
 
 
 class Projected(nn.Sequential):
@@ -37,12 +32,12 @@ class Projected(nn.Sequential):
         return input
 
 
-class CosmosAdapter:
-    """`Family` of text to world: no frame is given, nothing is padding, and the frame rate has no part in positions."""
+class CosmosFamily(VideoFamily):
+    """Text to world: no frame is given, nothing is padding, the frame rate has no part in positions."""
 
-    transformer = CosmosTransformer3DModel
+    transformer = "diffusers.models.transformers.transformer_cosmos:CosmosTransformer3DModel"
     times = 1
-    pairing: Pairing = "halves"
+    pairing = "halves"
     by_head = True
     top: tuple[str, ...] = (
         "patch_embed.proj.weight",
@@ -52,20 +47,20 @@ class CosmosAdapter:
     )
     blocks, text, table = "transformer_blocks", "text_embed_dim", "max_size"
 
-    def build(self, settings: Cosmos, sees: int, channels: int) -> CosmosTransformer3DModel:
-        """As `Family` says."""
-        return CosmosTransformer3DModel(
-            **settings.model_dump(exclude={"kind"}),
-            in_channels=sees * channels + _CONDITION_MASK,
-            out_channels=channels,
-            concat_padding_mask=True,
-            extra_pos_embed_type=None,
-            use_crossattn_projection=True,
-            encoder_hidden_states_channels=settings.text_embed_dim,
-        )
+    def settings(self, network: Cosmos, sees: int, channels: int) -> dict[str, Any]:
+        return {
+            **network.model_dump(exclude={"kind"}),
+            "in_channels": sees * channels + _CONDITION_MASK,
+            "out_channels": channels,
+            "concat_padding_mask": True,
+            "extra_pos_embed_type": None,
+            "use_crossattn_projection": True,
+            "encoder_hidden_states_channels": network.text_embed_dim,
+        }
 
-    def prepare(self, transformer: CosmosTransformer3DModel) -> None:
-        """As `Family` says."""
+    def prepare(self, transformer: Any) -> None:
+        from diffusers.models.transformers import transformer_cosmos
+
         config = transformer.config
         if config["img_context_dim_in"]:
             raise BadInput("wanted a text-to-world transformer, found one with image conditions")
@@ -75,15 +70,20 @@ class CosmosAdapter:
             )
         if not config["concat_padding_mask"] or not config["use_crossattn_projection"]:
             raise BadInput("wanted a transformer with padding mask and text projection, as Predict2.5's, found another")
+        if not hasattr(transformer_cosmos, "transforms"):
+            # Without torchvision the forward finds no name for the one function that it takes from there.
+            resize, nearest = SimpleNamespace(resize=_as_it_is), SimpleNamespace(NEAREST="nearest")
+            setattr(transformer_cosmos, "transforms", SimpleNamespace(functional=resize, InterpolationMode=nearest))  # noqa: B010
         transformer.crossattn_proj = Projected(*transformer.crossattn_proj).requires_grad_(False)
 
-    def positions(self, transformer: CosmosTransformer3DModel) -> tuple[int, int, int]:
-        """As `Family` says."""
-        (frames, height, width), (_, down, across) = transformer.config["max_size"], transformer.config["patch_size"]
+    def positions(self, config: Mapping[str, Any]) -> tuple[int, int, int]:
+        (frames, height, width), (_, down, across) = config["max_size"], config["patch_size"]
         return frames, height // down, width // across
 
-    def evaluate(self, transformer: CosmosTransformer3DModel, frames: Tensor, times: Tensor, text: Tensor) -> Tensor:
-        """As `Family` says."""
+    def evaluate(self, transformer: Any, frames: Tensor, times: Tensor, text: Tensor) -> Tensor:
         mask = frames.new_zeros(1, 1, *frames.shape[-2:])  # [1, 1, H, W]
         given = mask.unsqueeze(2).expand(frames.shape[0], -1, -1, -1, -1)  # [B * T, 1, 1, H, W]
         return transformer(frames, times, text, condition_mask=given, padding_mask=mask, return_dict=False)[0]
+
+
+FAMILY: WeightedFamily = CosmosFamily()

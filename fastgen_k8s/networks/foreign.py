@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
 from torch import Tensor
 
 from fastgen_k8s.errors import BadInput
+from fastgen_k8s.networks.by_kind import weighted_families
 from fastgen_k8s.networks.dcp import read_named
 from fastgen_k8s.networks.dcp_description import describe
-from fastgen_k8s.networks.folder import UNBUILT, first_line, read_safetensors, safetensors_shapes
+from fastgen_k8s.networks.folder import read_safetensors, safetensors_shapes
 from fastgen_k8s.networks.groups import Entry, Role, WeightGroup, choose, everything, find_groups, some, tops
 from fastgen_k8s.networks.pth import dense, from_pth
 from fastgen_k8s.printable import shown
@@ -160,16 +160,10 @@ def _layout(kind: str, prefix: str) -> str:
     return "".join(f"{{{part}: " for part in parts) + "..." + "}" * len(parts)
 
 
-def _diffusers_keys(state: dict[str, Tensor], where: str) -> dict[str, Tensor]:
-    if not any(".self_attn." in name for name in state):
-        return state
-    try:  # the names of Wan's own release
-        converted = convert_wan_transformer_to_diffusers(dict(state))
-    except UNBUILT as error:
-        raise BadInput(f"{where}: wanted the names of Wan's release, found {first_line(error)}") from error
-    if len(converted) < len(state):
-        raise BadInput(f"{where}: wanted each weight once, found two names that become one in diffusers")
-    return converted
+def _diffusers_keys(state: Mapping[str, Tensor], where: str) -> Mapping[str, Tensor]:
+    for family in weighted_families().values():
+        state = family.diffusers_keys(state, where)
+    return state
 
 
 def _iteration(value: object, path: Path) -> int | None:

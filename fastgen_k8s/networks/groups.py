@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.networks.video import FAMILIES
+from fastgen_k8s.networks.by_kind import weighted_families
 
 Role = Literal["student", "fake_score"]
 _WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
@@ -120,7 +120,7 @@ def _by_short_name(entries: Mapping[str, Entry]) -> dict[str, list[str]]:
 def _prefixes(names: Collection[str]) -> list[str]:
     """What stands before a transformer's own names, in their order, nothing twice."""
     seen: dict[tuple[str, str], int] = {}
-    for kind, top in ((kind, top) for kind, family in FAMILIES.items() for top in family.top):
+    for kind, top in ((kind, top) for kind, family in weighted_families().items() for top in family.top):
         for name in names:
             if name == top or name.endswith(f".{top}"):
                 key = kind, name.removesuffix(top)
@@ -138,7 +138,7 @@ def _inner_first(name: str) -> Iterator[str]:
 
 def _beside(about: Mapping[str, Entry]) -> Iterator[str]:
     """First parts of names that stand at a network's top and are none of its: optimisers, counts, random states."""
-    weights = {top for family in FAMILIES.values() for top in family.top}
+    weights = {top for family in weighted_families().values() for top in family.top}
     below: dict[str, list[str]] = {}
     for name in about:
         below.setdefault(name.partition(".")[0], []).append(name)

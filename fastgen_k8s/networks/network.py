@@ -5,7 +5,7 @@ bypass its hooks. Everything else (x0, features, guidance) is a function here th
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +47,13 @@ class Network(nn.Module):
 
     blocks: nn.ModuleList
     """The blocks that are sharded and checkpointed one by one; empty for a closed form."""
+    readable: tuple[int, int] = (0, 0)
+    """How many blocks' outputs can be read as features, and how many numbers a token of these has."""
+
+    @property
+    def weighted(self) -> Any:
+        """The diffusers model whose weights are the network's, under its keys; None for a closed form."""
+        return None
 
     def forward(
         self,

@@ -1,29 +1,97 @@
 # pyright: basic
 """diffusers' video transformers as networks of this package: bidirectional or block-causal, whatever the family."""
 
+import inspect
+import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from fastgen_k8s.diffusion.chunks import chunk_sizes
-from fastgen_k8s.errors import BadInput
+from fastgen_k8s.diffusion.draws import seeded
+from fastgen_k8s.errors import BadInput, Misdescribed
+from fastgen_k8s.experiments.model import Model
 from fastgen_k8s.networks.attention_processors import CrossAttention, SelfAttention
-from fastgen_k8s.networks.causal_attention import Sight, look_at_clip, look_back, sight_for_blocks
-from fastgen_k8s.networks.cosmos import CosmosAdapter
-from fastgen_k8s.networks.family import Family
+from fastgen_k8s.networks.causal_attention import Pairing, Sight, look_at_clip, look_back, sight_for_blocks
 from fastgen_k8s.networks.features import only_blocks
+from fastgen_k8s.networks.folder import UNBUILT, component, fill, first_line, read_component, read_config
 from fastgen_k8s.networks.network import Condition, KVCache, Network, Output
-from fastgen_k8s.networks.wan import WanAdapter
-
-FAMILIES: Mapping[str, Family] = {"wan": WanAdapter(), "cosmos": CosmosAdapter()}
-"""By the kind of `model.network`."""
 
 
-def family_of(transformer: nn.Module) -> Family:
-    """The family of a diffusers transformer."""
-    return next(family for family in FAMILIES.values() if isinstance(transformer, family.transformer))
+class VideoFamily:
+    """`WeightedFamily` of one class of transformers: first what each says and does in its own way, then what all do."""
+
+    transformer: str  # that class, diffusers' own, as package.module:name
+    times: int  # the network is fed this times t
+    pairing: Pairing  # of its rotary positions
+    by_head: bool  # queries and keys are normalised over a head's numbers, not over all of a token's
+    blocks: str  # the name of its list of blocks
+    top: tuple[str, ...]
+    text: str  # the setting that says how many numbers a token of a condition has
+    table: str  # the setting that says how many positions there are
+
+    def settings(self, network: Any, sees: int, channels: int) -> dict[str, Any]:
+        """Of a transformer for clips of some channels, that is given `sees` of them, one after the other."""
+        raise NotImplementedError
+
+    def prepare(self, transformer: Any) -> None:
+        """Make a transformer ready for `evaluate`; BadInput for one that wants more than a clip, its time and text."""
+        raise NotImplementedError
+
+    def positions(self, config: Mapping[str, Any]) -> tuple[int, int, int]:
+        """How many latent frames, and how many patches of height and width, have a position."""
+        raise NotImplementedError
+
+    def evaluate(self, transformer: Any, frames: Tensor, times: Tensor, text: Tensor) -> Tensor:
+        """The flow of frames [B * T, C, 1, H, W] at times [B * T] given text [B, L, D]."""
+        raise NotImplementedError
+
+    def diffusers_keys(self, state: Mapping[str, Tensor], where: str) -> Mapping[str, Tensor]:
+        """As they are: no other names are known."""
+        return state
+
+    def student(self, model: Model, folder: Path | None) -> Network:
+        """As `Family` says."""
+        transformer = self._at_random(model, "student") if folder is None else self._from_folder(model, folder)
+        return VideoNetwork(self, transformer, model.chunk_size, model.window, model.sink)
+
+    def teacher(self, model: Model, folder: Path | None) -> Network:
+        """As `Family` says."""
+        return VideoNetwork(self, self._from_folder(model, folder), None)
+
+    def fake_score(self, model: Model, folder: Path | None, init: Literal["teacher", "random"]) -> Network:
+        """As `Family` says."""
+        if init == "teacher":
+            return self.teacher(model, folder)
+        return VideoNetwork(self, self._at_random(model, "fake_score"), None)
+
+    def correction(self, model: Model) -> Network:
+        """As `WeightedFamily` says."""
+        return VideoNetwork(self, self._at_random(model, "fake_score", sees=2), None)
+
+    def _at_random(self, model: Model, role: str, sees: int = 1) -> Any:
+        with seeded(role):
+            transformer = resolve_name(self.transformer)(**self.settings(model.network, sees, model.latent[0]))
+        _check_fits(self, transformer.config, model)
+        return transformer
+
+    def _from_folder(self, model: Model, folder: Path | None) -> Any:
+        path, wanted = component(folder, *model.network.parts), resolve_name(self.transformer)
+        where, settings = path / "config.json", read_config(path, wanted.__name__)
+        with torch.device("meta"):
+            own = self._at_random(model, "student").config
+        # before anything of the sizes that a file gives is built
+        _check_architecture(settings, own, inspect.signature(wanted).parameters, where)
+        try:
+            transformer = wanted(**settings)
+        except UNBUILT as error:
+            raise BadInput(f"{where}: wanted a {wanted.__name__}'s settings, found {first_line(error)}") from error
+        fill(transformer, read_component(path), str(path))
+        return transformer
 
 
 class VideoNetwork(Network):
@@ -32,17 +100,26 @@ class VideoNetwork(Network):
     Frames are folded into the batch, so that each has a time of its own; attention alone unfolds them.
     """
 
-    def __init__(self, transformer: Any, chunk_size: int | None, window: int | None = None, sink: int = 0) -> None:
+    def __init__(
+        self, family: VideoFamily, transformer: Any, chunk_size: int | None, window: int | None = None, sink: int = 0
+    ) -> None:
         super().__init__()
         if transformer.config["patch_size"][0] != 1:
             raise BadInput(f"wanted patches of one frame, found patch_size {tuple(transformer.config['patch_size'])}")
-        self.family, self.transformer = family_of(transformer), transformer
+        self.family, self.transformer = family, transformer
         self.chunk_size, self.window, self.sink = chunk_size, window, sink
-        self.family.prepare(transformer)
+        family.prepare(transformer)
+        config = transformer.config
+        self.readable = len(self.blocks), config["num_attention_heads"] * config["attention_head_dim"]
         for layer, block in enumerate(self.blocks):
             attentions: Any = block
-            attentions.attn1.set_processor(SelfAttention(layer, self.family.by_head))
-            attentions.attn2.set_processor(CrossAttention(self.family.by_head))
+            attentions.attn1.set_processor(SelfAttention(layer, family.by_head))
+            attentions.attn2.set_processor(CrossAttention(family.by_head))
+
+    @property
+    def weighted(self) -> Any:
+        """The transformer."""
+        return self.transformer
 
     @property
     def blocks(self) -> nn.ModuleList:
@@ -94,7 +171,7 @@ class VideoNetwork(Network):
             sight = look_at_clip([frames], None, 0)
         else:
             sight = look_at_clip(chunk_sizes(frames, self.chunk_size), self.window, self.sink)
-        longest, found = self.family.positions(self.transformer)[0], sight.positions[-1][1]
+        longest, found = self.family.positions(self.transformer.config)[0], sight.positions[-1][1]
         if found > longest:
             raise BadInput(f"wanted at most {longest} frames in sight ({self.family.table}), found {found}")
         return sight
@@ -104,3 +181,32 @@ def frame_times(scale: int, t: Tensor, batch: int, frames: int) -> Tensor:
     """Times [B] or [B, T] in [0, 1] as what the network is fed for each frame [B * T], in float32 whatever x_t is."""
     every = t if t.dim() == 2 else t[:, None]  # [B, T] or [B, 1]
     return (scale * every).to(torch.float32).expand(batch, frames).reshape(-1)
+
+
+def _check_architecture(
+    settings: Mapping[str, Any], own: Mapping[str, Any], defaults: Mapping[str, inspect.Parameter], where: Path
+) -> None:
+    """Refuse a folder of another architecture than the experiment's: a later stage could not take its weights.
+
+    `own` has also what model.network leaves to diffusers' defaults.
+    """
+    for name in (name for name in own if not name.startswith("_")):
+        value, found = json.dumps(own[name]), json.dumps(settings.get(name, defaults[name].default))
+        if found != value:
+            raise BadInput(f"{where}: wanted {name} {value} as in the experiment's model, found {found}")
+
+
+def _check_fits(family: VideoFamily, config: Mapping[str, Any], model: Model) -> None:
+    """Refuse an experiment whose network does not fit its clips and its text (Misdescribed)."""
+    _, frames, height, width = model.latent
+    _, patch_height, patch_width = config["patch_size"]
+    if height % patch_height or width % patch_width:
+        patch = f"{patch_height} x {patch_width}"
+        raise Misdescribed(f"model.network: wanted patches that divide a latent of {height} x {width}, found {patch}")
+    needed, positions = (frames, height // patch_height, width // patch_width), family.positions(config)
+    if any(a > b for a, b in zip(needed, positions, strict=True)):
+        found = f"{family.table} {config[family.table]}"
+        raise Misdescribed(f"model.network: wanted positions for model.latent {model.latent}, found {found}")
+    if model.text.numbers not in (None, config[family.text]):
+        wanted = f"{family.text} {model.text.numbers}"
+        raise Misdescribed(f"model.network: wanted {wanted}, one a label, found {config[family.text]}")

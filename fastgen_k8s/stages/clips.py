@@ -7,8 +7,8 @@ from torch import Tensor
 
 from fastgen_k8s.data.videos import to_mp4
 from fastgen_k8s.errors import Unhealthy
+from fastgen_k8s.networks.by_kind import Codec
 from fastgen_k8s.networks.pth import to_pth
-from fastgen_k8s.networks.vae import Codec
 
 
 def clip_files(

@@ -7,8 +7,8 @@ from fastgen_k8s.artifacts.single import is_folder
 from fastgen_k8s.data.conditions import write_conditions
 from fastgen_k8s.data.prompts import read_prompts
 from fastgen_k8s.errors import BadInput
+from fastgen_k8s.networks.by_kind import load_text_encoder
 from fastgen_k8s.networks.guardrail import refuse_unsafe
-from fastgen_k8s.networks.text import load_text_encoder
 from fastgen_k8s.stages.stage import StageJob, teacher_folder
 
 _BATCH = 32  # prompts encoded together

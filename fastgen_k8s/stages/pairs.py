@@ -12,11 +12,11 @@ from fastgen_k8s.data.pairs import INDEX, PairIndex, noise
 from fastgen_k8s.diffusion.solvers import snapped_grid
 from fastgen_k8s.experiments.schema import Experiment
 from fastgen_k8s.methods.trajectory import trajectory
+from fastgen_k8s.networks.by_kind import Codec, load_codec
 from fastgen_k8s.networks.device import local_device
 from fastgen_k8s.networks.load import build_teacher
 from fastgen_k8s.networks.network import Network
 from fastgen_k8s.networks.pth import to_pth
-from fastgen_k8s.networks.vae import Codec, load_codec
 from fastgen_k8s.stages.clips import clip_files
 from fastgen_k8s.stages.negative import say_if_none
 from fastgen_k8s.stages.stage import StageJob, teacher_digest, teacher_folder

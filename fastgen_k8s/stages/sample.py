@@ -11,10 +11,10 @@ from fastgen_k8s.data.pairs import noise
 from fastgen_k8s.diffusion.draws import KeyedDraws
 from fastgen_k8s.experiments.schema import Experiment
 from fastgen_k8s.methods.rollout import sample
+from fastgen_k8s.networks.by_kind import Codec, load_codec
 from fastgen_k8s.networks.device import local_device
 from fastgen_k8s.networks.load import build_student, load_weights
 from fastgen_k8s.networks.network import Network
-from fastgen_k8s.networks.vae import Codec, load_codec
 from fastgen_k8s.stages.clips import clip_files
 from fastgen_k8s.stages.stage import StageJob, teacher_folder
 from fastgen_k8s.stages.student import check_rollout, check_student, student_state

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from fastgen_k8s.diffusion.solvers import Solver, snapped_grid, solve
 from fastgen_k8s.errors import Misdescribed
-from fastgen_k8s.networks.closed_form_gaussian import GaussianTeacher, exact_path
+from fastgen_k8s.networks.gaussian_rotation import GaussianTeacher, exact_path
 from fastgen_k8s.networks.network import flow
 
 T_LIST = (0.999, 0.937, 0.833, 0.624, 0.0)

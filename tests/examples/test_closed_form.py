@@ -8,8 +8,8 @@ from torch import Tensor
 from examples.closed_form import gaussian, ring
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments import get_experiment
-from fastgen_k8s.networks.closed_form_gaussian import as_clips, as_vectors, covariance, exact_path
-from fastgen_k8s.networks.closed_form_ring import ring_videos
+from fastgen_k8s.networks.gaussian_rotation import as_clips, as_vectors, covariance, exact_path
+from fastgen_k8s.networks.ring_blobs import ring_videos
 
 GAUSSIAN = get_experiment("closed_form/gaussian_kd")
 RING = get_experiment("closed_form/ring_kd")

@@ -15,8 +15,8 @@ from fastgen_k8s.artifacts.models import add_model
 from fastgen_k8s.diffusion.draws import KeyedDraws
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments import get_experiment
+from fastgen_k8s.networks.by_kind import load_text_encoder
 from fastgen_k8s.networks.load import build_teacher
-from fastgen_k8s.networks.text import load_text_encoder
 
 EXPERIMENT = get_experiment("moving_shapes/teacher")
 

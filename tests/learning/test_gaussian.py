@@ -12,7 +12,7 @@ from torch import Tensor
 from examples.closed_form.gaussian import floors, measure
 from fastgen_k8s.diffusion.chunks import chunk_sizes, chunk_slices
 from fastgen_k8s.errors import Unhealthy
-from fastgen_k8s.networks.closed_form_gaussian import exact_path
+from fastgen_k8s.networks.gaussian_rotation import exact_path
 from fastgen_k8s.networks.network import x0
 from tests.learning.students import Weights, condition, distil, experiment, pairs, rollouts, student
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fastgen_k8s.diffusion.draws import KeyedDraws
+from fastgen_k8s.diffusion.draws import KeyedDraws, seeded
 from fastgen_k8s.diffusion.losses import score_gradient
 from fastgen_k8s.diffusion.schedule import add_noise, draw_times, flow_to_x0
 from fastgen_k8s.errors import BadInput, Misdescribed
@@ -17,7 +17,7 @@ from fastgen_k8s.methods.distribution_matching import DistributionMatching
 from fastgen_k8s.methods.method import Batch
 from fastgen_k8s.methods.rollout import rollout
 from fastgen_k8s.networks.discriminator import Discriminator
-from fastgen_k8s.networks.load import build_fake_score, build_student, build_teacher, seeded
+from fastgen_k8s.networks.load import build_fake_score, build_student, build_teacher
 from fastgen_k8s.networks.network import Network, flow
 
 MODEL = get_experiment("closed_form/gaussian_sf").model.override("network.num_layers=1")  # 6 frames in chunks of 2

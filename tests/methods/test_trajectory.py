@@ -9,11 +9,11 @@ from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.experiments.schema import Pairs
 from fastgen_k8s.methods.method import for_batch
 from fastgen_k8s.methods.trajectory import guided_velocity, trajectory
-from fastgen_k8s.networks.closed_form import closed_form_teacher
-from fastgen_k8s.networks.closed_form_gaussian import as_vectors, exact_path, law, noised_variances
+from fastgen_k8s.networks.gaussian_rotation import as_vectors, exact_path, law, noised_variances
+from fastgen_k8s.networks.load import build_teacher
 
 MODEL = get_experiment("closed_form/gaussian_kd").model  # 2 numbers, 6 frames in chunks of 2
-TEACHER = closed_form_teacher(MODEL)
+TEACHER = build_teacher(MODEL, None)
 B = 16
 NOTHING = {"text": torch.zeros(1, 1, 2)}
 LEFT = {"text": torch.tensor([[[1.0, 0.0]]]).expand(B, 1, 2)}

@@ -69,7 +69,7 @@ def whole(x: Tensor) -> Tensor:
 
 def compare(world: World, make: tiny.Make, work: Work, precision: Precision, checkpointing: bool) -> float:
     """The greatest difference between gradients of one process and of several, relative to the greatest gradient."""
-    alone, sharded = (VideoNetwork(make(), 2, window=2, sink=1) for _ in range(2))
+    alone, sharded = (tiny.network(make(), 2, window=2, sink=1) for _ in range(2))
     if checkpointing:
         sharded.transformer.enable_gradient_checkpointing()
     shard(sharded, world, precision)

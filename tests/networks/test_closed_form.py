@@ -10,8 +10,7 @@ from torch.distributions import MultivariateNormal
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.experiments.families.ring_blobs import RingBlobs
-from fastgen_k8s.networks.closed_form import closed_form_teacher
-from fastgen_k8s.networks.closed_form_gaussian import (
+from fastgen_k8s.networks.gaussian_rotation import (
     GaussianTeacher,
     as_clips,
     as_vectors,
@@ -19,9 +18,9 @@ from fastgen_k8s.networks.closed_form_gaussian import (
     exact_path,
     rotation,
 )
-from fastgen_k8s.networks.closed_form_ring import RingTeacher, bump, ring_videos
-from fastgen_k8s.networks.load import build_fake_score
+from fastgen_k8s.networks.load import build_fake_score, build_teacher
 from fastgen_k8s.networks.network import KVCache, Network, features, flow
+from fastgen_k8s.networks.ring_blobs import RingTeacher, bump, ring_videos
 
 MODEL = get_experiment("closed_form/gaussian_kd").model
 A, ANGLES = 0.9, (0.6, -0.6)
@@ -168,18 +167,17 @@ def test_the_ring_teacher_shows_its_posterior_over_videos_as_features() -> None:
         (("latent=[3, 6, 1, 1]",), "an even latent.0., found 3"),
         (("latent=[2, 6, 2, 2]",), "a latent of 1 x 1, found 2 x 2"),
         (("teacher.angles=[0.1, 0.2, 0.3]",), "model.text of 3 labels, found 2"),
-        (("teacher=null",), "wants model.teacher, found null"),
     ],
 )
 def test_a_model_that_does_not_fit_its_closed_form_is_refused(overrides: tuple[str, ...], message: str) -> None:
     with pytest.raises(Misdescribed, match=message):
-        closed_form_teacher(MODEL.override(*overrides))
+        build_teacher(MODEL.override(*overrides), None)
 
 
 def test_a_ring_wants_two_labels() -> None:
     model = MODEL.override("text.labels=[a]").model_copy(update={"teacher": RingBlobs(kind="ring_blobs")})
     with pytest.raises(Misdescribed, match="2 labels, found 1"):
-        closed_form_teacher(model)
+        build_teacher(model, None)
 
 
 def test_a_past_that_is_not_clean_is_refused() -> None:
@@ -210,7 +208,7 @@ def critic() -> Network:
 
 def test_a_residual_score_starts_as_its_teacher() -> None:
     x_t, t = noise(4, 2, 6, 1, 1).float(), torch.tensor([0.999, 0.6, 0.3, 0.01])
-    found, wanted = (flow(it, x_t, t, condition(LEFT, 4)) for it in (critic(), closed_form_teacher(MODEL)))
+    found, wanted = (flow(it, x_t, t, condition(LEFT, 4)) for it in (critic(), build_teacher(MODEL, None)))
     assert torch.equal(found, wanted)
 
 

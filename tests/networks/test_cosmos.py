@@ -7,7 +7,6 @@ from torch import Tensor
 
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.networks.network import flow
-from fastgen_k8s.networks.video import VideoNetwork
 from tests.networks import tiny
 
 
@@ -29,12 +28,12 @@ def test_one_chunk_that_covers_the_clip_equals_plain_diffusers(chunk_size: int |
     x, t = tiny.clip(5), torch.tensor([0.999, 0.3])
     with torch.no_grad():
         projected = tiny.cosmos().crossattn_proj(layers())
-        ours = flow(VideoNetwork(tiny.cosmos(), chunk_size), x, t, {"text": projected})
+        ours = flow(tiny.network(tiny.cosmos(), chunk_size), x, t, {"text": projected})
         torch.testing.assert_close(ours, plain(x, t), rtol=0, atol=1e-6)
 
 
 def test_the_projection_of_the_text_is_kept_and_not_trained() -> None:
-    network = VideoNetwork(tiny.cosmos(), 2)
+    network = tiny.network(tiny.cosmos(), 2)
     fixed = [name for name, parameter in network.named_parameters() if not parameter.requires_grad]
     assert fixed == ["transformer.crossattn_proj.0.weight", "transformer.crossattn_proj.0.bias"]
 
@@ -50,4 +49,4 @@ def test_the_projection_of_the_text_is_kept_and_not_trained() -> None:
 )
 def test_a_transformer_of_another_kind_is_refused(changes: dict[str, object], found: str) -> None:
     with pytest.raises(BadInput, match=found):
-        VideoNetwork(tiny.cosmos(**changes), 1)
+        tiny.network(tiny.cosmos(**changes), 1)

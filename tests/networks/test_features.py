@@ -28,14 +28,14 @@ def in_full(network: VideoNetwork, x: Tensor) -> tuple[Tensor, ...]:
 
 
 def test_features_are_those_of_the_full_network(make: Make) -> None:
-    network, x = VideoNetwork(make(), 2), tiny.clip(4)
+    network, x = tiny.network(make(), 2), tiny.clip(4)
     found = features(network, x, tiny.times(4), tiny.condition(), BLOCKS)
     assert [torch.equal(a, b) for a, b in zip(found, in_full(network, x), strict=True)] == [True, True]
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_gradients_through_features_are_those_of_the_full_network(make: Make, checkpointing: bool) -> None:
-    network, x = VideoNetwork(make(), None), tiny.clip(4).requires_grad_()
+    network, x = tiny.network(make(), None), tiny.clip(4).requires_grad_()
     wanted = gradient(in_full(network, x), x)
     if checkpointing:
         network.transformer.enable_gradient_checkpointing()
@@ -48,7 +48,7 @@ def gradient(found: tuple[Tensor, ...], x: Tensor) -> Tensor:
 
 
 def test_later_blocks_never_run(make: Make) -> None:
-    network, ran = VideoNetwork(make(), None), list[int]()
+    network, ran = tiny.network(make(), None), list[int]()
     for i, block in enumerate(network.blocks):
         block.register_forward_hook(lambda *_, i=i: ran.append(i))
     features(network, tiny.clip(4), tiny.times(4), tiny.condition(), BLOCKS)
@@ -56,7 +56,7 @@ def test_later_blocks_never_run(make: Make) -> None:
 
 
 def test_afterwards_the_network_has_all_of_its_blocks(make: Make) -> None:
-    network = VideoNetwork(make(), None)
+    network = tiny.network(make(), None)
     with pytest.raises(RuntimeError):
         features(network, tiny.clip(4)[:, :1], tiny.times(4), tiny.condition(), BLOCKS)  # too few channels
     assert len(network.blocks) == 3
@@ -65,11 +65,11 @@ def test_afterwards_the_network_has_all_of_its_blocks(make: Make) -> None:
 @pytest.mark.parametrize("blocks", [(3,), (0, -1)])
 def test_blocks_that_do_not_exist_are_refused(make: Make, blocks: tuple[int, ...]) -> None:
     with pytest.raises(Misdescribed, match=r"found a network of 3 blocks"):
-        features(VideoNetwork(make(), None), tiny.clip(4), tiny.times(4), tiny.condition(), blocks)
+        features(tiny.network(make(), None), tiny.clip(4), tiny.times(4), tiny.condition(), blocks)
 
 
 def test_a_features_only_call_that_would_write_the_cache_is_refused(make: Make) -> None:
     with pytest.raises(ValueError, match="write no cache"):
-        VideoNetwork(make(), 2)(
+        tiny.network(make(), 2)(
             tiny.clip(2), tiny.times(2), tiny.condition(), cache=KVCache(), write=True, blocks=BLOCKS
         )

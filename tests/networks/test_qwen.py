@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments.encoders import Qwen25Vl
-from fastgen_k8s.networks.qwen import QwenEncoder
+from fastgen_k8s.networks.qwen2_5_vl import QwenEncoder, read
 from tests.networks import qwen_folder, tiny
 
 SETTINGS = Qwen25Vl(kind="qwen2_5_vl", length=128)
@@ -29,7 +29,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def encoder(teacher: Path) -> QwenEncoder:
-    return QwenEncoder.read(SETTINGS, teacher)
+    return read(SETTINGS, teacher)
 
 
 def test_a_condition_is_what_diffusers_makes_of_the_prompt(encoder: QwenEncoder) -> None:
@@ -50,7 +50,7 @@ def test_prompts_are_told_apart_and_do_not_depend_on_each_other(encoder: QwenEnc
 
 def test_a_prompt_that_is_too_long_is_cut_with_a_warning(teacher: Path) -> None:
     with structlog.testing.capture_logs() as logs:
-        text = QwenEncoder.read(SETTINGS.model_copy(update={"length": 16}), teacher)(["a disc"])["text"]
+        text = read(SETTINGS.model_copy(update={"length": 16}), teacher)(["a disc"])["text"]
     assert text.shape == (1, 16, tiny.TEXT)
     assert [(entry["event"], entry["wanted"]) for entry in logs] == [("prompt cut", "16 tokens at most")]
 
@@ -59,7 +59,7 @@ def test_the_projection_is_found_in_a_transformer_of_several_files(tmp_path: Pat
     transformer = tiny.cosmos(crossattn_proj_in_channels=qwen_folder.NUMBERS)
     transformer.save_pretrained(qwen_folder.qwen(tmp_path) / "transformer", max_shard_size="5KB")
     (tmp_path / WEIGHTS).unlink()
-    assert torch.equal(QwenEncoder.read(SETTINGS, tmp_path).weight, encoder.weight)
+    assert torch.equal(read(SETTINGS, tmp_path).weight, encoder.weight)
 
 
 def projecting(**changes: object) -> Callable[[Path], None]:
@@ -121,7 +121,7 @@ def test_a_folder_with_a_fault_is_refused_in_one_line(tmp_path: Path, case: str)
     spoil, found = REFUSED[case]
     spoil(qwen_folder.qwen(tmp_path))
     with pytest.raises(BadInput, match=found) as error:
-        QwenEncoder.read(SETTINGS, tmp_path)
+        read(SETTINGS, tmp_path)
     assert "\n" not in str(error.value)
 
 
@@ -131,4 +131,4 @@ def test_a_tokenizer_that_knows_more_than_the_encoder_is_refused(tmp_path: Path,
     more.add_tokens(["disc"])
     more.save_pretrained(tmp_path / "tokenizer")
     with pytest.raises(BadInput, match=r"wanted at most the encoder's \d+ tokens, found one of \d+"):
-        QwenEncoder.read(SETTINGS, tmp_path)
+        read(SETTINGS, tmp_path)

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from fastgen_k8s.artifacts.teacher import LARGEST_TEXT
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments.encoders import Labels, Umt5
-from fastgen_k8s.networks.text import TextEncoder, load_text_encoder
+from fastgen_k8s.networks.by_kind import TextEncoder, load_text_encoder
 from tests.networks import folders
 
 

@@ -11,7 +11,9 @@ from safetensors.torch import load_file, save_file
 
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments import codecs
-from fastgen_k8s.networks.vae import PatchPcaCodec, WanCodec, load_codec
+from fastgen_k8s.networks.autoencoder_kl_wan import WanCodec
+from fastgen_k8s.networks.by_kind import load_codec
+from fastgen_k8s.networks.patch_pca import PatchPcaCodec
 from tests.networks import folders
 
 PCA, WAN = codecs.PatchPca(kind="patch_pca"), codecs.AutoencoderWan(kind="autoencoder_kl_wan")

@@ -35,25 +35,25 @@ def chunk_by_chunk(network: VideoNetwork, x: Tensor, t: Tensor, condition: Condi
 @pytest.mark.parametrize(("chunk_size", "window", "sink"), tiny.SETTINGS)
 @pytest.mark.parametrize("frames", range(1, 10))
 def test_no_chunk_sees_a_later_one(make: Make, frames: int, chunk_size: int, window: int | None, sink: int) -> None:
-    network = VideoNetwork(make(), chunk_size, window, sink)
+    network = tiny.network(make(), chunk_size, window, sink)
     ends = chunk_ends(frames, chunk_size)[:-1]
     assert [leaks(network, frames, slice(end, None), slice(0, end)) for end in ends] == [0.0] * len(ends)
 
 
 @pytest.mark.parametrize(("chunk_size", "window", "sink"), tiny.SETTINGS)
 def test_every_chunk_sees_the_chunk_before_it(make: Make, chunk_size: int, window: int | None, sink: int) -> None:
-    network = VideoNetwork(make(), chunk_size, window, sink)
+    network = tiny.network(make(), chunk_size, window, sink)
     ends = chunk_ends(9, chunk_size)
     moved = [leaks(network, 9, slice(a - 1, a), slice(a, b)) for a, b in itertools.pairwise(ends)]
     assert min(moved) > 1e-5
 
 
 def test_a_bidirectional_network_sees_the_future(make: Make) -> None:
-    assert leaks(VideoNetwork(make(), None), 6, slice(5, 6), slice(0, 1)) > 1e-5
+    assert leaks(tiny.network(make(), None), 6, slice(5, 6), slice(0, 1)) > 1e-5
 
 
 def test_frames_of_a_chunk_see_each_other(make: Make) -> None:
-    assert leaks(VideoNetwork(make(), 3), 6, slice(5, 6), slice(3, 4)) > 1e-5
+    assert leaks(tiny.network(make(), 3), 6, slice(5, 6), slice(3, 4)) > 1e-5
 
 
 @pytest.mark.parametrize(
@@ -61,14 +61,14 @@ def test_frames_of_a_chunk_see_each_other(make: Make) -> None:
     [(0, True), (1, False), (2, False), (3, False), (4, True), (5, True), (6, True)],
 )
 def test_a_chunk_sees_the_sink_its_window_and_itself(make: Make, changed: int, sees: bool) -> None:
-    one_layer = VideoNetwork(make(num_layers=1), 1, window=2, sink=1)  # deeper layers reach further back
+    one_layer = tiny.network(make(num_layers=1), 1, window=2, sink=1)  # deeper layers reach further back
     moved = leaks(one_layer, 7, slice(changed, changed + 1), slice(6, 7))
     assert (moved > 1e-5) if sees else moved == 0
 
 
 @pytest.mark.parametrize(("chunk_size", "window", "sink"), tiny.SETTINGS)
 def test_chunk_by_chunk_equals_one_pass_in_float32(make: Make, chunk_size: int, window: int | None, sink: int) -> None:
-    network, sizes = VideoNetwork(make(), chunk_size, window, sink), chunk_sizes(7, chunk_size)
+    network, sizes = tiny.network(make(), chunk_size, window, sink), chunk_sizes(7, chunk_size)
     x, t = tiny.clip(7), tiny.times(7)
     with torch.no_grad():
         at_once = flow(network, x, t, tiny.condition())
@@ -82,7 +82,7 @@ def test_chunk_by_chunk_equals_one_pass_in_float64(
 ) -> None:
     # diffusers' blocks compute their residuals in float32 by calling `float()`: here they shall stay in float64.
     monkeypatch.setattr(Tensor, "float", Tensor.double)
-    network, sizes = VideoNetwork(make(), chunk_size, window, sink).double(), chunk_sizes(7, chunk_size)
+    network, sizes = tiny.network(make(), chunk_size, window, sink).double(), chunk_sizes(7, chunk_size)
     x, t = tiny.clip(7).double(), tiny.times(7)
     with torch.no_grad():
         at_once = flow(network, x, t, tiny.condition())
@@ -95,7 +95,7 @@ def test_chunk_by_chunk_equals_one_pass_in_float64(
 def test_a_chunk_on_a_clean_past_equals_one_pass_with_clean_frames(
     make: Make, chunk_size: int, window: int | None, sink: int
 ) -> None:
-    network, sizes = VideoNetwork(make(), chunk_size, window, sink), chunk_sizes(7, chunk_size)
+    network, sizes = tiny.network(make(), chunk_size, window, sink), chunk_sizes(7, chunk_size)
     x, t, past = tiny.clip(7), tiny.times(7), 7 - sizes[-1]
     t[:, :past] = 0
     with torch.no_grad():
@@ -108,7 +108,7 @@ def test_a_chunk_on_a_clean_past_equals_one_pass_with_clean_frames(
 
 
 def test_one_time_for_a_sample_equals_that_time_for_every_frame(make: Make) -> None:
-    network, t = VideoNetwork(make(), 2), torch.tensor([0.9, 0.2])
+    network, t = tiny.network(make(), 2), torch.tensor([0.9, 0.2])
     ours = flow(network, tiny.clip(5), t, tiny.condition())
     assert torch.equal(ours, flow(network, tiny.clip(5), t[:, None].expand(2, 5), tiny.condition()))
 
@@ -118,7 +118,7 @@ def test_one_time_for_a_sample_equals_that_time_for_every_frame(make: Make) -> N
 def test_gradients_do_not_depend_on_activation_checkpointing(
     make: Make, way: str, window: int | None, sink: int
 ) -> None:
-    kept, recomputed = (gradients(way, VideoNetwork(make(), 2, window, sink), again) for again in (False, True))
+    kept, recomputed = (gradients(way, tiny.network(make(), 2, window, sink), again) for again in (False, True))
     assert [name for name, value in kept.items() if not torch.equal(value, recomputed[name])] == []
 
 
@@ -149,7 +149,7 @@ def rollout_without_gradient_in_the_cache(network: VideoNetwork, x: Tensor, t: T
 
 
 def test_every_weight_gets_a_gradient(make: Make) -> None:
-    network = VideoNetwork(make(), 2)
+    network = tiny.network(make(), 2)
     flow(network, tiny.clip(4), tiny.times(4), tiny.condition()).square().sum().backward()
     trained = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
     assert [name for name, parameter in trained if parameter.grad is None] == []
@@ -157,13 +157,13 @@ def test_every_weight_gets_a_gradient(make: Make) -> None:
 
 def test_the_gradient_of_a_chunk_does_not_reach_later_frames(make: Make) -> None:
     x = tiny.clip(6).requires_grad_()
-    flow(VideoNetwork(make(), 2), x, tiny.times(6), tiny.condition())[:, :, 2:4].square().sum().backward()
+    flow(tiny.network(make(), 2), x, tiny.times(6), tiny.condition())[:, :, 2:4].square().sum().backward()
     assert x.grad is not None
     assert float(x.grad[:, :, 4:].abs().max()) == 0.0
 
 
 def test_a_call_that_does_not_write_leaves_the_cache_alone(make: Make) -> None:
-    network, cache = VideoNetwork(make(), 2), KVCache()
+    network, cache = tiny.network(make(), 2), KVCache()
     flow(network, tiny.clip(2), tiny.times(2), tiny.condition(), cache=cache, write=True)
     held = {layer: keys.clone() for layer, (keys, _) in cache.layers.items()}
     flow(network, tiny.clip(2, seed=4), tiny.times(2), tiny.condition(), cache=cache)
@@ -172,7 +172,7 @@ def test_a_call_that_does_not_write_leaves_the_cache_alone(make: Make) -> None:
 
 
 def test_weights_keep_the_keys_of_diffusers(make: Make) -> None:
-    assert list(VideoNetwork(make(), 2).transformer.state_dict()) == list(make().state_dict())
+    assert list(tiny.network(make(), 2).transformer.state_dict()) == list(make().state_dict())
 
 
 def with_positions(make: Make, frames: int) -> object:
@@ -184,14 +184,14 @@ def test_a_window_lets_a_rollout_go_on_past_the_table_of_positions(make: Make) -
     x, t = tiny.clip(9), tiny.times(9)
     with torch.no_grad():
         short, long = (
-            chunk_by_chunk(VideoNetwork(with_positions(make, frames), 1, window=3), x, t, tiny.condition(), (1,) * 9)
+            chunk_by_chunk(tiny.network(with_positions(make, frames), 1, window=3), x, t, tiny.condition(), (1,) * 9)
             for frames in (4, 16)
         )
     torch.testing.assert_close(short, long, rtol=0, atol=1e-6)
 
 
 def test_more_frames_in_sight_than_positions_are_refused(make: Make) -> None:
-    network = VideoNetwork(with_positions(make, 4), 1)
+    network = tiny.network(with_positions(make, 4), 1)
     with pytest.raises(BadInput, match=r"wanted at most 4 frames in sight .* found 5"):
         flow(network, tiny.clip(5), tiny.times(5), tiny.condition())
 
@@ -200,12 +200,12 @@ def test_conditions_of_another_text_encoder_are_refused(make: Make) -> None:
     with pytest.raises(
         BadInput, match=r"wanted conditions of 8 numbers a token \((text_dim|text_embed_dim)\), found 5"
     ):
-        flow(VideoNetwork(make(), 1), tiny.clip(2), tiny.times(2), {"text": torch.zeros(2, 4, 5)})
+        flow(tiny.network(make(), 1), tiny.clip(2), tiny.times(2), {"text": torch.zeros(2, 4, 5)})
 
 
 def in_bfloat16(make: Make) -> VideoNetwork:
     """A network of one frame a chunk that computes in half precision."""
-    network = VideoNetwork(make(), 1)
+    network = tiny.network(make(), 1)
     torch.nn.Module.to(network, torch.bfloat16)
     return network
 
@@ -237,4 +237,4 @@ def test_the_network_is_fed_its_own_multiple_of_t_for_every_frame(t: Tensor) -> 
 
 def test_a_transformer_whose_patches_mix_frames_is_refused(make: Make) -> None:
     with pytest.raises(BadInput, match=r"wanted patches of one frame, found patch_size \(2, 1, 1\)"):
-        VideoNetwork(make(patch_size=(2, 1, 1)), 1)
+        tiny.network(make(patch_size=(2, 1, 1)), 1)

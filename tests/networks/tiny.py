@@ -9,7 +9,10 @@ from diffusers.models.transformers.transformer_cosmos import CosmosTransformer3D
 from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 from torch import Tensor
 
+from fastgen_k8s.networks.cosmos import CosmosFamily
 from fastgen_k8s.networks.network import Condition
+from fastgen_k8s.networks.video import VideoNetwork
+from fastgen_k8s.networks.wan import WanFamily
 
 CHANNELS, TEXT = 3, 8
 
@@ -70,6 +73,12 @@ def cosmos(**changes: object) -> CosmosTransformer3DModel:
 Make = Callable[..., Any]
 """What makes a tiny transformer of one family; settings may be changed."""
 FAMILIES: tuple[Make, ...] = (wan, cosmos)
+_OF = {WanTransformer3DModel: WanFamily(), CosmosTransformer3DModel: CosmosFamily()}
+
+
+def network(transformer: Any, chunk_size: int | None, window: int | None = None, sink: int = 0) -> VideoNetwork:
+    """A network of one of these."""
+    return VideoNetwork(_OF[type(transformer)], transformer, chunk_size, window, sink)
 
 
 def clip(frames: int, batch: int = 2, seed: int = 1) -> Tensor:

@@ -10,8 +10,8 @@ import torch
 from fastgen_k8s.artifacts import open_artifact
 from fastgen_k8s.data.conditions import Conditions
 from fastgen_k8s.errors import BadInput, Misdescribed
+from fastgen_k8s.networks.labels import LabelEncoder
 from fastgen_k8s.networks.network import Condition
-from fastgen_k8s.networks.text import LabelEncoder
 from fastgen_k8s.stages import encode
 from tests.conftest import job_of, run_stage
 
@@ -70,7 +70,7 @@ def test_a_batch_is_written_before_the_next_one_is_encoded_and_gives_the_same_by
             written.append(len(list((tmp_path / "c").glob("prompts/*"))))
             return super().__call__(prompts)
 
-    monkeypatch.setattr("fastgen_k8s.networks.text.LabelEncoder", Counting)
+    monkeypatch.setattr("fastgen_k8s.networks.labels.LabelEncoder", Counting)
     monkeypatch.setattr(encode, "_BATCH", 1)
     (tmp_path / "prompts.txt").write_text("turning left\nturning right\n")
     run_stage("encode", GAUSSIAN, tmp_path / "c", prompts=tmp_path / "prompts.txt")

@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from fastgen_k8s.diffusion.draws import Draws, generator
+from fastgen_k8s.diffusion.draws import Draws, generator, seeded
 from fastgen_k8s.experiments.schema import Ema, Optimisation, Optimiser, Train
 from fastgen_k8s.methods.method import Batch, Losses
-from fastgen_k8s.networks.load import seeded
 from fastgen_k8s.networks.network import Network
 from fastgen_k8s.training.loop import Batches
 from fastgen_k8s.training.state import TrainingState, start

@@ -1,6 +1,6 @@
 """The table of families, one line each: of networks with weights, and of teachers in closed form."""
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import Field
 
@@ -20,3 +20,6 @@ ClosedForm = Annotated[
     | RingBlobs,  # bumps that move
     Field(discriminator="kind"),
 ]
+
+WEIGHTED: tuple[str, ...] = tuple(family.named() for family in get_args(get_args(Architecture)[0]))
+"""The kinds of the former."""

@@ -14,6 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from fastgen_k8s.errors import Misdescribed
+from fastgen_k8s.experiments.families.gaussian_rotation import GaussianRotation
+from fastgen_k8s.experiments.model import Model
+from fastgen_k8s.networks.by_kind import Family
+from fastgen_k8s.networks.closed_form import (
+    ClosedFormFamily,
+    clean_past,
+    one_label_each,
+    one_time,
+    posterior,
+    prompt_prior,
+    remember,
+)
 from fastgen_k8s.networks.network import Condition, KVCache, Network, Output
 
 
@@ -128,38 +140,12 @@ def log_normal(z: Tensor, variance: Tensor) -> Tensor:
     return -0.5 * (z**2 / variance + variance.log()).sum(-1)
 
 
-def one_time(t: Tensor) -> Tensor:
-    """Times [B] or equal ones [B, T] as [B] in float64: a closed form knows one time a sample."""
-    if t.dim() == 2 and not bool((t == t[:, :1]).all()):
-        raise Misdescribed("a closed-form teacher wants one time a sample, found times that differ between frames")
-    return (t[:, 0] if t.dim() == 2 else t).double()
+def exact(settings: GaussianRotation, model: Model) -> GaussianTeacher:
+    """The teacher of a model; Misdescribed when they do not fit."""
+    if model.latent[0] % 2:
+        raise Misdescribed(f"a Gaussian rotation turns planes and wants an even latent[0], found {model.latent[0]}")
+    one_label_each(model, len(settings.angles))
+    return GaussianTeacher(settings.a, settings.angles, model.latent[0])
 
 
-def prompt_prior(condition: Condition) -> Tensor:
-    """Log weights [B, P] of the prompts: a one-hot label is certain, zeros (no prompt) make all equal."""
-    text = condition["text"].double().sum(1)  # [B, P]
-    absent = text.sum(1, keepdim=True) == 0
-    return torch.where(absent, torch.ones_like(text), text).log()
-
-
-def posterior(log_weights: Tensor) -> Tensor:
-    """Weights [B, K] that sum to 1."""
-    return log_weights.softmax(dim=1)
-
-
-def clean_past(cache: KVCache | None, x_t: Tensor) -> Tensor:
-    """The frames [B, C, past, H, W] that a cache holds; none without one."""
-    if cache is None or cache.frames == 0:
-        return x_t[:, :, :0]
-    frames = cache.layers[0][0]  # [B, past, C, H * W]
-    return frames.transpose(1, 2).reshape(len(x_t), x_t.shape[1], cache.frames, *x_t.shape[3:])
-
-
-def remember(cache: KVCache | None, x_t: Tensor, t: Tensor, write: bool) -> None:
-    """Append the frames of x_t, which must be clean, to the cache."""
-    if not write or cache is None:
-        return
-    if bool(t.any()):
-        raise Misdescribed("a closed-form teacher wants a clean past, found frames written at a time above 0")
-    frames = x_t.flatten(3).transpose(1, 2)  # [B, T, C, H * W]
-    cache.append({0: (frames, frames)}, x_t.shape[2])
+FAMILY: Family = ClosedFormFamily(exact)

@@ -9,7 +9,6 @@ import structlog
 import torch
 from torch import Tensor
 from torch.nn.functional import gelu, linear
-from transformers import PreTrainedTokenizerBase, Qwen2_5_VLForConditionalGeneration
 
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments.encoders import Qwen25Vl
@@ -23,6 +22,24 @@ _SYSTEM = "You are a helpful assistant who will provide prompts to an image gene
 _WEIGHT, _BIAS = "crossattn_proj.0.weight", "crossattn_proj.0.bias"
 
 
+def read(settings: Qwen25Vl, teacher: Path | None) -> "QwenEncoder":
+    """Out of a teacher's folder; BadInput when a part is missing, spoilt, or does not fit the others."""
+    from transformers import Qwen2_5_VLForConditionalGeneration
+
+    tokenizer_path, encoder_path, transformer_path = (component(teacher, part) for part in settings.parts)
+    tokenizer = read_tokenizer(tokenizer_path)
+    if tokenizer.chat_template is None:
+        raise BadInput(f"{tokenizer_path}: wanted a tokenizer with a chat template, found none")
+    projection = _projection(transformer_path)
+    encoder = read_encoder(Qwen2_5_VLForConditionalGeneration, "qwen2_5_vl", encoder_path)
+    text: Any = encoder.config.text_config
+    check_vocabulary(tokenizer, text.vocab_size, tokenizer_path)
+    numbers, found = text.num_hidden_layers * text.hidden_size, projection[0].shape[1]
+    if found != numbers:
+        raise BadInput(f"{transformer_path}: wanted {_WEIGHT} for the {numbers} numbers of all layers, found {found}")
+    return QwenEncoder(tokenizer, encoder, projection, settings.length)
+
+
 class QwenEncoder:
     """GELU(W h + b) of all layers' normalised states h, side by side: [B, length, D] instead of a hundred times that.
 
@@ -32,32 +49,13 @@ class QwenEncoder:
 
     def __init__(
         self,
-        tokenizer: PreTrainedTokenizerBase,
-        encoder: Qwen2_5_VLForConditionalGeneration,
+        tokenizer: Any,
+        encoder: Any,
         projection: tuple[Tensor, Tensor],
         length: int,
     ) -> None:
         self.tokenizer, self.encoder, self.length = tokenizer, encoder, length
         self.weight, self.bias = (tensor.float().to(encoder.device) for tensor in projection)
-
-    @classmethod
-    def read(cls, settings: Qwen25Vl, teacher: Path | None) -> "QwenEncoder":
-        """Out of a teacher's folder; BadInput when a part is missing, spoilt, or does not fit the others."""
-        parts = (component(teacher, name) for name in ("tokenizer", "text_encoder", "transformer"))
-        tokenizer_path, encoder_path, transformer_path = parts
-        tokenizer = read_tokenizer(tokenizer_path)
-        if tokenizer.chat_template is None:
-            raise BadInput(f"{tokenizer_path}: wanted a tokenizer with a chat template, found none")
-        projection = _projection(transformer_path)
-        encoder = read_encoder(Qwen2_5_VLForConditionalGeneration, "qwen2_5_vl", encoder_path)
-        text: Any = encoder.config.text_config
-        check_vocabulary(tokenizer, text.vocab_size, tokenizer_path)
-        numbers, found = text.num_hidden_layers * text.hidden_size, projection[0].shape[1]
-        if found != numbers:
-            raise BadInput(
-                f"{transformer_path}: wanted {_WEIGHT} for the {numbers} numbers of all layers, found {found}"
-            )
-        return cls(tokenizer, encoder, projection, settings.length)
 
     @torch.no_grad()
     def __call__(self, prompts: Sequence[str]) -> Condition:

@@ -5,7 +5,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from fastgen_k8s.networks.closed_form_gaussian import clean_past, one_time, posterior, prompt_prior, remember
+from fastgen_k8s.experiments.families.ring_blobs import RingBlobs
+from fastgen_k8s.experiments.model import Model
+from fastgen_k8s.networks.by_kind import Family
+from fastgen_k8s.networks.closed_form import (
+    ClosedFormFamily,
+    clean_past,
+    one_label_each,
+    one_time,
+    posterior,
+    prompt_prior,
+    remember,
+)
 from fastgen_k8s.networks.network import Condition, KVCache, Network, Output
 
 
@@ -39,7 +50,7 @@ class RingTeacher(Network):
     def __init__(self, videos: Tensor, noise: float) -> None:
         super().__init__()
         self.register_buffer("videos", videos, persistent=False)  # [P, V, C, T, 1, 1]
-        self.noise = noise
+        self.noise, self.readable = noise, (1, videos.shape[0] * videos.shape[1])
         self.blocks = nn.ModuleList()
 
     def forward(
@@ -77,3 +88,12 @@ class RingTeacher(Network):
 def squared_distance(x: Tensor, videos: Tensor, scale: Tensor) -> Tensor:
     """|x - scale V_i|^2 [B, N] of vectors x [B, n] and videos [N, n], at a scale [B, 1] per sample."""
     return (x**2).sum(1, keepdim=True) - 2 * scale * (x @ videos.T) + scale**2 * (videos**2).sum(1)
+
+
+def exact(settings: RingBlobs, model: Model) -> RingTeacher:
+    """The teacher of a model, whose channels are the ring's pixels; Misdescribed when they do not fit."""
+    one_label_each(model, 2)
+    return RingTeacher(ring_videos(settings.speeds, settings.width, *model.latent[:2]), settings.noise)
+
+
+FAMILY: Family = ClosedFormFamily(exact)
