@@ -13,7 +13,7 @@ from pathlib import Path
 import boto3
 
 from benchmarks.timing import Ratio, compare
-from fastgen_k8s.artifacts import FileEntry, store_at
+from fastgen_k8s.artifacts import Cached, FileEntry, store_at
 from fastgen_k8s.artifacts.address import Address
 from tests.s3_server import serve
 
@@ -32,14 +32,14 @@ def measure(pairs: int = 5, size: int = SIZE) -> tuple[Ratio, Ratio]:
         store, bucket, prefix = store_at(uri), Address.parse(uri).bucket, Address.parse(uri).prefix
         up = compare(
             lambda: theirs.upload_file(str(folder / "file"), bucket, f"{prefix}/theirs"),
-            lambda: store.upload("ours", folder / "file"),
+            lambda: store.upload("ours", folder / "file", FileEntry.of_file(folder / "file")),
             pairs,
             time.perf_counter,
         )
 
         def ours() -> None:
             shutil.rmtree(folder / "cache/contents", ignore_errors=True)
-            store.local("ours", entry)
+            Cached(store).local("ours", entry)
 
         down = compare(
             lambda: theirs.download_file(bucket, f"{prefix}/theirs", str(folder / "back")),

@@ -2,6 +2,8 @@
 
 import errno
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import ClassVar
 
 from fastgen_k8s.printable import clean
@@ -83,3 +85,12 @@ def failed_io(error: OSError, where: object = None) -> FastgenError:
     if error.errno in _IN_THE_WAY:
         return BadInput(f"{place}: wanted a folder on the way there, found a file ({said})")
     return (BadInput if error.errno in _NEVER else StoreFailed)(f"{place}: {said}")
+
+
+@contextmanager
+def io_at(where: object) -> Generator[None]:
+    """Say in one line what the operating system has against a place, as `failed_io` does."""
+    try:
+        yield
+    except OSError as error:
+        raise failed_io(error, where) from error

@@ -1,11 +1,13 @@
 """Artifacts: files under a URI that are whole, with a manifest, or not there."""
 
 from fastgen_k8s.artifacts.artifact import Artifact, Writer, begin, find_artifact, open_artifact
+from fastgen_k8s.artifacts.cached import Cached
 from fastgen_k8s.artifacts.manifest import FileEntry, Manifest
-from fastgen_k8s.artifacts.store import Store, store_at
+from fastgen_k8s.artifacts.store import Store, read, store_at
 
 __all__ = [
     "Artifact",
+    "Cached",
     "FileEntry",
     "Manifest",
     "Store",
@@ -13,5 +15,6 @@ __all__ = [
     "begin",
     "find_artifact",
     "open_artifact",
+    "read",
     "store_at",
 ]

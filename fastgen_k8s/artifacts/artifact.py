@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from fastgen_k8s.artifacts.cached import Cached
 from fastgen_k8s.artifacts.manifest import (
     CLAIM,
     MANIFEST,
@@ -23,8 +24,8 @@ from fastgen_k8s.artifacts.manifest import (
     to_json,
 )
 from fastgen_k8s.artifacts.names import TEMPORARY, below
-from fastgen_k8s.artifacts.store import Store, store_at
-from fastgen_k8s.errors import BadInput, failed_io
+from fastgen_k8s.artifacts.store import Store, read, store_at
+from fastgen_k8s.errors import BadInput, io_at
 from fastgen_k8s.printable import shown
 
 
@@ -44,23 +45,22 @@ class Writer:
     @contextmanager
     def file(self, name: str) -> Generator[Path]:
         """A local path for a file of any size, which is put here, in parts where it is large, when the block ends."""
-        folder = self.store.draft("")
+        folder = Cached(self.store).draft("")
         made, whole = folder / f"{TEMPORARY}{secrets.token_hex(8)}", below(folder, name)
-        try:
-            whole.parent.mkdir(parents=True, exist_ok=True)
-            made.touch(exist_ok=False)
-            mode = made.stat().st_mode  # as the umask says, whoever writes it
-            yield made
-            made.chmod(mode)
-            with made.open("rb") as file:
-                os.fsync(file.fileno())
-            made.replace(whole)
-        except OSError as error:
-            raise failed_io(error, made) from error
-        finally:
-            made.unlink(missing_ok=True)
+        with io_at(made):
+            try:
+                whole.parent.mkdir(parents=True, exist_ok=True)
+                made.touch(exist_ok=False)
+                mode = made.stat().st_mode  # as the umask says, whoever writes it
+                yield made
+                made.chmod(mode)
+                with made.open("rb") as file:
+                    os.fsync(file.fileno())
+                made.replace(whole)
+            finally:
+                made.unlink(missing_ok=True)
         entries = {name: FileEntry.of_file(whole)}
-        self.store.publish("", entries)
+        Cached(self.store).publish("", entries)
         self.add(entries)
 
     def add(self, files: Mapping[str, FileEntry]) -> None:
@@ -102,13 +102,13 @@ class Artifact:
 
     def read(self, name: str) -> bytes:
         """A file's content, checked against the manifest (BadInput)."""
-        return self.store.fetch(name, self._entry(name))
+        return Cached(self.store).fetch(name, self._entry(name))
 
     def local(self, name: str) -> Path:
         """A local file with a file's content, checked once (BadInput)."""
         entry = self._entry(name)
         if name not in self._verified:
-            self._verified[name] = self.store.local(name, entry)
+            self._verified[name] = Cached(self.store).local(name, entry)
         return self._verified[name]
 
     def folder(self, prefix: str = "") -> Path:
@@ -117,7 +117,7 @@ class Artifact:
         if not files:
             raise BadInput(f"{self.uri}: wanted files under {prefix!r}, found none in its manifest")
         unseen = {name: entry for name, entry in files.items() if name not in self._verified}
-        folder = self.store.folder(prefix, unseen)
+        folder = Cached(self.store).folder(prefix, unseen)
         self._verified |= {name: folder / name.removeprefix(prefix) for name in unseen}
         return folder
 
@@ -138,13 +138,13 @@ class Artifact:
 def begin(uri: str, kind: str, digest: str, inputs: Mapping[str, str]) -> Writer:
     """Claim a place for an artifact; BadInput when it belongs to another digest or holds foreign files."""
     store, claim = store_at(uri), Claim(kind=kind, digest=digest)
-    if store.find(CLAIM, MOST_BYTES) is None:
+    if store.get(CLAIM, MOST_BYTES) is None:
         foreign = next(iter(store.keys()), None)
         # Looked at again after the keys, for every writer claims first.
-        if foreign and store.find(CLAIM, MOST_BYTES) is None:
+        if foreign and store.get(CLAIM, MOST_BYTES) is None:
             raise BadInput(f"{uri}: wanted an empty place or one of {kind} {digest[:16]}, found {foreign}")
     if not store.put_new(CLAIM, to_json(claim)):
-        found = from_json(Claim, store.read(CLAIM, MOST_BYTES), f"{uri}/{CLAIM}")
+        found = from_json(Claim, read(store, CLAIM, MOST_BYTES), f"{uri}/{CLAIM}")
         if found != claim:
             raise BadInput(
                 f"{uri}: wanted the place of {kind} {digest[:16]}, found that of {found.kind} {found.digest[:16]}"
@@ -158,7 +158,7 @@ def find_artifact(uri: str, at_most: int = MANIFEST_BYTES) -> Artifact | None:
     BadInput for a model of another content than it says, TooLarge for a manifest of more bytes than that.
     """
     store = store_at(uri)
-    data = store.find(MANIFEST, at_most)
+    data = store.get(MANIFEST, at_most)
     if data is None:
         return None
     manifest = from_json(Manifest, data, f"{uri}/{MANIFEST}")

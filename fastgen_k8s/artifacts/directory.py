@@ -8,14 +8,18 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_ISREG
+from typing import TypeVar
 
-from fastgen_k8s.artifacts.manifest import FileEntry, check_size, first_keys
+from fastgen_k8s.artifacts.incoming import PIECE, Incoming, Stat
+from fastgen_k8s.artifacts.manifest import FileEntry, first_keys
 from fastgen_k8s.artifacts.names import TEMPORARY, below, is_sha256
-from fastgen_k8s.errors import BadInput, failed_io
+from fastgen_k8s.errors import BadInput, io_at
 
+T = TypeVar("T")
 _RECORDED = "user.sha256"
 _UNFINISHED = ".tmp"  # ours, and those of libraries that write below a name of their own first
 _ABANDONED = 3600.0  # seconds without a write after which nobody finishes a file
@@ -28,130 +32,63 @@ class Directory:
         self.uri = path
         self.root = Path(path)
 
-    def read(self, key: str, at_most: int | None = None) -> bytes:
-        """The whole content of a key."""
-        data = self.find(key, at_most)
-        if data is None:
-            raise BadInput(f"{self.root / key}: wanted a file, found none")
-        return data
+    def where(self, key: str) -> str:
+        """The path of a key."""
+        return str(self.root / key)
 
-    def find(self, key: str, at_most: int | None = None) -> bytes | None:
-        """The content of a key, or None when it is absent."""
-        path = self._path(key)
-        with _io(path):
+    def get(self, key: str, at_most: int | None = None) -> bytes | None:
+        """The whole content of a key, None when it is absent."""
+        return self.stream(key, lambda found: found.whole(at_most))
+
+    def stream(self, key: str, take: Callable[[Incoming], T]) -> T | None:
+        """What `take` makes of a key's content.
+
+        It is not compared with what was recorded: anybody may edit a file.
+        """
+        path = self.path(key)
+        with io_at(path):
             try:
                 with path.open("rb") as file:
-                    if at_most is None:
-                        return file.read()
-                    check_size(size := os.fstat(file.fileno()).st_size, at_most, str(path))
-                    return file.read(size)
+                    about = os.fstat(file.fileno())
+                    said = Stat(about.st_size, None, about.st_mtime)
+                    return take(Incoming(str(path), said, iter(lambda: file.read(PIECE), b"")))
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
-    def start(self, key: str, most: int) -> bytes | None:
-        """The first bytes of a key."""
-        path = self._path(key)
-        with _io(path):
+    def stat(self, key: str) -> Stat | None:
+        """Size, recorded sha256 and time of a file."""
+        path = self.path(key)
+        with io_at(path):
             try:
-                with path.open("rb") as file:
-                    return file.read(most)
+                about = path.stat()
             except (FileNotFoundError, NotADirectoryError):
                 return None
+        return Stat(about.st_size, _recorded(path), about.st_mtime) if S_ISREG(about.st_mode) else None
 
     def put(self, key: str, data: bytes) -> None:
         """Write a key whole, replacing what was there."""
-        target = self._place(key)
-        with self._whole(target) as temporary:
-            _write(temporary, data)
-            temporary.replace(target)
+        with self._whole(key, FileEntry.of(data), lambda path: path.write_bytes(data)) as (made, target):
+            made.replace(target)
 
     def put_new(self, key: str, data: bytes) -> bool:
         """Write a key whole unless it exists; whether this call wrote it."""
-        target = self._place(key)
-        with self._whole(target) as temporary:
-            _write(temporary, data)
+        with self._whole(key, FileEntry.of(data), lambda path: path.write_bytes(data)) as (made, target):
             try:
-                os.link(temporary, target)  # fails where a rename would replace
+                os.link(made, target)  # fails where a rename would replace
             except FileExistsError:
                 return False
             return True
 
-    def upload(self, key: str, source: Path) -> None:
-        """Write a key from a local file; one in a draft is there already."""
+    def upload(self, key: str, source: Path, entry: FileEntry) -> None:
+        """Write a key from a local file with this content, unless it is that file."""
         target = self._place(key)
-        if target.exists() and source.samefile(target):
-            return
-        with self._whole(target) as temporary:
-            shutil.copyfile(source, temporary)
-            _sync(temporary)
-            temporary.replace(target)
-
-    def fetch(self, key: str, entry: FileEntry) -> bytes:
-        """The content of a key, checked."""
-        path = self._path(key)
-        with _io(path):
-            if path.is_file():
-                entry.check_size(path.stat().st_size, str(path))
-        data = self.read(key, entry.size)
-        entry.check(FileEntry.of(data), str(path))
-        return data
-
-    def local(self, key: str, entry: FileEntry) -> Path:
-        """The file itself, checked."""
-        path = self._path(key)
-        if not path.is_file():
-            raise BadInput(f"{path}: wanted a file, found none")
-        entry.check(FileEntry.of_file(path), str(path))
-        return path
-
-    def folder(self, prefix: str, files: Mapping[str, FileEntry]) -> Path:
-        """The folder itself, with these files checked."""
-        for key, entry in files.items():
-            self.local(key, entry)
-        return self._path(prefix.rstrip("/")) if prefix else self.root
-
-    def copy(self, key: str) -> Path | None:
-        """The file itself."""
-        path = self._path(key)
-        return path if path.is_file() else None
-
-    def content(self, key: str, at_most: int | None = None) -> FileEntry | None:
-        """Size and sha256 of a file."""
-        path = self.copy(key)
-        return None if path is None else FileEntry.of_file(path, at_most)
-
-    def stated(self, key: str) -> FileEntry | None:
-        """Nothing: a folder has no room for it."""
-
-    def holds(self, key: str, entry: FileEntry) -> bool:
-        """Whether a file has a content, by its size and what was recorded when it was put; else it is read."""
-        path = self._path(key)
-        if not path.is_file() or path.stat().st_size != entry.size:
-            return False
-        return (_recorded(path) or FileEntry.of_file(path).sha256) == entry.sha256
-
-    def written(self, key: str) -> float | None:
-        """When a file was last written."""
-        path = self._path(key)
-        with _io(path):
-            try:
-                return path.stat().st_mtime
-            except (FileNotFoundError, NotADirectoryError):
-                return None
-
-    def draft(self, prefix: str) -> Path:
-        """The folder itself: what lies there before a manifest names it is nobody's."""
-        folder = self._place(prefix) if prefix else self.root
-        with _io(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        return folder
-
-    def publish(self, prefix: str, files: Mapping[str, FileEntry]) -> None:
-        """The files are there already."""
+        if not (target.exists() and source.samefile(target)):
+            with self._whole(key, entry, lambda path: shutil.copyfile(source, path)) as (made, _):
+                made.replace(target)
 
     def keys(self, prefix: str = "", at_most: int | None = None) -> Sequence[str]:
         """All keys that begin with `prefix`, sorted; unfinished writes are not keys."""
-        with _io(self.root):
+        with io_at(self.root):
             top = self.root / prefix.rpartition("/")[0]
             files = (path for path in top.rglob("*") if path.is_file() and not path.name.startswith(_UNFINISHED))
             names = (path.relative_to(self.root).as_posix() for path in files)
@@ -160,23 +97,23 @@ class Directory:
     def delete(self, key: str) -> None:
         """Remove a key; an absent one is fine."""
         path = self._place(key)
-        with _io(path):
+        with io_at(path):
             path.unlink(missing_ok=True)
 
     def sweep(self) -> None:
         """Remove what killed writers left unfinished."""
-        with _io(self.root):
+        with io_at(self.root):
             for path in self.root.rglob(f"{_UNFINISHED}*"):
                 with suppress(FileNotFoundError):  # finished meanwhile
                     if path.is_file() and time.time() - path.stat().st_mtime > _ABANDONED:
                         path.unlink()
 
-    def _path(self, key: str) -> Path:
-        """Where a key is read; BadInput for one that leads out of the folder, by its name or by a link.
+    def path(self, key: str) -> Path:
+        """Where a key is read, "" for all of them; BadInput for one that leads out, by its name or by a link.
 
         The folder itself may be a link, and a link that stays inside is as good as a file.
         """
-        path = below(self.root, key)
+        path = below(self.root, key) if key else self.root
         return self._inside(path, path)
 
     def _place(self, key: str) -> Path:
@@ -191,23 +128,27 @@ class Directory:
         return path
 
     @contextmanager
-    def _whole(self, target: Path) -> Generator[Path]:
-        with _io(target):
+    def _whole(self, key: str, entry: FileEntry, write: Callable[[Path], object]) -> Generator[tuple[Path, Path]]:
+        """A file beside its target, on the disk with what was recorded of it; it does not outlive the block."""
+        target = self._place(key)
+        with io_at(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.parent / f"{TEMPORARY}{secrets.token_hex(8)}"
-            temporary.touch(exist_ok=False)  # who may read and write it is what the umask says
+            made = target.parent / f"{TEMPORARY}{secrets.token_hex(8)}"
+            made.touch(exist_ok=False)  # who may read and write it is what the umask says
             try:
-                yield temporary
+                write(made)
+                _record(made, entry.sha256)
+                with made.open("rb") as file:
+                    os.fsync(file.fileno())
+                yield made, target
             finally:
-                temporary.unlink(missing_ok=True)
+                made.unlink(missing_ok=True)
 
 
-def _write(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
+def _record(path: Path, sha256: str) -> None:
     if sys.platform == "linux":
         with suppress(OSError):  # a file system without attributes
-            os.setxattr(path, _RECORDED, FileEntry.of(data).sha256.encode())
-    _sync(path)
+            os.setxattr(path, _RECORDED, sha256.encode())
 
 
 def _recorded(path: Path) -> str | None:
@@ -217,16 +158,3 @@ def _recorded(path: Path) -> str | None:
         with suppress(OSError):
             found = os.getxattr(path, _RECORDED).decode(errors="replace")
     return found if is_sha256(found) else None
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-@contextmanager
-def _io(where: Path) -> Generator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise failed_io(error, where) from error

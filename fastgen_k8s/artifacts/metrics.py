@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from fastgen_k8s.artifacts.store import Store
+from fastgen_k8s.artifacts.store import Store, read
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.printable import shown
 
@@ -36,9 +36,9 @@ def read_metrics(store: Store) -> list[dict[str, Any]]:
     groups: dict[str, list[dict[str, Any]]] = {}
     for name in store.keys(f"{_FOLDER}/"):
         prefix = name.split("/")[1]
-        groups.setdefault(prefix, []).extend(_steps(store.read(name), f"{store.uri}/{name}"))
+        groups.setdefault(prefix, []).extend(_steps(read(store, name), f"{store.uri}/{name}"))
     if not groups:
-        groups = {name: _steps(store.read(name), f"{store.uri}/{name}") for name in store.keys(_MERGED)}
+        groups = {name: _steps(read(store, name), f"{store.uri}/{name}") for name in store.keys(_MERGED)}
     return merge([groups[prefix] for prefix in sorted(groups)])
 
 

@@ -38,6 +38,6 @@ def add_model(folder: Path, uri: str, origin: Mapping[str, JsonValue] = {}, *, f
     entries = {name: FileEntry.of_file(path) for name, path in files.items()}
     writer = begin(uri, MODEL, content_digest(entries), {})
     for name, path in files.items():
-        writer.store.upload(name, path)
+        writer.store.upload(name, path, entries[name])
     writer.add(entries)
     return writer.commit({"parts": list[JsonValue](parts), **origin})

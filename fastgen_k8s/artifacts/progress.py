@@ -38,7 +38,7 @@ def read_progress(output: str) -> Progress:
         FastgenError: the store could not be asked.
     """
     try:
-        return parse_progress(store_at(output).find(FILE, MOST_BYTES))
+        return parse_progress(store_at(output).get(FILE, MOST_BYTES))
     except TooLarge:
         return Progress()
 

@@ -7,8 +7,9 @@ from typing import Literal
 
 from fastgen_k8s.artifacts.address import Address, is_remote, path_of
 from fastgen_k8s.artifacts.artifact import find_artifact
+from fastgen_k8s.artifacts.cached import Cached
 from fastgen_k8s.artifacts.manifest import MANIFEST_BYTES, FileEntry, TooLarge
-from fastgen_k8s.artifacts.store import store_at
+from fastgen_k8s.artifacts.store import Store, store_at
 from fastgen_k8s.config import digest
 from fastgen_k8s.errors import BadInput
 
@@ -22,7 +23,7 @@ def find_file(uri: str) -> Path | None:
         path = path_of(uri)
         return path if path.is_file() else None
     place = _object(uri)
-    return None if place is None else store_at(place[0]).copy(place[1])
+    return None if place is None else Cached(place[0]).copy(place[1])
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,9 @@ def find_folder(uri: str) -> Folder | None:
         return None
     if not is_remote(uri):
         return Folder(path_of(uri), _digest(entries))
-    above, name = _object(uri) or (uri, "")
+    above, name = _object(uri) or (store_at(uri), "")
     prefix = f"{name}/" if name else ""
-    path = store_at(above).folder(prefix, {prefix + key: entry for key, entry in entries.items()})
+    path = Cached(above).folder(prefix, {prefix + key: entry for key, entry in entries.items()})
     return Folder(path, _digest(entries))
 
 
@@ -83,9 +84,10 @@ def start_of(uri: str, most: int) -> bytes:
     """The first bytes of the file that a URI names, at most so many; none where it names none."""
     if not is_remote(uri):
         path = path_of(uri)
-        return (store_at(str(path.parent)).start(path.name, most) or b"") if path.is_file() else b""
-    place = _object(uri)
-    return b"" if place is None else store_at(place[0]).start(place[1], most) or b""
+        place = (store_at(str(path.parent)), path.name) if path.is_file() else None
+    else:
+        place = _object(uri)
+    return (place and place[0].stream(place[1], lambda found: found.start(most))) or b""
 
 
 def is_folder(uri: str) -> bool:
@@ -99,13 +101,13 @@ def _content(uri: str, at_most: int | None) -> FileEntry | None:
         path = find_file(uri)
         return None if path is None else FileEntry.of_file(path, at_most)
     place = _object(uri)
-    return None if place is None else store_at(place[0]).content(place[1], at_most)
+    return None if place is None else place[0].stream(place[1], lambda found: found.content(at_most))
 
 
-def _object(uri: str) -> tuple[str, str] | None:
-    """The place and the name of the object that a URI names; None for a whole bucket."""
+def _object(uri: str) -> tuple[Store, str] | None:
+    """The store and the key of the object that a URI names; None for a whole bucket."""
     above, _, name = uri.rpartition("/")
-    return (above, name) if Address.parse(uri).prefix else None
+    return (store_at(above), name) if Address.parse(uri).prefix else None
 
 
 def _entries(uri: str, at_most: int | None) -> dict[str, FileEntry] | None:
@@ -114,25 +116,25 @@ def _entries(uri: str, at_most: int | None) -> dict[str, FileEntry] | None:
     A file whose sha256 its writer has written down costs one question; the others are read through, `at_most` bytes.
     """
     store, found, left = store_at(uri), dict[str, FileEntry](), at_most
-    if store.written(DESCRIBED) is None:
+    if store.stat(DESCRIBED) is None:
         return None
-    names = store.keys(at_most=MOST_PARTS)
-    for name in names:
-        entry = store.stated(name)
+    for name in store.keys(at_most=MOST_PARTS):
+        said = store.stat(name) if is_remote(uri) else None  # what is written of a file, its folder's owner may edit
+        entry = said and said.entry
         if entry is None:
-            entry = _read_through(uri, name, left)
+            entry = _read_through(store, name, left)
             left = None if left is None else left - entry.size
         found[name] = entry
     return found
 
 
-def _read_through(uri: str, name: str, left: int | None) -> FileEntry:
+def _read_through(store: Store, name: str, left: int | None) -> FileEntry:
     try:
-        entry = store_at(uri).content(name, left)
+        entry = store.stream(name, lambda found: found.content(left))
     except TooLarge as error:
-        raise TooLarge(f"{uri}: wanted a smaller DCP folder: {error}") from error
+        raise TooLarge(f"{store.uri}: wanted a smaller DCP folder: {error}") from error
     if entry is None:
-        raise BadInput(f"{uri}/{name}: wanted a file, found none any more")
+        raise BadInput(f"{store.where(name)}: wanted a file, found none any more")
     return entry
 
 

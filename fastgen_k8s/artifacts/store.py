@@ -1,32 +1,49 @@
 """Where artifacts live: keys under a URI, with one conditional put."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from fastgen_k8s.artifacts.address import SCHEMES, expanded, is_remote
 from fastgen_k8s.artifacts.directory import Directory
+from fastgen_k8s.artifacts.incoming import Incoming, Stat
 from fastgen_k8s.artifacts.manifest import FileEntry
-from fastgen_k8s.errors import Misdescribed
+from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.printable import unfit
 
+T = TypeVar("T")
 
-class Store(Protocol):
-    """Files by key under one URI. Raises BadInput for a key that is absent, StoreFailed when I/O fails."""
+
+class Remote(Protocol):
+    """Files by key under one URI, elsewhere; a folder of this machine has all of it but `download`.
+
+    Raises BadInput for what is not as wanted, StoreFailed when I/O fails.
+    """
 
     uri: str
 
-    def read(self, key: str, at_most: int | None = None) -> bytes:
-        """The whole content of a key; TooLarge for one of more bytes than that, before it is in memory."""
+    def where(self, key: str) -> str:
+        """What a person calls a key."""
         ...
 
-    def find(self, key: str, at_most: int | None = None) -> bytes | None:
-        """The content of a key, or None when it is absent; TooLarge as `read`."""
+    def get(self, key: str, at_most: int | None = None) -> bytes | None:
+        """The whole content of a key, None when it is absent; TooLarge for more bytes, before they are in memory."""
         ...
 
-    def start(self, key: str, most: int) -> bytes | None:
-        """The first bytes of a key, at most so many, whatever follows; None when it is absent."""
+    def stream(self, key: str, take: Callable[[Incoming], T]) -> T | None:
+        """What `take` makes of a key's content as it comes; None when it is absent.
+
+        It is called again where what came was cut or changed on its way.
+        """
+        ...
+
+    def stat(self, key: str) -> Stat | None:
+        """Size, recorded sha256 and time of a key, which nobody has checked; None when it is absent."""
+        ...
+
+    def keys(self, prefix: str = "", at_most: int | None = None) -> Sequence[str]:
+        """All keys that begin with `prefix`, sorted; TooLarge for more than that, of which no more are looked at."""
         ...
 
     def put(self, key: str, data: bytes) -> None:
@@ -37,52 +54,12 @@ class Store(Protocol):
         """Write a key whole unless it exists; whether this call wrote it."""
         ...
 
-    def upload(self, key: str, source: Path) -> None:
-        """Write a key from a local file."""
+    def upload(self, key: str, source: Path, entry: FileEntry) -> None:
+        """Write a key from a local file with this content, in parts where it is large."""
         ...
 
-    def fetch(self, key: str, entry: FileEntry) -> bytes:
-        """The content of a key, checked (BadInput); a content that this node has already counts."""
-        ...
-
-    def local(self, key: str, entry: FileEntry) -> Path:
-        """A local file with the content of a key, checked (BadInput); only to be read, for the life of the process."""
-        ...
-
-    def folder(self, prefix: str, files: Mapping[str, FileEntry]) -> Path:
-        """A local folder that stands for a prefix and holds these keys below it, as `local` does."""
-        ...
-
-    def copy(self, key: str) -> Path | None:
-        """A local file with what a key holds, whatever that is; None when it is absent."""
-        ...
-
-    def content(self, key: str, at_most: int | None = None) -> FileEntry | None:
-        """Size and sha256 of what a key holds, whatever that is; None when it is absent, TooLarge as `read`."""
-        ...
-
-    def stated(self, key: str) -> FileEntry | None:
-        """What the writer of a key has written down of its content, which nobody has checked; None without."""
-        ...
-
-    def holds(self, key: str, entry: FileEntry) -> bool:
-        """Whether a key has a content."""
-        ...
-
-    def written(self, key: str) -> float | None:
-        """When a key was written, in seconds since 1970; None when it is absent."""
-        ...
-
-    def draft(self, prefix: str) -> Path:
-        """A local folder in which to write files that `publish` puts below a prefix."""
-        ...
-
-    def publish(self, prefix: str, files: Mapping[str, FileEntry]) -> None:
-        """Put files of the draft of a prefix, by their names in it, where others see them."""
-        ...
-
-    def keys(self, prefix: str = "", at_most: int | None = None) -> Sequence[str]:
-        """All keys that begin with `prefix`, sorted; TooLarge for more than that, of which no more are looked at."""
+    def download(self, key: str, entry: FileEntry, target: Path) -> None:
+        """Write a key with this content to a local file, in parts where it is large; BadInput for another one."""
         ...
 
     def delete(self, key: str) -> None:
@@ -92,6 +69,10 @@ class Store(Protocol):
     def sweep(self) -> None:
         """Remove what killed writers left unfinished."""
         ...
+
+
+Store = Directory | Remote
+"""A folder of this machine, or what a row of SCHEMES leads to."""
 
 
 def store_at(uri: str) -> Store:
@@ -104,3 +85,16 @@ def store_at(uri: str) -> Store:
         known = " or ".join(f"{each}://" for each in ("file", *SCHEMES))
         raise Misdescribed(f"wanted a folder, {known} as the place of an artifact, found {uri!r}")
     return Directory(uri.removeprefix("file://"))
+
+
+def read(store: Store, key: str, at_most: int | None = None) -> bytes:
+    """The whole content of a key that has to be there (BadInput); TooLarge as `get`."""
+    data = store.get(key, at_most)
+    if data is None:
+        raise absent(store, key)
+    return data
+
+
+def absent(store: Store, key: str) -> BadInput:
+    """What is said of a key that is not there."""
+    return BadInput(f"{store.where(key)}: wanted a file, found none")

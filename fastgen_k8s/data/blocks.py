@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from fastgen_k8s.artifacts import FileEntry, Store, Writer
+from fastgen_k8s.artifacts import Cached, FileEntry, Store, Writer, read
 from fastgen_k8s.artifacts.manifest import MANIFEST_BYTES, MOST_BYTES, Files, from_json, to_json
 from fastgen_k8s.artifacts.progress import FILE
 from fastgen_k8s.config import Config
@@ -48,7 +48,7 @@ def make_blocks(writer: Writer, samples: int, size: int, make: Callable[[Sequenc
                 _tell(writer.store, len(writer.store.keys(f"{_FOLDER}/")), blocks)
             log.info("block written", block=number, blocks=blocks)
     for number in range(blocks):
-        data = writer.store.read(_name(number), MOST_BYTES)
+        data = read(writer.store, _name(number), MOST_BYTES)
         writer.add(from_json(Block, data, f"{writer.store.uri}/{_name(number)}").files)
         writer.add({_name(number): FileEntry.of(data)})
     _tell(writer.store, blocks, blocks)
@@ -67,11 +67,11 @@ def _whole(store: Store, number: int) -> bool:
 
     They are asked for and not read: other workers' blocks are many.
     """
-    data = store.find(_name(number), MOST_BYTES)
+    data = store.get(_name(number), MOST_BYTES)
     if data is None:
         return False
     files = from_json(Block, data, f"{store.uri}/{_name(number)}").files
-    torn = next((name for name, entry in files.items() if not store.holds(name, entry)), None)
+    torn = next((name for name, entry in files.items() if not Cached(store).holds(name, entry)), None)
     if torn is not None:
         log.warning("block is torn; making it again", block=number, file=torn)
     return torn is None

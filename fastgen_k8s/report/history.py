@@ -22,7 +22,7 @@ class StageTime:
 def stage_times(output: str) -> list[StageTime]:
     """The finished stages of the root that `output` (root/<stage>/<digest>) lies in; none without a `run.json`."""
     root = _above(output)
-    data = None if root is None else store_at(root).find("run.json", MOST_BYTES)
+    data = None if root is None else store_at(root).get("run.json", MOST_BYTES)
     if data is None:
         return []
     try:

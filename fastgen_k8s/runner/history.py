@@ -96,7 +96,7 @@ class History:
 
 def read_history(root: str) -> RunHistory | None:
     """The history of a root; None where nothing was run."""
-    data = store_at(root).find(NAME, MOST_BYTES)
+    data = store_at(root).get(NAME, MOST_BYTES)
     return from_json(RunHistory, data, f"{root}/{NAME}") if data else None
 
 

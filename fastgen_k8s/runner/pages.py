@@ -29,5 +29,5 @@ def publish(report: Resolved) -> None:
 def pages(stages: Iterable[Resolved]) -> list[str]:
     """Where the reports among some stages can be opened, as seen from here."""
     above = [stage.output.rpartition("/")[0] for stage in stages if stage.work.kind == "report"]
-    found = [f"{place}/{PAGE}" for place in above if store_at(place).written(PAGE) is not None]
+    found = [f"{place}/{PAGE}" for place in above if store_at(place).stat(PAGE) is not None]
     return [page if is_remote(page) else os.path.relpath(page) for page in found]

@@ -126,7 +126,8 @@ class _Local:
         busy = {job.output for job in self._jobs.alive}
         for stage in self._run.stages.values():
             if stage.output not in busy and find_artifact(stage.output) is not None:
-                self._history.ended(stage, None, store_at(stage.output).written(MANIFEST))
+                made = store_at(stage.output).stat(MANIFEST)
+                self._history.ended(stage, None, made and made.written)
 
     def _observe(self) -> Observed:
         for name, seen in self._seen.items():

@@ -30,7 +30,7 @@ def inspect(uri: str) -> Iterator[str]:
     artifact = find_artifact(uri)
     if artifact is not None:
         yield from _artifact(artifact)
-    elif (claim := store_at(uri).find(CLAIM, MOST_BYTES)) is not None:
+    elif (claim := store_at(uri).get(CLAIM, MOST_BYTES)) is not None:
         yield from _unfinished(uri, from_json(Claim, claim, f"{uri}/{CLAIM}"))
     elif (folder := Path(uri.removeprefix("file://"))).is_dir():
         yield from _folder(folder)

@@ -5,7 +5,7 @@ import platform
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from fastgen_k8s.artifacts import Artifact, FileEntry, Manifest
+from fastgen_k8s.artifacts import Artifact, FileEntry, Manifest, read
 from fastgen_k8s.artifacts.metrics import read_metrics
 from fastgen_k8s.data.conditions import Conditions
 from fastgen_k8s.data.pairs import PairSet
@@ -43,7 +43,7 @@ def run(job: StageJob) -> Manifest:
     writer = job.begin()
     html = render(page, json.dumps(summary(page), indent=1)).encode()
     if not writer.store.put_new("index.html", html):
-        html = writer.store.read("index.html")
+        html = read(writer.store, "index.html")
     writer.add({"index.html": FileEntry.of(html)})
     writer.put("summary.json", (summary_in(html.decode()) + "\n").encode())
     return writer.commit({f"{row.name}.{name}": value for row in page.rows for name, value in row.values.items()})

@@ -17,7 +17,7 @@ import torch
 from pydantic import Field, JsonValue
 from torch import Tensor, nn
 
-from fastgen_k8s.artifacts import Artifact, FileEntry, Store, find_artifact, store_at
+from fastgen_k8s.artifacts import Artifact, Cached, FileEntry, Store, find_artifact, read, store_at
 from fastgen_k8s.artifacts.manifest import MOST_BYTES, Files, from_json, to_json
 from fastgen_k8s.artifacts.names import FilePart
 from fastgen_k8s.config import Config
@@ -82,7 +82,7 @@ class Checkpoints:
 
     def _write(self, staged: dict[str, Tensor], step: int, streaks: dict[str, int]) -> None:
         prefix = _folder(self.prefix, step)
-        folder = agree(self.world, lambda: self.store.draft(prefix))[self.world.rank]
+        folder = agree(self.world, lambda: Cached(self.store).draft(prefix))[self.world.rank]
         write_parts(staged, folder, self.world.background)
         parts = agree(self.world, lambda: self._published(prefix, folder))
         files = {f"{prefix}/{name}": entry for part in parts for name, entry in part.items()}
@@ -91,7 +91,7 @@ class Checkpoints:
 
     def _published(self, prefix: str, folder: Path) -> dict[str, FileEntry]:
         mine = _entries(folder, self.world.rank)
-        self.store.publish(prefix, mine)
+        Cached(self.store).publish(prefix, mine)
         return mine
 
     def _commit(self, manifest: Checkpoint) -> None:
@@ -160,7 +160,7 @@ def _chosen(store: Store, world: World) -> tuple[Checkpoint | None, Path]:
 
 def _everywhere(store: Store, chosen: Checkpoint, world: World) -> Path:
     """This process's folder with a checkpoint's files; BadInput for all when one of them finds something else."""
-    return agree(world, lambda: store.folder(chosen.folder, chosen.files))[world.rank]
+    return agree(world, lambda: Cached(store).folder(chosen.folder, chosen.files))[world.rank]
 
 
 def newest(store: Store, *, forget_torn: bool = False) -> Checkpoint | None:
@@ -188,7 +188,7 @@ def _look(store: Store) -> tuple[Checkpoint | None, list[str], bool]:
     torn, pruned = list[str](), False
     for name in reversed(_manifests(store)):
         try:
-            found = from_json(Checkpoint, store.read(name, MOST_BYTES), f"{store.uri}/{name}")
+            found = from_json(Checkpoint, read(store, name, MOST_BYTES), f"{store.uri}/{name}")
             _verify(store, found)
         except BadInput as error:
             if name not in store.keys(name):
@@ -203,7 +203,7 @@ def _look(store: Store) -> tuple[Checkpoint | None, list[str], bool]:
 
 def committed(store: Store, step: int) -> Checkpoint:
     """The checkpoint of a step that counts, whoever wrote it (BadInput when there is none)."""
-    return from_json(Checkpoint, store.read(_manifest(step), MOST_BYTES), f"{store.uri}/{_manifest(step)}")
+    return from_json(Checkpoint, read(store, _manifest(step), MOST_BYTES), f"{store.uri}/{_manifest(step)}")
 
 
 def group_prefix(store: Store) -> str:
@@ -226,7 +226,7 @@ def load_role(source: Artifact | str, role: str, weights: Literal["raw", "ema"])
         found = newest(store)
         if found is None:
             raise BadInput(f"{source}: wanted a training or its checkpoints, found none")
-        folder, step = store.folder(found.folder, found.files), found.step
+        folder, step = Cached(store).folder(found.folder, found.files), found.step
     part = "ema" if weights == "ema" else "weights"
     state = read_whole(folder, f"{role}.{part}.")
     if not state:
@@ -256,7 +256,7 @@ def prune(store: Store, keep: int) -> None:
 def _readable(store: Store, name: str) -> Checkpoint | None:
     """A manifest, if it is one and another group has not pruned it meanwhile."""
     try:
-        return from_json(Checkpoint, store.read(name, MOST_BYTES), f"{store.uri}/{name}")
+        return from_json(Checkpoint, read(store, name, MOST_BYTES), f"{store.uri}/{name}")
     except BadInput:
         return None
 
@@ -291,7 +291,7 @@ def _diffusers_key(name: str) -> str:
 def _verify(store: Store, checkpoint: Checkpoint) -> None:
     if f"{checkpoint.folder}/.metadata" not in checkpoint.files:
         raise BadInput(f"{store.uri}/{checkpoint.folder}: wanted a checkpoint, found no .metadata in its manifest")
-    store.folder(checkpoint.folder, checkpoint.files)
+    Cached(store).folder(checkpoint.folder, checkpoint.files)
 
 
 def _manifests(store: Store) -> list[str]:

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from fastgen_k8s.artifacts import Store
+from fastgen_k8s.artifacts import Cached, Store
 from fastgen_k8s.errors import Stopped, StoreFailed
 from fastgen_k8s.pipeline.work import Execution
 from fastgen_k8s.training.background import Background
@@ -25,7 +25,9 @@ class Logbook:
     def __init__(self, store: Store, prefix: str, execution: Execution, progress: Reporter, work: str) -> None:
         self.store, self.execution, self.progress = store, execution, progress
         self.log = StepLog(store, prefix)
-        self.trackers = open_trackers(execution.trackers, store.draft(""), prefix, work) if execution.trackers else []
+        self.trackers = (
+            open_trackers(execution.trackers, Cached(store).draft(""), prefix, work) if execution.trackers else []
+        )
         self._events = Events(store, prefix)
         self._background = Background("logbook")
         self._put = self._mirrored = -math.inf

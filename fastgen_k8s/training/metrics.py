@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
-from fastgen_k8s.artifacts import Store
+from fastgen_k8s.artifacts import Cached, FileEntry, Store
 from fastgen_k8s.artifacts.metrics import Line, segment_file, to_lines
 from fastgen_k8s.errors import Misdescribed
 
@@ -54,11 +54,12 @@ class Events:
 
     def mirror(self) -> None:
         """Put the files that have grown."""
-        folder = self.store.draft("") / self.prefix
+        folder = Cached(self.store).draft("") / self.prefix
         for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
             size = path.stat().st_size
             if path.is_file() and self._put.get(path.name) != size:
-                self.store.upload(f"{self.prefix}/{path.relative_to(folder).as_posix()}", path)
+                name = path.relative_to(folder).as_posix()
+                self.store.upload(f"{self.prefix}/{name}", path, FileEntry.of_file(path))
                 self._put[path.name] = size
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fastgen_k8s.artifacts import FileEntry, store_at
+from fastgen_k8s.artifacts import Cached, FileEntry, store_at
 from fastgen_k8s.artifacts.cache import Cache, cache_limit
 from fastgen_k8s.artifacts.cache_views import Owner, owner
 from fastgen_k8s.errors import BadInput, Misdescribed, StoreFailed
@@ -119,7 +119,7 @@ def test_a_bound_that_is_none_is_refused(given: str, monkeypatch: pytest.MonkeyP
 
 
 def _read(uri: str, entry: FileEntry) -> None:
-    store_at(uri).local("large", entry)
+    Cached(store_at(uri)).local("large", entry)
 
 
 def test_the_processes_of_a_node_download_a_file_once(
@@ -145,7 +145,7 @@ def test_the_processes_of_a_node_download_a_file_once(
 def test_a_manifest_cannot_name_a_file_outside_of_its_artifact(s3: Server, name: str) -> None:
     place = s3.place()
     with pytest.raises(BadInput):
-        store_at(place).folder("", {name: FileEntry.of(b"")})
+        Cached(store_at(place)).folder("", {name: FileEntry.of(b"")})
     assert not (owner().view(place).parent / "outside").exists()
 
 
@@ -166,11 +166,11 @@ def test_a_full_disk_is_one_line_that_may_pass(s3: Server, small_disk: Path, mon
     store_at(place).put("large", content(8) * 3)
     monkeypatch.setenv("FASTGEN_CACHE", str(small_disk))
     with pytest.raises(StoreFailed, match=f"the cache {small_disk} .*: No space left on device"):
-        store_at(place).local("large", entry)
+        Cached(store_at(place)).local("large", entry)
 
 
 def test_pairs_stream_past_a_full_disk(s3: Server, small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place, entry = s3.place(), FileEntry.of(content(9) * 3)
     store_at(place).put("large", content(9) * 3)
     monkeypatch.setenv("FASTGEN_CACHE", str(small_disk))
-    assert store_at(place).fetch("large", entry) == content(9) * 3
+    assert Cached(store_at(place)).fetch("large", entry) == content(9) * 3

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fastgen_k8s.artifacts import Cached, read
 from fastgen_k8s.artifacts.directory import Directory
 from fastgen_k8s.artifacts.manifest import FileEntry
 from fastgen_k8s.errors import BadInput, StoreFailed
@@ -21,19 +22,19 @@ def store(tmp_path: Path) -> Directory:
 
 def test_what_is_put_is_read(store: Directory) -> None:
     store.put("a/b.txt", b"hello")
-    assert store.read("a/b.txt") == b"hello"
+    assert read(store, "a/b.txt") == b"hello"
 
 
 def test_an_absent_key_is_bad_input(store: Directory) -> None:
     with pytest.raises(BadInput, match=r"a\.txt: wanted a file, found none"):
-        store.read("a.txt")
+        read(store, "a.txt")
 
 
 def test_only_one_of_many_writers_puts_a_new_key(store: Directory) -> None:
     with ThreadPoolExecutor(16) as pool:
         won = list(pool.map(partial(store.put_new, "once"), [str(n).encode() for n in range(64)]))
     assert won.count(True) == 1
-    assert store.read("once") == str(won.index(True)).encode()
+    assert read(store, "once") == str(won.index(True)).encode()
 
 
 def test_keys_are_listed_by_prefix_and_sorted(store: Directory) -> None:
@@ -59,13 +60,13 @@ def test_a_deleted_key_is_gone_and_deleting_it_again_is_fine(store: Directory) -
     store.put("a", b"")
     store.delete("a")
     store.delete("a")
-    assert store.find("a") is None
+    assert store.get("a") is None
 
 
 WRITES: dict[str, Callable[[Directory], object]] = {
     "put": lambda store: store.put("a/b", b"x"),
     "put_new": lambda store: store.put_new("a/b", b"x"),
-    "upload": lambda store: store.upload("a/b", Path(__file__)),
+    "upload": lambda store: store.upload("a/b", Path(__file__), FileEntry.of_file(Path(__file__))),
 }
 
 
@@ -93,19 +94,23 @@ def test_a_full_disk_is_a_store_failure_and_keeps_what_was_there(small_disk: Pat
     store.put("a", b"old")
     with pytest.raises(StoreFailed, match="No space left on device"):
         store.put("a", bytes(1 << 20))
-    assert store.read("a") == b"old"
+    assert read(store, "a") == b"old"
     assert store.keys() == ["a"]
 
 
 def test_what_was_put_is_known_without_reading_it(store: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
     store.put("a", b"hello")
-    read: list[Path] = []
-    monkeypatch.setattr(FileEntry, "of_file", read.append)
-    assert [store.holds("a", FileEntry.of(data)) for data in (b"hello", b"other", b"hell")] == [True, False, False]
-    assert read == []
+    opened: list[Path] = []
+    monkeypatch.setattr(FileEntry, "of_file", opened.append)
+    assert [Cached(store).holds("a", FileEntry.of(data)) for data in (b"hello", b"other", b"hell")] == [
+        True,
+        False,
+        False,
+    ]
+    assert opened == []
 
 
 def test_an_attribute_that_is_no_sha256_counts_as_none(store: Directory) -> None:
     store.put("a", b"hello")
     os.setxattr(store.root / "a", "user.sha256", b"../marker")
-    assert [store.holds("a", FileEntry.of(data)) for data in (b"hello", b"other")] == [True, False]
+    assert [Cached(store).holds("a", FileEntry.of(data)) for data in (b"hello", b"other")] == [True, False]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fastgen_k8s.artifacts import Artifact, FileEntry, Store, begin, open_artifact, store_at
+from fastgen_k8s.artifacts import Artifact, Cached, FileEntry, Store, begin, open_artifact, read, store_at
 from fastgen_k8s.artifacts.cache_views import owner
+from fastgen_k8s.artifacts.incoming import Incoming
 from fastgen_k8s.artifacts.manifest import CLAIM, MANIFEST, Claim, Manifest, from_json
 from fastgen_k8s.artifacts.models import add_model
 from fastgen_k8s.artifacts.names import LARGEST_FILE, LONGEST_NAME, MOST_FILES, is_name
@@ -155,20 +156,20 @@ def test_a_name_cannot_have_a_file_outside_of_its_artifact_read_or_replaced(
 
 
 OPERATIONS: dict[str, Callable[[Store, str], object]] = {
-    "read": lambda store, key: store.read(key),
-    "find": lambda store, key: store.find(key),
-    "fetch": lambda store, key: store.fetch(key, FileEntry.of(DATA)),
-    "local": lambda store, key: store.local(key, FileEntry.of(DATA)),
-    "folder": lambda store, key: store.folder("", {key: FileEntry.of(DATA)}),
-    "copy": lambda store, key: store.copy(key),
-    "content": lambda store, key: store.content(key),
-    "holds": lambda store, key: store.holds(key, FileEntry.of(DATA)),
-    "written": lambda store, key: store.written(key),
+    "read": lambda store, key: read(store, key),
+    "get": lambda store, key: store.get(key),
+    "fetch": lambda store, key: Cached(store).fetch(key, FileEntry.of(DATA)),
+    "local": lambda store, key: Cached(store).local(key, FileEntry.of(DATA)),
+    "folder": lambda store, key: Cached(store).folder("", {key: FileEntry.of(DATA)}),
+    "copy": lambda store, key: Cached(store).copy(key),
+    "content": lambda store, key: store.stream(key, Incoming.content),
+    "holds": lambda store, key: Cached(store).holds(key, FileEntry.of(DATA)),
+    "stat": lambda store, key: store.stat(key),
 }
 WRITES: dict[str, Callable[[Store, str], object]] = {
     "put": lambda store, key: store.put(key, b"other"),
     "put_new": lambda store, key: store.put_new(key, b"other"),
-    "upload": lambda store, key: store.upload(key, Path(__file__)),
+    "upload": lambda store, key: store.upload(key, Path(__file__), FileEntry.of_file(Path(__file__))),
     "delete": lambda store, key: store.delete(key),
 }
 
@@ -217,7 +218,7 @@ def test_what_a_link_leads_to_is_never_changed(linked: Store, tmp_path: Path, op
 
 @pytest.mark.parametrize("key", ["within", "inside/a"])
 def test_a_link_that_stays_inside_is_as_good_as_a_file(linked: Store, key: str) -> None:
-    assert linked.fetch(key, FileEntry.of(DATA)) == DATA
+    assert Cached(linked).fetch(key, FileEntry.of(DATA)) == DATA
 
 
 def test_a_run_whose_folder_is_itself_a_link_is_fine(tmp_path: Path) -> None:
@@ -229,14 +230,14 @@ def test_a_run_whose_folder_is_itself_a_link_is_fine(tmp_path: Path) -> None:
     assert open_artifact(str(tmp_path / "run/pairs"), "pairs").read("a.txt") == DATA
 
 
-@pytest.mark.parametrize("read", ["read", "find", "content", "copy", "holds", "fetch", "local"])
-def test_an_object_that_says_another_thing_than_a_sha256_counts_as_one_that_says_nothing(s3: Server, read: str) -> None:
+@pytest.mark.parametrize("how", ["read", "get", "content", "copy", "holds", "fetch", "local"])
+def test_an_object_that_says_another_thing_than_a_sha256_counts_as_one_that_says_nothing(s3: Server, how: str) -> None:
     store = store_at(s3.place())
     bucket, _, prefix = store.uri.removeprefix("s3://").partition("/")
     client().put_object(Bucket=bucket, Key=f"{prefix}/a.txt", Body=DATA, Metadata={"sha256": "../marker"})
-    found = OPERATIONS[read](store, "a.txt")
+    found = OPERATIONS[how](store, "a.txt")
     data = found.read_bytes() if isinstance(found, Path) else found
-    assert data == (True if read == "holds" else FileEntry.of(DATA) if read == "content" else DATA)
+    assert data == (True if how == "holds" else FileEntry.of(DATA) if how == "content" else DATA)
 
 
 def test_a_model_with_a_name_that_no_manifest_holds_is_refused_before_anything_is_copied(tmp_path: Path) -> None:

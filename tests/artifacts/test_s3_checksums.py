@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from fastgen_k8s.artifacts import FileEntry, Store, begin, open_artifact, s3_client, store_at
+from fastgen_k8s.artifacts import Cached, FileEntry, Store, begin, open_artifact, read, s3_client, store_at
 from fastgen_k8s.artifacts.s3_checksums import are_in_doubt, may_be_refused
 from fastgen_k8s.errors import Misdescribed
 from tests.faults import refusing_checksums
@@ -51,23 +51,23 @@ def test_a_store_that_refuses_checksums_is_asked_without_which_is_said_once(
 
 def published(store: Store, folder: Path) -> None:
     """Twelve files, eight at once."""
-    draft = store.draft("d")
+    draft = Cached(store).draft("d")
     for number in range(12):
         (draft / f"{number}").write_bytes(DATA)
-    store.publish("d", {f"{number}": FileEntry.of(DATA) for number in range(12)})
-    assert [store.read(f"d/{number}") for number in range(12)] == [DATA] * 12
+    Cached(store).publish("d", {f"{number}": FileEntry.of(DATA) for number in range(12)})
+    assert [read(store, f"d/{number}") for number in range(12)] == [DATA] * 12
 
 
 def uploaded(store: Store, folder: Path) -> None:
     """A file in parts."""
     (folder / "large").write_bytes(bytes(6 << 20))
-    store.upload("large", folder / "large")
-    assert store.holds("large", FileEntry.of_file(folder / "large"))
+    store.upload("large", folder / "large", FileEntry.of_file(folder / "large"))
+    assert Cached(store).holds("large", FileEntry.of_file(folder / "large"))
 
 
 def put_anew(store: Store, folder: Path) -> None:
     """The first writer wins, the second is told."""
-    assert [store.put_new("new", DATA), store.put_new("new", b"other"), store.read("new")] == [True, False, DATA]
+    assert [store.put_new("new", DATA), store.put_new("new", b"other"), read(store, "new")] == [True, False, DATA]
 
 
 WAYS: dict[str, Callable[[Store, Path], None]] = {"at once": published, "parts": uploaded, "new": put_anew}

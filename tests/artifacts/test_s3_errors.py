@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fastgen_k8s.artifacts import FileEntry, Store, find_artifact, store_at
+from fastgen_k8s.artifacts import Cached, FileEntry, Store, find_artifact, read, store_at
 from fastgen_k8s.artifacts.s3_errors import may_pass
 from fastgen_k8s.errors import BadInput, FastgenError, Misdescribed, StoreFailed
 from tests.faults import Faults, proxy
@@ -81,13 +81,13 @@ def test_what_the_environment_says_wrongly_is_one_line(
 
 
 ASKED: dict[str, Callable[[Store, Path], object]] = {
-    "read": lambda store, _: store.read("a"),
-    "find": lambda store, _: store.find("a"),
-    "fetch": lambda store, _: store.fetch("a", FileEntry.of(b"x")),
+    "read": lambda store, _: read(store, "a"),
+    "find": lambda store, _: store.get("a"),
+    "fetch": lambda store, _: Cached(store).fetch("a", FileEntry.of(b"x")),
     "keys": lambda store, _: store.keys(),
     "put": lambda store, _: store.put("a", b""),
     "put_new": lambda store, _: store.put_new("a", b""),
-    "upload": lambda store, path: store.upload("a", path),
+    "upload": lambda store, path: store.upload("a", path, FileEntry.of_file(path)),
     "delete": lambda store, _: store.delete("a"),
 }
 
@@ -130,7 +130,7 @@ def test_a_store_that_fails_every_time_is_given_up_after_the_attempts(
     with proxy(server.endpoint, faults) as endpoint:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
         with pytest.raises(StoreFailed, match=f"{place}/a: wanted "):
-            store_at(place).read("a")
+            read(store_at(place), "a")
     assert faults.met.total() == 2
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fastgen_k8s.artifacts import FileEntry, begin, store_at
+from fastgen_k8s.artifacts import Cached, FileEntry, begin, store_at
 from fastgen_k8s.artifacts.cache import Cache
 from fastgen_k8s.artifacts.cache_views import Owner
 from fastgen_k8s.runner.lock import only_runner
@@ -33,7 +33,7 @@ def _uploaded(place: Path) -> None:
     source = place / "elsewhere"
     source.write_bytes(DATA)
     source.chmod(0o600)
-    store_at(str(place / "store")).upload("a/b", source)
+    store_at(str(place / "store")).upload("a/b", source, FileEntry.of_file(source))
     source.unlink()
 
 
@@ -93,4 +93,4 @@ def test_what_comes_from_s3_is_cached_so(
     monkeypatch.setenv("FASTGEN_CACHE", str(tmp_path))
     store = store_at(s3.place())
     store.put("a", DATA)
-    assert store.local("a", ENTRY).stat().st_mode & 0o777 == 0o444 & ~umask
+    assert Cached(store).local("a", ENTRY).stat().st_mode & 0o777 == 0o444 & ~umask

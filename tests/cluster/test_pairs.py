@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fastgen_k8s.artifacts import open_artifact, store_at
+from fastgen_k8s.artifacts import open_artifact, read, store_at
 from tests.cluster import images, outside
 from tests.cluster.cluster import Cluster
 from tests.cluster.conditions import holds
@@ -47,4 +47,4 @@ def test_three_pods_of_which_one_is_killed_write_what_one_process_outside_writes
 def content(uri: str) -> dict[str, str]:
     """sha256 of every file that an artifact holds, the manifest's included, read back from the store."""
     store, names = store_at(uri), [*open_artifact(uri, "pairs").manifest.files, "artifact.json"]
-    return {name: hashlib.sha256(store.read(name)).hexdigest() for name in names}
+    return {name: hashlib.sha256(read(store, name)).hexdigest() for name in names}

@@ -15,7 +15,7 @@ import pytest
 from boto3.session import Session
 from botocore.config import Config
 
-from fastgen_k8s.artifacts import store_at
+from fastgen_k8s.artifacts import read, store_at
 from tests.cluster import archive, images, pods
 from tests.cluster.cluster import Cluster
 from tests.cluster.custom import establish
@@ -153,7 +153,7 @@ def test_a_person_outside_reads_through_a_forwarded_port_with_the_key_that_only_
     with forwarded(store) as endpoint:
         for name, value in (("AWS_ENDPOINT_URL_S3", endpoint), *keys("fastgen-s3-reader").items()):
             monkeypatch.setenv(name, value)
-        assert store_at("s3://fastgen-artifacts/outside").read("b") == b"kept"
+        assert read(store_at("s3://fastgen-artifacts/outside"), "b") == b"kept"
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fastgen_k8s.artifacts import FileEntry, begin, store_at
+from fastgen_k8s.artifacts import FileEntry, begin, read, store_at
 from fastgen_k8s.artifacts.manifest import MANIFEST
 from fastgen_k8s.artifacts.progress import FILE
 from fastgen_k8s.controller.accept import accept
@@ -110,7 +110,7 @@ def made_by_a_job(cluster: Cluster, stage: str, **facts: str) -> str:
     store = store_at(resolved.output)
     store.delete(MANIFEST)
     begin(resolved.output, "conditions", resolved.digest, {}).commit(facts)
-    return FileEntry.of(store.read(MANIFEST)).sha256
+    return FileEntry.of(read(store, MANIFEST)).sha256
 
 
 def test_a_job_is_told_what_was_seen_of_its_inputs(cluster: Cluster, server: Scripted) -> None:

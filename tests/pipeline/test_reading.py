@@ -54,7 +54,7 @@ def test_a_file_on_s3_is_read_as_one_in_a_folder(tmp_path: Path, s3: Server) -> 
     uri = s3.place()
     for name, content in {"right.pt": GENERATORS, "wrong.pt": {"model": ONE, "ema": ONE}}.items():
         torch.save(content, tmp_path / name)
-        store_at(uri).upload(name, tmp_path / name)
+        store_at(uri).upload(name, tmp_path / name, FileEntry.of_file(tmp_path / name))
         jobs = (job_of("bridge", KD, "out", "bridge.weights=ema", checkpoint=f"{at}/{name}") for at in (tmp_path, uri))
         assert len({job.digest for job in jobs}) == 1
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fastgen_k8s.artifacts import store_at
+from fastgen_k8s.artifacts import read, store_at
 from fastgen_k8s.stages.inspection import inspect
 from tests.faults import NONE, Faults, proxy
 from tests.processes.runs import Run, ended, equal_bits, kill_one, wait_until
@@ -69,8 +69,8 @@ def test_a_pipeline_runs_from_prompts_to_report_on_s3_and_is_not_done_twice(pipe
     assert first.stdout.strip() == f"{root}/report/index.html"
     again = run(file, root)
     assert (again.returncode, again.stderr.count("up to date")) == (0, len(STAGES)), again.stderr
-    assert b"<html" in store_at(root).read("report/index.html")
-    stages = json.loads(store_at(root).read("run.json"))["stages"]
+    assert b"<html" in read(store_at(root), "report/index.html")
+    stages = json.loads(read(store_at(root), "run.json"))["stages"]
     assert all(stage["attempts"][0]["code"] == 0 for stage in stages.values())
 
 
@@ -135,9 +135,9 @@ def test_a_group_that_was_paused_until_its_successor_had_finished_changes_nothin
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
     assert training.finish().code == 0
-    before = store_at(str(training.output)).read("artifact.json")
+    before = read(store_at(str(training.output)), "artifact.json")
     os.kill(pid, signal.SIGCONT)
     assert ended(zombie).code == 0
-    assert store_at(str(training.output)).read("artifact.json") == before
+    assert read(store_at(str(training.output)), "artifact.json") == before
     assert equal_bits(training.weights(), undisturbed.weights())
     assert training.losses() == undisturbed.losses()

@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
 def ours(folder: Path, place: str) -> str:
     """The folder on S3 as this package puts files there."""
     for path in folder.iterdir():
-        store_at(place).upload(f"{folder.name}/{path.name}", path)
+        store_at(place).upload(f"{folder.name}/{path.name}", path, FileEntry.of_file(path))
     return f"{place}/{folder.name}"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from examples.moving_shapes.metric import TEACHER
-from fastgen_k8s.artifacts import Artifact, open_artifact
+from fastgen_k8s.artifacts import Artifact, open_artifact, read
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.report.history import stage_times
 from fastgen_k8s.stages import report
@@ -107,7 +107,7 @@ def test_the_page_of_a_writer_that_was_killed_counts(tmp_path: Path) -> None:
     job = report_job(tmp_path, {"kd": put_training(tmp_path / "kd", "1" * 64)}, "report.metric=null")
     store = job.begin().store
     report.run(job)
-    first = store.read("index.html")
+    first = read(store, "index.html")
     store.delete("artifact.json")  # as if that writer had not come to its end
     put_history(tmp_path)  # and as if time had passed
     report.run(job)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fastgen_k8s.artifacts import find_artifact, store_at
+from fastgen_k8s.artifacts import FileEntry, find_artifact, store_at
 from fastgen_k8s.stages.inspection import inspect
 from fastgen_k8s.training.checkpoint import load_role
 from tests.conftest import run_stage
@@ -31,7 +31,7 @@ def places(s3: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[s
     tmp_path = tmp_path_factory.mktemp("stages")
     (tmp_path / "prompts.txt").write_text("turning left\nturning right\n")
     root = s3.place()
-    store_at(root).upload("prompts.txt", tmp_path / "prompts.txt")
+    store_at(root).upload("prompts.txt", tmp_path / "prompts.txt", FileEntry.of_file(tmp_path / "prompts.txt"))
     return pipeline(str(tmp_path / "runs"), str(tmp_path / "prompts.txt")), pipeline(root, f"{root}/prompts.txt")
 
 

@@ -7,7 +7,7 @@ import torch
 from pydantic import JsonValue
 from torch import Tensor
 
-from fastgen_k8s.artifacts import Artifact, begin, store_at
+from fastgen_k8s.artifacts import Artifact, begin, read, store_at
 from fastgen_k8s.artifacts.manifest import content_digest
 from fastgen_k8s.artifacts.metrics import read_metrics
 from fastgen_k8s.errors import BadInput, Misdescribed
@@ -92,7 +92,7 @@ def test_validation_samples_are_drawn_as_samples_are(gaussian_conditions: Path, 
 
 
 def test_progress_says_that_it_has_ended(trained: Artifact) -> None:
-    assert b'"step": 4' in trained.store.read("progress.json")
+    assert b'"step": 4' in read(trained.store, "progress.json")
 
 
 def test_a_student_goes_on_from_given_weights(

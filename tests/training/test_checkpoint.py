@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fastgen_k8s.artifacts import FileEntry, Store, begin, store_at
+from fastgen_k8s.artifacts import Cached, FileEntry, Store, begin, read, store_at
 from fastgen_k8s.artifacts.manifest import MOST_BYTES
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments.schema import Train
@@ -135,7 +135,7 @@ def test_what_else_lies_beside_checkpoints_is_left_alone(store: Store, alone: Wo
         store.put(name, b"somebody's")
     Run(store, alone, keep=1).save(2, 4)
     assert resume(store, Run(store, alone).state, alone)
-    assert [name for name in foreign if store.find(name)] == foreign
+    assert [name for name in foreign if store.get(name)] == foreign
 
 
 def test_a_checkpoint_that_names_no_metadata_is_passed_over(store: Store, alone: World) -> None:
@@ -171,11 +171,11 @@ def test_a_group_that_was_paused_while_it_pruned_spares_what_was_written_since(
     store: Store, alone: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Run(store, alone, keep=2).save(2)
-    later, listed = Run(store, alone, keep=2), type(store).keys
+    later, listed = Run(store, alone, keep=2), store.keys
     resume(store, later.state, alone)
 
-    def paused(self: Store, prefix: str = "") -> Sequence[str]:
-        found = listed(self, prefix)
+    def paused(_: Store, prefix: str = "") -> Sequence[str]:
+        found = listed(prefix)
         monkeypatch.undo()
         later.save(4, 6, 8)  # the rest of the run, while this group sleeps
         return found
@@ -191,14 +191,14 @@ def test_a_checkpoint_that_is_pruned_while_it_is_read_is_no_error(
     first, later = Run(store, alone, keep=1), Run(store, alone, keep=1)
     first.save(2)
     resume(store, later.state, alone)
-    reading = type(store).folder
+    reading = Cached.folder
 
-    def slow(self: Store, prefix: str, files: Mapping[str, FileEntry]) -> Path:
+    def slow(self: Cached, prefix: str, files: Mapping[str, FileEntry]) -> Path:
         monkeypatch.undo()
         later.save(4)  # which prunes step 2
         return reading(self, prefix, files)
 
-    monkeypatch.setattr(type(store), "folder", slow)
+    monkeypatch.setattr(Cached, "folder", slow)
     state = Run(store, alone).state
     assert resume(store, state, alone)
     assert state.step == 4
@@ -206,13 +206,13 @@ def test_a_checkpoint_that_is_pruned_while_it_is_read_is_no_error(
 
 def truncate(store: Store, name: str) -> None:
     """Lose the second half of a file."""
-    data = store.read(name)
+    data = read(store, name)
     store.put(name, data[: len(data) // 2])
 
 
 def change(store: Store, name: str) -> None:
     """Another byte in the middle, the same size."""
-    data = bytearray(store.read(name))
+    data = bytearray(read(store, name))
     data[len(data) // 2] ^= 255
     store.put(name, bytes(data))
 
@@ -312,7 +312,7 @@ def test_a_role_is_read_from_a_training_artifact(store: Store, alone: World, kin
     run.save(3)
     writer = begin(store.uri + "-artifact", "training", "d" * 64, {})
     for name in files_of(store, 3):
-        writer.put(name, store.read(name))
+        writer.put(name, read(store, name))
     writer.commit({"step": 3})
     state, step = load_role(writer.store.uri, "student", "ema" if kind == "ema" else "raw")
     wanted = run.state.ema if kind == "ema" else dict(run.toy.student.named_parameters())
@@ -359,9 +359,9 @@ def _sign_again(store: Store, step: int) -> None:
     from fastgen_k8s.artifacts import FileEntry
 
     key = f"checkpoints/step-{step:08d}.json"
-    manifest = json.loads(store.read(key))
+    manifest = json.loads(read(store, key))
     for name in manifest["files"]:
-        manifest["files"][name] = FileEntry.of(store.read(name)).model_dump(mode="json")
+        manifest["files"][name] = FileEntry.of(read(store, name)).model_dump(mode="json")
     store.put(key, json.dumps(manifest).encode())
 
 
