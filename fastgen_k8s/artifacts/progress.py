@@ -1,11 +1,23 @@
 """The small file beside an artifact in the making that says how far it is: what stages write and everybody reads."""
 
 import json
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Annotated
+
+from pydantic import (
+    AliasPath,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic.dataclasses import dataclass
 
 from fastgen_k8s.artifacts.manifest import TooLarge
-from fastgen_k8s.artifacts.store import store_at
+from fastgen_k8s.artifacts.store import Store, store_at
 
 FILE = "progress.json"
 """No part of the artifact; it is replaced as a whole."""
@@ -14,21 +26,51 @@ _MOST = 2**53
 _LARGEST = 1e12  # a status holds no larger number
 
 
-@dataclass(frozen=True)
+def _or_nothing(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    """What makes no sense is not said."""
+    try:
+        return check(value)
+    except ValidationError:
+        return None
+
+
+_Count = Annotated[int | None, Field(ge=0, le=_MOST, strict=True), WrapValidator(_or_nothing)]
+_Number = Annotated[float | None, Field(ge=-_LARGEST, le=_LARGEST, strict=True), WrapValidator(_or_nothing)]
+
+
+@dataclass(frozen=True, config=ConfigDict(validate_by_name=True, validate_by_alias=True))
 class Progress:
     """Steps made of how many, and what they came to; None: it does not say."""
 
-    step: int | None = None
-    steps: int | None = None
-    rate: float | None = None  # steps a second
-    eta: float | None = None  # seconds to the end
-    loss: float | None = None
-    checkpoint: int | None = None  # step of the last one
+    step: _Count = None
+    steps: _Count = None
+    rate: _Number = None  # steps a second
+    eta: Annotated[_Number, Field(validation_alias="eta_seconds")] = None  # seconds to the end
+    loss: Annotated[_Number, Field(validation_alias=AliasPath("losses", "total"))] = None
+    checkpoint: _Count = None  # step of the last one
+    terms: Mapping[str, float | None] = field(default_factory=dict[str, float | None])  # of the loss, for people
 
     @property
     def share(self) -> float | None:
         """The part of its steps that is made, from 0 to 1."""
         return None if self.step is None or not self.steps else min(1.0, max(0.0, self.step / self.steps))
+
+    def put(self, store: Store) -> None:
+        """Write it beside an artifact, with what is known alone."""
+        losses = None if self.loss is None and not self.terms else {"total": self.loss, **self.terms}
+        said = {
+            "step": self.step,
+            "steps": self.steps,
+            "rate": self.rate,
+            "eta_seconds": self.eta,
+            "losses": losses,
+            "checkpoint": self.checkpoint,
+        }
+        known = {name: value for name, value in said.items() if value is not None}
+        store.put(FILE, (json.dumps(known, indent=1) + "\n").encode())
+
+
+_FILE = TypeAdapter(Progress)
 
 
 def read_progress(output: str) -> Progress:
@@ -38,34 +80,6 @@ def read_progress(output: str) -> Progress:
         FastgenError: the store could not be asked.
     """
     try:
-        return parse_progress(store_at(output).get(FILE, MOST_BYTES))
-    except TooLarge:
+        return _FILE.validate_json(store_at(output).get(FILE, MOST_BYTES) or b"{}")
+    except (TooLarge, ValidationError):
         return Progress()
-
-
-def parse_progress(data: bytes | None) -> Progress:
-    """The progress in such a file; what is not there, or makes no sense, is not said."""
-    try:
-        said = cast("object", json.loads(data or b"{}"))
-    except (ValueError, RecursionError):
-        return Progress()
-    return Progress(
-        step=_count(_entry(said, "step")),
-        steps=_count(_entry(said, "steps")),
-        rate=_number(_entry(said, "rate")),
-        eta=_number(_entry(said, "eta_seconds")),
-        loss=_number(_entry(_entry(said, "losses"), "total")),
-        checkpoint=_count(_entry(said, "checkpoint")),
-    )
-
-
-def _entry(said: object, name: str) -> object:
-    return cast("dict[str, object]", said).get(name) if isinstance(said, dict) else None
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and 0 <= value <= _MOST and not isinstance(value, bool) else None
-
-
-def _number(value: object) -> float | None:
-    return value if isinstance(value, int | float) and abs(value) <= _LARGEST else None  # nan and inf are not

@@ -4,7 +4,6 @@ A block is always computed whole, padded at the tail, because batch composition 
 last, so that its presence makes it whole.
 """
 
-import json
 import math
 import random
 import time
@@ -14,7 +13,7 @@ import structlog
 
 from fastgen_k8s.artifacts import Cached, FileEntry, Store, Writer, read
 from fastgen_k8s.artifacts.manifest import MANIFEST_BYTES, MOST_BYTES, Files, from_json, to_json
-from fastgen_k8s.artifacts.progress import FILE
+from fastgen_k8s.artifacts.progress import Progress
 from fastgen_k8s.config import Config
 from fastgen_k8s.errors import Misdescribed
 
@@ -98,7 +97,7 @@ def _check_room(made: Block, held: int, samples: int, where: str) -> None:
 
 def _tell(store: Store, whole: int, blocks: int) -> None:
     """What runners and controllers read; every worker writes the same at the end."""
-    store.put(FILE, (json.dumps({"step": min(whole, blocks), "steps": blocks}) + "\n").encode())
+    Progress(min(whole, blocks), blocks).put(store)
 
 
 def _name(number: int) -> str:

@@ -1,16 +1,15 @@
 """How far a run is: a bar on a terminal, log lines elsewhere, and `progress.json` beside the artifact."""
 
-import json
 import sys
 import time
 from collections.abc import Callable, Mapping
 
 import structlog
+from rich import progress as bars
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fastgen_k8s.artifacts import Store
-from fastgen_k8s.artifacts.progress import FILE
+from fastgen_k8s.artifacts.progress import Progress
 
 log = structlog.get_logger()
 
@@ -41,15 +40,8 @@ class Reporter:
 
     def put(self, store: Store, step: int, losses: Mapping[str, float | None]) -> None:
         """Write the file that runners and controllers read."""
-        progress = {
-            "step": step,
-            "steps": self.steps,
-            "rate": float(f"{self.rate(step):.4g}"),
-            "eta_seconds": round(self.eta(step), 1),
-            "losses": dict(losses),
-            "checkpoint": self._checkpoint(),
-        }
-        store.put(FILE, (json.dumps(progress, indent=1) + "\n").encode())
+        rate, eta = float(f"{self.rate(step):.4g}"), round(self.eta(step), 1)
+        Progress(step, self.steps, rate, eta, losses.get("total"), self._checkpoint(), losses).put(store)
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -57,15 +49,15 @@ class Reporter:
             self._bar.stop()
 
 
-def _bar(name: str, before: int, steps: int) -> Progress:
+def _bar(name: str, before: int, steps: int) -> bars.Progress:
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[loss]}"),
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TimeRemainingColumn(),
+        bars.TextColumn("{task.fields[loss]}"),
     )
-    bar = Progress(*columns, console=Console(stderr=True))
+    bar = bars.Progress(*columns, console=Console(stderr=True))
     bar.add_task(name, total=steps, completed=max(0, before), loss="")
     bar.start()
     return bar

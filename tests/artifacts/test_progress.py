@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from fastgen_k8s.artifacts import store_at
 from fastgen_k8s.artifacts.progress import FILE, MOST_BYTES, Progress, read_progress
 
 
@@ -47,3 +48,9 @@ def test_a_file_that_no_stage_would_write_says_nothing(tmp_path: Path) -> None:
     assert read_progress(str(tmp_path)) == Progress(3, 9)
     (tmp_path / FILE).write_text(said + " " * MOST_BYTES)
     assert read_progress(str(tmp_path)) == Progress()
+
+
+@pytest.mark.parametrize("said", [Progress(3, 9), Progress(3, 9, 2.1, 4.4, 0.5, 2), Progress(3, 9, loss=None)])
+def test_what_is_written_is_what_is_read(said: Progress, tmp_path: Path) -> None:
+    said.put(store_at(str(tmp_path)))
+    assert read_progress(str(tmp_path)) == said
