@@ -3,19 +3,16 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt
 
 from fastgen_k8s.config import Config
+from fastgen_k8s.pipeline.spec import API_VERSION, LabelKey, LabelValue
 
-GROUP = "fastgen-k8s.github.io"  # of our labels, annotations and objects
+GROUP = API_VERSION.partition("/")[0]  # of our labels, annotations and objects
 POOL = f"{GROUP}/pool"  # label and taint of the nodes of a pool
 
 Label = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)]  # DNS-1123
 Dotted = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=253)]  # a DNS subdomain
-LabelKey = Annotated[
-    str, Field(pattern=r"^([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$", max_length=317)
-]
-LabelValue = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$", max_length=63)]
 JobName = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", max_length=42)]
 """42 characters: the longest pod name made of it, `-rendezvous-0-0-abcde` behind it, is a label of 63."""
 
@@ -29,21 +26,39 @@ class Toleration(Config):
 
 
 class Cluster(Config):
-    """Where in a cluster jobs go; nothing of it changes what they compute."""
+    """Where in a cluster jobs go; nothing of it changes what they compute. TorchX's `-cfg` takes the same words."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     namespace: Label = "fastgen"
-    job: JobName | None = None  # None: made of the work
-    queue: Label | None = None  # Kueue's LocalQueue, or Volcano's queue
-    queue_priority: Dotted | None = None  # Kueue's WorkloadPriorityClass: who waits and who is preempted
-    priority_class: Dotted | None = None  # of pods
+    """Where the job goes."""
+    job: JobName | None = None
+    """Its name, at most 42 characters; none: made of the work."""
+    queue: Label | None = None
+    """The queue that admits it: Kueue's LocalQueue, or Volcano's queue."""
+    queue_priority: Dotted | None = None
+    """Kueue's WorkloadPriorityClass; not for Volcano."""
+    priority_class: Dotted | None = None
+    """PriorityClass of the pods, and of a job of Volcano."""
     service_account: Dotted = "fastgen-trainer"
+    """Whose workload identity the pods have; its token is not mounted."""
     pull_secrets: tuple[Dotted, ...] = ()
-    config_maps: tuple[Dotted, ...] = ("fastgen-storage",)  # become environment variables, where they exist
-    secrets: tuple[Dotted, ...] = ("fastgen-s3",)  # the same
+    """Secrets of the image's registry."""
+    config_maps: tuple[Dotted, ...] = ("fastgen-storage",)
+    """ConfigMaps that become environment variables, where they exist."""
+    secrets: tuple[Dotted, ...] = ("fastgen-s3",)
+    """Secrets that become environment variables, where they exist."""
     node_selector: Mapping[LabelKey, LabelValue] = {}
+    """Labels that nodes must have."""
     tolerations: tuple[Toleration, ...] = ()
-    ttl: NonNegativeInt | None = None  # seconds after which a finished job is removed
-    deadline: PositiveInt | None = None  # seconds that the job may take
-    cache_gib: PositiveInt = 50  # of a pod's own disk, for what it reads from the store
-    suspend: bool = False  # put there, not started
+    """Taints that are ignored, each as key, key=value or key=value:effect."""
+    ttl: NonNegativeInt | None = None
+    """Seconds after which the finished job is removed."""
+    deadline: PositiveInt | None = None
+    """Seconds that the job may take; not for Volcano."""
+    cache_gib: PositiveInt = 50
+    """Disk of a pod for what it reads from the store."""
+    suspend: bool = False
+    """Put the job there without starting it; not with a queue, not for Volcano."""
     labels: Mapping[LabelKey, LabelValue] = {}
+    """Of the job and its pods, besides ours; the controller's alone."""

@@ -24,9 +24,9 @@ from fastgen_k8s.artifacts import find_artifact
 from fastgen_k8s.errors import BadInput, FastgenError, Misdescribed
 from fastgen_k8s.kube.api import Api
 from fastgen_k8s.launch.app import launch_of
-from fastgen_k8s.launch.cluster import GROUP
+from fastgen_k8s.launch.cluster import GROUP, Cluster
 from fastgen_k8s.launch.jobs import Backend, ClusterJobs
-from fastgen_k8s.launch.options import Opts
+from fastgen_k8s.launch.options import cluster, options
 from fastgen_k8s.launch.outcome import JobState, Replica, exit_code, replicas
 from fastgen_k8s.launch.pod import TRAINER
 
@@ -38,7 +38,7 @@ class Request(dict[str, Any]):
         return yaml.safe_dump(dict(self), sort_keys=False)
 
 
-class ClusterScheduler(Scheduler[Opts]):
+class ClusterScheduler(Scheduler[Mapping[str, CfgVal]]):
     """The jobs of one cluster that a backend runs; an application's id is namespace:name."""
 
     def __init__(self, name: str, session_name: str, runs: Backend) -> None:
@@ -53,11 +53,11 @@ class ClusterScheduler(Scheduler[Opts]):
         return self._jobs
 
     def _run_opts(self) -> runopts:
-        return Opts.as_runopts()
+        return options()
 
-    def _submit_dryrun(self, app: AppDef, cfg: Opts) -> AppDryRunInfo[Request, Opts]:
-        cluster = cfg.cluster()
-        return AppDryRunInfo(Request(self._runs.render(launch_of(app, cluster), cluster)), str)
+    def _submit_dryrun(self, app: AppDef, cfg: Mapping[str, CfgVal]) -> AppDryRunInfo[Request, Any]:
+        there = cluster(cfg)
+        return AppDryRunInfo(Request(self._runs.render(launch_of(app, there), there)), str)
 
     def schedule(self, dryrun_info: AppDryRunInfo[Request, Any]) -> str:
         """Create the job."""
@@ -121,7 +121,7 @@ class ClusterScheduler(Scheduler[Opts]):
 
     def list(self, cfg: Mapping[str, CfgVal] | None = None) -> list[ListAppResponse]:
         """Our jobs in a namespace."""
-        namespace = str((cfg or {}).get("namespace") or Opts().namespace)
+        namespace = str((cfg or {}).get("namespace") or Cluster().namespace)
         found = self.jobs.ours(namespace)
         return [
             ListAppResponse(f"{namespace}:{one['metadata']['name']}", AppState[self._runs.state(one)]) for one in found

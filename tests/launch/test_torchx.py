@@ -12,7 +12,7 @@ import pytest
 import yaml
 from torchx.cli.cmd_run import CmdRun
 from torchx.runner import Runner, get_runner
-from torchx.specs import AppDef, AppStatus, Resource, Role
+from torchx.specs import AppDef, AppStatus, Resource, Role, runopts
 
 from fastgen_k8s.launch.app import ROLE, app
 from fastgen_k8s.launch.launch import Launch
@@ -41,13 +41,13 @@ from tests.launch.rendered import TRAIN
         ("torchx.schedulers.api", "ListAppResponse"),
         ("torchx.schedulers.api", "Scheduler"),
         ("torchx.schedulers.api", "Stream"),
-        ("torchx.schedulers.api", "StructuredOpts"),
         ("torchx.schedulers.api", "filter_regex"),
         ("torchx.schedulers.docker_scheduler", "DockerScheduler"),
         ("torchx.specs", "AppDef"),
         ("torchx.specs", "AppDryRunInfo"),
         ("torchx.specs", "AppState"),
         ("torchx.specs", "AppStatus"),
+        ("torchx.specs", "CfgVal"),
         ("torchx.specs", "ReplicaState"),
         ("torchx.specs", "ReplicaStatus"),
         ("torchx.specs", "Resource"),
@@ -81,9 +81,24 @@ def test_a_process_of_this_machine_is_told_the_words_as_they_were_given(schedule
     ("called", "names"),
     [
         (AppDef, {"name", "roles"}),
-        (Role, {"name", "image", "entrypoint", "args", "env", "num_replicas", "min_replicas", "resource"}),
+        (
+            Role,
+            {
+                "name",
+                "image",
+                "entrypoint",
+                "args",
+                "env",
+                "num_replicas",
+                "min_replicas",
+                "resource",
+                "mounts",
+                "metadata",
+            },
+        ),
         (Resource, {"cpu", "gpu", "memMB"}),
         (AppStatus, {"state", "ui_url"}),
+        (runopts.add, {"cfg_key", "type_", "help", "default"}),
         (Runner.run, {"app", "scheduler", "cfg"}),
         (Runner.status, {"app_handle"}),
         (Runner.scheduler_run_opts, {"scheduler"}),
