@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 from torch import Tensor
 
 
@@ -15,6 +14,8 @@ def unipc(velocity: Callable[[Tensor, float], Tensor], x: Tensor, times: Sequenc
     The scheduler's integer timesteps would merge close times, so the time is the node's own. A state is the *corrected*
     one, which the scheduler knows after the network's evaluation at that node.
     """
+    from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
+
     scheduler = UniPCMultistepScheduler(
         prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=1.0, solver_order=2
     )

@@ -1,8 +1,7 @@
 # pyright: basic
 """torch's distributed checkpoint format: parts of tensors written by many processes, read by any number of them."""
 
-import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -29,9 +28,7 @@ from torch.futures import Future
 
 from fastgen_k8s.errors import BadInput, FastgenError, StoreFailed
 from fastgen_k8s.networks.dcp_description import Description, Part, Whole, describe
-from fastgen_k8s.networks.numbers import check_computes
-from fastgen_k8s.networks.plain_pickle import Window
-from fastgen_k8s.networks.pth import dense, from_pth
+from fastgen_k8s.networks.dcp_whole import read_part
 
 
 def write_parts(tensors: dict[str, Tensor], folder: Path, group: ProcessGroup | None) -> None:
@@ -48,36 +45,17 @@ def read_into(tensors: dict[str, Tensor], folder: Path, group: ProcessGroup | No
         load(tensors, storage_reader=_Reader(folder), planner=_Planner(folder), process_group=group)
 
 
-def read_whole(folder: Path, prefix: str) -> dict[str, Tensor]:
-    """The whole tensors whose names begin with a prefix, without it, read by one process alone (BadInput)."""
-    described = describe(folder)
-    found = read_named(folder, described, [name for name in described.tensors if name.startswith(prefix)])
-    return {name.removeprefix(prefix): value for name, value in found.items()}
-
-
-def read_named(folder: Path, described: Description, names: Iterable[str]) -> dict[str, Tensor]:
-    """The whole tensors of some names, and no others, read by one process alone (BadInput)."""
-    wholes = {name: described.tensors[name] for name in names}
-    for name, whole in wholes.items():
-        check_computes(whole.dtype, f"{folder}, {name}")
-    into = {name: torch.zeros(whole.size, dtype=whole.dtype) for name, whole in wholes.items()}
-    with _one_line(folder), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
-        load(into, storage_reader=_Reader(folder), planner=_Planner(folder, described), no_dist=True)
-    return into
-
-
 class _Planner(DefaultLoadPlanner):
     """Plans from what `describe` has checked, for tensors alone: torch's own would unpickle whatever is no tensor."""
 
-    def __init__(self, folder: Path, described: Description | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         super().__init__(flatten_state_dict=False, flatten_sharded_tensors=False)
-        self.folder, self._described = folder, described
+        self.folder = folder
 
     @cached_property
     def described(self) -> Description:
         """What the folder holds (BadInput)."""
-        return self._described or describe(self.folder)
+        return describe(self.folder)
 
     def set_up_planner(
         self, state_dict: dict[str, Any], metadata: Metadata | None = None, is_coordinator: bool = False
@@ -112,7 +90,7 @@ class _Reader(FileSystemReader):
         assert isinstance(planner, _Planner)
         for item in plan.items:
             whole, part = planner.stored(item.storage_index)
-            value = _read(whole, part, f"{part.file}, {item.storage_index.fqn}")
+            value = read_part(whole, part, f"{part.file}, {item.storage_index.fqn}")
             for dimension, (start, count) in enumerate(zip(item.storage_offsets, item.lengths, strict=True)):
                 value = value.narrow(dimension, start, count)
             into = planner.resolve_tensor(item).detach()
@@ -123,15 +101,6 @@ class _Reader(FileSystemReader):
         done = Future[None]()
         done.set_result(None)
         return done
-
-
-def _read(whole: Whole, part: Part, where: str) -> Tensor:
-    with part.file.open("rb") as file:
-        value = dense(from_pth(Window(file, part.start, part.length), where), where)
-    if (tuple(value.shape), value.dtype) != (part.sizes, whole.dtype):
-        wanted, found = f"{list(part.sizes)} {whole.dtype}", f"{list(value.shape)} {value.dtype}"
-        raise BadInput(f"{where}: wanted a part {wanted} as in .metadata, found {found}")
-    return value
 
 
 def _as_dcp(whole: Whole) -> TensorStorageMetadata:

@@ -22,7 +22,7 @@ from fastgen_k8s.artifacts.manifest import MOST_BYTES, Files, from_json, to_json
 from fastgen_k8s.artifacts.names import FilePart
 from fastgen_k8s.config import Config
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.networks.dcp import read_into, read_whole, write_parts
+from fastgen_k8s.networks.dcp_whole import read_whole
 from fastgen_k8s.printable import shown
 from fastgen_k8s.training.parallel import World, agree, first
 from fastgen_k8s.training.state import AVERAGED, TrainingState
@@ -81,6 +81,8 @@ class Checkpoints:
         return self._pending is not None and self._pending.done() and self._pending.exception() is not None
 
     def _write(self, staged: dict[str, Tensor], step: int, streaks: dict[str, int]) -> None:
+        from fastgen_k8s.networks.dcp import write_parts  # takes a second, and who reads one role never needs it
+
         prefix = _folder(self.prefix, step)
         folder = agree(self.world, lambda: Cached(self.store).draft(prefix))[self.world.rank]
         write_parts(staged, folder, self.world.background)
@@ -137,6 +139,8 @@ def resume(store: Store, state: TrainingState, world: World) -> bool:
     chosen, folder = _chosen(store, world)
     if chosen is None:
         return False
+    from fastgen_k8s.networks.dcp import read_into
+
     into = tensors(state)
     read_into(into, folder, world.background)
     state.step = int(into["step"])

@@ -13,7 +13,6 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch._C._distributed_c10d import HashStore
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.tensor import DTensor
 
 from fastgen_k8s.errors import FastgenError, StoreFailed
 from fastgen_k8s.experiments.schema import Precision
@@ -72,10 +71,7 @@ def shard(module: nn.Module, world: World, precision: Precision) -> None:
     """
     if world.mesh is None or next(module.parameters(), None) is None:
         return
-    from torch.distributed.fsdp import (
-        MixedPrecisionPolicy,
-        fully_shard,
-    )  # takes seconds, and one process never needs it
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard  # takes seconds, and one process needs none
 
     policy = MixedPrecisionPolicy(
         param_dtype=torch.bfloat16 if precision == "bfloat16" else None,
@@ -97,6 +93,8 @@ def _without_views(module: nn.Module, inputs: object, output: Output) -> Output:
 
 def local(tensor: Tensor) -> Tensor:
     """This process's part of a tensor, sharing its memory."""
+    from torch.distributed.tensor import DTensor
+
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 

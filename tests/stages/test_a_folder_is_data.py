@@ -18,7 +18,8 @@ from fastgen_k8s.artifacts import FileEntry, begin, store_at
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.experiments.schema import Train
-from fastgen_k8s.networks.dcp import read_into, read_whole
+from fastgen_k8s.networks.dcp import read_into
+from fastgen_k8s.networks.dcp_whole import read_whole
 from fastgen_k8s.networks.foreign import read_weights
 from fastgen_k8s.stages.inspection import inspect
 from fastgen_k8s.training.checkpoint import Checkpoints, load_role, resume, tensors
