@@ -13,7 +13,8 @@ import torch
 
 from fastgen_k8s import cli
 from fastgen_k8s.artifacts import Artifact, open_artifact
-from fastgen_k8s.pipeline.work import KINDS, Execution, Kind, Work
+from fastgen_k8s.pipeline.kinds import KINDS, Kind
+from fastgen_k8s.pipeline.work import Execution, Work
 from fastgen_k8s.stages.stage import StageJob, StageModule, resolve
 from tests.s3_server import Server, serve
 

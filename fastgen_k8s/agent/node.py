@@ -15,7 +15,8 @@ from fastgen_k8s.agent.crew import Crew, may_preload
 from fastgen_k8s.agent.meeting import Alone, Elastic, Meeting
 from fastgen_k8s.agent.worker import End, finished, threads
 from fastgen_k8s.errors import LOST, PERMANENT, FastgenError, Misdescribed, Stopped, StoreFailed, failed_io
-from fastgen_k8s.pipeline.work import GRACE, KINDS, Placement, check_world
+from fastgen_k8s.pipeline.kinds import KINDS
+from fastgen_k8s.pipeline.work import GRACE, Placement, check_world
 from fastgen_k8s.stages.stage import StageJob, resolve
 
 RESTARTS = 3  # of crashed workers, in the life of an agent

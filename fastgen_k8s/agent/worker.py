@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple, cast
 
 from fastgen_k8s.artifacts import find_artifact
 from fastgen_k8s.errors import LOST, BadInput, FastgenError, Misdescribed, OutOfMemory, Stopped, failed_io
-from fastgen_k8s.pipeline.work import KINDS
+from fastgen_k8s.pipeline.kinds import KINDS
 from fastgen_k8s.stages.stage import StageJob, StageModule, resolve
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}

@@ -9,8 +9,9 @@ import typer
 
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.launch.command import AGENT, argv, environment
+from fastgen_k8s.pipeline.kinds import Kind
 from fastgen_k8s.pipeline.negative import with_negative
-from fastgen_k8s.pipeline.work import Execution, Kind, Placement, Work, check_read, check_world, parse_inputs
+from fastgen_k8s.pipeline.work import Execution, Placement, Work, check_read, check_world, parse_inputs
 
 commands = typer.Typer(rich_markup_mode=None)
 

@@ -3,15 +3,15 @@
 python -m fastgen_k8s.controller.crd > manifests/base/crd.yaml
 """
 
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 
 from fastgen_k8s.artifacts.address import SCHEMES, WANTED
 from fastgen_k8s.kube.structural import Schema, structural
 from fastgen_k8s.lifecycle.status import Status
-from fastgen_k8s.pipeline.spec import API_VERSION, MADE_BY, OBJECT_KIND, Pipeline
-from fastgen_k8s.pipeline.work import KINDS, Kind
+from fastgen_k8s.pipeline.kinds import KINDS, MADE_BY, StageKind
+from fastgen_k8s.pipeline.spec import API_VERSION, OBJECT_KIND, Pipeline
 
 GROUP, VERSION = API_VERSION.split("/")
 PLURAL = "distillationpipelines"
@@ -39,7 +39,7 @@ def _rules(*rules: Schema) -> Schema:
     return {"x-kubernetes-validations": list(rules)}
 
 
-def _made_by(name: str, kinds: tuple[Kind, ...]) -> Schema:
+def _made_by(name: str, kinds: tuple[str, ...]) -> Schema:
     source, listed = f"s.inputs['{name}']", ", ".join(f"'{kind}'" for kind in kinds)
     return _rule(
         f"self.all(s, !has(s.inputs) || !('{name}' in s.inputs) || {_A_PLACE.format(source=source)} || "
@@ -48,12 +48,11 @@ def _made_by(name: str, kinds: tuple[Kind, ...]) -> Schema:
     )
 
 
-def _known_inputs(kind: Kind) -> Schema:
-    names = KINDS[kind].inputs
-    listed = ", ".join(f"'{name}'" for name in names)
+def _known_inputs(kind: StageKind) -> Schema:
+    listed = ", ".join(f"'{name}'" for name in kind.inputs)
     return _rule(
-        f"self.kind != '{kind}' || !has(self.inputs) || self.inputs.all(name, name in [{listed}])",
-        f"stages of kind {kind} know the inputs {', '.join(names)}",
+        f"self.kind != '{kind.name}' || !has(self.inputs) || self.inputs.all(name, name in [{listed}])",
+        f"stages of kind {kind.name} know the inputs {', '.join(kind.inputs)}",
     )
 
 
@@ -83,7 +82,7 @@ EXTRAS: dict[str, Schema] = {
         _rule("self == oldSelf", "root is immutable: a pipeline elsewhere is another pipeline"),
     ),
     "spec.stages": _STAGES,
-    "spec.stages[]": _rules(*(_known_inputs(kind) for kind in get_args(Kind) if KINDS[kind].inputs)),
+    "spec.stages[]": _rules(*(_known_inputs(kind) for kind in KINDS.values() if kind.inputs)),
     "spec.stages[].kind": _rules(
         _rule("self == oldSelf", "a stage's kind is immutable: another kind is another stage")
     ),

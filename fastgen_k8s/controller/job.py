@@ -13,6 +13,7 @@ from fastgen_k8s.launch.jobs import Backend
 from fastgen_k8s.launch.jobsets import JOBSET
 from fastgen_k8s.launch.launch import Launch, check_image
 from fastgen_k8s.launch.vcjobs import VOLCANO
+from fastgen_k8s.pipeline.kinds import KINDS
 from fastgen_k8s.pipeline.resolve import Resolved
 from fastgen_k8s.pipeline.spec import API_VERSION, OBJECT_KIND, Pipeline
 
@@ -46,7 +47,7 @@ def job_name(found: Object, stage: str, attempt: int) -> str:
 def job(found: Object, pipeline: Pipeline, stage: Resolved, attempt: int, settings: Settings) -> Object:
     """The job of an attempt, owned by its pipeline; Misdescribed for what a cluster cannot run."""
     meta, described = found["metadata"], stage.stage
-    idempotent = described.kind in ("pairs", "sample")
+    idempotent = KINDS[described.kind].idempotent
     cluster = Cluster.parse(
         {
             "namespace": meta["namespace"],

@@ -12,7 +12,8 @@ from fastgen_k8s.artifacts.single import input_digest
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.launch.app import app
 from fastgen_k8s.launch.launch import Launch
-from fastgen_k8s.pipeline.work import Execution, Kind, Placement, Work, check_read, known_input
+from fastgen_k8s.pipeline.kinds import Kind
+from fastgen_k8s.pipeline.work import Execution, Placement, Work, check_read, known_input
 
 MADE_BY: Mapping[str, str] = {
     "conditions": "encode",

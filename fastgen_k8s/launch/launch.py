@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.launch.command import argv, environment
 from fastgen_k8s.launch.resources import Resource, resource
-from fastgen_k8s.pipeline.work import KINDS, Execution, Placement, Work, check_processes, check_world
+from fastgen_k8s.pipeline.kinds import KINDS
+from fastgen_k8s.pipeline.work import Execution, Placement, Work, check_processes, check_world
 
 _SHIPPED = "examples/"  # below the image's working directory
 

@@ -7,7 +7,7 @@ from fastgen_k8s.launch.cluster import GROUP, POOL, Cluster
 from fastgen_k8s.launch.command import AGENT, escaped
 from fastgen_k8s.launch.launch import Launch
 from fastgen_k8s.launch.resources import Resource
-from fastgen_k8s.pipeline.work import KINDS
+from fastgen_k8s.pipeline.kinds import KINDS
 
 Data = dict[str, object]  # a part of an object of Kubernetes
 
@@ -54,7 +54,7 @@ def trainer_pod(launch: Launch, cluster: Cluster, job: str, endpoint: str | None
     spec, meta = cast("Data", pod["spec"]), cast("Data", pod["metadata"])
     spec["terminationGracePeriodSeconds"] = launch.placement.grace + _MARGIN
     spec["topologySpreadConstraints"] = [_spread(job)]
-    if KINDS[launch.work.kind].elastic:  # what a moved pod loses is work since the last checkpoint, and its peers' time
+    if not KINDS[launch.work.kind].evictable:
         meta["annotations"] = cast("Data", meta["annotations"]) | {"karpenter.sh/do-not-disrupt": "true"}
     return pod
 

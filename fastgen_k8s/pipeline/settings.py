@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from fastgen_k8s.config import nearest
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments.keymap import became
+from fastgen_k8s.pipeline.kinds import KINDS
 from fastgen_k8s.pipeline.spec import Pipeline, Stage
 from fastgen_k8s.pipeline.work import Execution, Placement, reads
 from fastgen_k8s.printable import shown
@@ -16,7 +17,6 @@ _OWN = (
     "deadline",
     "progressDeadlineSeconds",
 )  # of the stage itself, not of its experiment
-_MANY_WORKERS = ("pairs", "train", "sample")  # kinds that a placement without a stage's name is for
 
 
 def apply(pipeline: Pipeline, settings: Iterable[str]) -> Pipeline:
@@ -61,7 +61,7 @@ def _settings(stage: Stage) -> frozenset[str]:
 def _is_for(stage: Stage, key: str) -> bool:
     """Whether a setting without a stage's name is for this one."""
     if key.partition(".")[0] == "placement":
-        return key in _own_settings() and stage.kind in _MANY_WORKERS
+        return key in _own_settings() and KINDS[stage.kind].shared
     return knows(stage, key)
 
 

@@ -13,7 +13,8 @@ from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments.schema import Experiment
 from fastgen_k8s.kube.objects import Object, read_objects
 from fastgen_k8s.pipeline.described import Described
-from fastgen_k8s.pipeline.work import KINDS, Execution, Kind, Placement, Work, check_read, known_input
+from fastgen_k8s.pipeline.kinds import KINDS, MADE_BY, Kind
+from fastgen_k8s.pipeline.work import Execution, Placement, Work, check_read, known_input
 
 API_VERSION = "fastgen-k8s.github.io/v1alpha1"
 OBJECT_KIND = "DistillationPipeline"
@@ -33,14 +34,6 @@ LabelValue = Annotated[str, Field(pattern=f"^{_WORD}?$")]
 AnnotationKey = Annotated[str, Field(pattern=f"^(?i:{_PREFIX}){_WORD}$", max_length=317)]
 Number = Annotated[float, Field(ge=-1e12, le=1e12)]
 Seconds = Annotated[int, Field(gt=0, le=31_536_000)]  # a year
-
-MADE_BY: Mapping[str, tuple[Kind, ...]] = {
-    "conditions": ("encode",),
-    "pairs": ("pairs",),
-    "checkpoint": ("train",),
-    "student": ("train", "bridge"),
-}
-"""Kinds of stage whose artifact an input can be; an input that is not listed takes any."""
 
 
 class Bound(Described):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Literal, Self, cast
 
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic.config import JsonDict
 
 from fastgen_k8s.artifacts.address import expanded
@@ -16,35 +16,9 @@ from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.experiments.keymap import refuse_seed_names
 from fastgen_k8s.experiments.schema import Experiment
 from fastgen_k8s.pipeline.described import Described
+from fastgen_k8s.pipeline.kinds import KINDS, Kind
 from fastgen_k8s.pipeline.reading import as_read
 from fastgen_k8s.printable import shown
-
-Kind = Literal["encode", "pairs", "train", "bridge", "sample", "report"]
-
-
-class StageKind(Config):
-    """What a kind of stage reads, so that its digest depends on that and on nothing else."""
-
-    makes: str  # kind of artifact
-    reads: tuple[str, ...]  # dotted sections of the experiment
-    inputs: tuple[str, ...]  # names that it understands; report takes any
-    recipe: PositiveInt = 1  # raised when the meaning of the stage changes
-    elastic: bool = False  # its workers meet in one process group
-
-
-KINDS: Mapping[Kind, StageKind] = {
-    "encode": StageKind(makes="conditions", reads=("model.text", "conditions"), inputs=("prompts", "teacher")),
-    "pairs": StageKind(makes="pairs", reads=("model", "pairs"), inputs=("conditions", "teacher")),
-    "train": StageKind(
-        makes="training",
-        reads=("model", "method", "optimisation", "train"),
-        inputs=("conditions", "pairs", "teacher", "student"),
-        elastic=True,
-    ),
-    "bridge": StageKind(makes="weights", reads=("model", "bridge"), inputs=("checkpoint",)),
-    "sample": StageKind(makes="samples", reads=("model", "sample"), inputs=("conditions", "teacher", "student")),
-    "report": StageKind(makes="report", reads=("model", "report"), inputs=()),
-}
 
 
 class Work(Config):

@@ -6,7 +6,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fastgen_k8s.artifacts.artifact import of_kind
 from fastgen_k8s.data.conditions import Conditions, to_device
 from fastgen_k8s.data.pairs import PairSet, noise
 from fastgen_k8s.data.sampler import indices
@@ -39,10 +38,10 @@ class Data:
 
     def __init__(self, job: StageJob) -> None:
         self.experiment = job.experiment
-        self.conditions = Conditions(job.input("conditions", "conditions"))
+        self.conditions = Conditions(job.input("conditions"))
         self.conditions.check(job.experiment.model.text)
         wanted = _wants_pairs(job.experiment)
-        artifact = job.input("pairs", "pairs") if wanted else job.optional("pairs", "pairs")
+        artifact = job.input("pairs") if wanted else job.optional("pairs")
         self.pairs = None if artifact is None else PairSet(artifact)
         if self.pairs is not None:
             teacher = teacher_digest(job) if _knows_teacher(job) else None
@@ -154,8 +153,7 @@ def _student_weights(job: StageJob) -> Mapping[str, Tensor] | None:
     uri = job.work.inputs.get("student")
     if uri is None:
         return None
-    found = job.find("student")
-    artifact = None if found is None else of_kind(found, uri, ("weights", "training"))
+    artifact = job.find("student")
     if artifact is None:
         path = job.weights("student")
         if path is None:

@@ -8,7 +8,6 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from fastgen_k8s.artifacts import Artifact, Manifest, Writer
-from fastgen_k8s.artifacts.artifact import of_kind
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.networks.folder import WEIGHTS
 from fastgen_k8s.networks.foreign import read_weights
@@ -86,11 +85,9 @@ def _write(writer: Writer, state: Mapping[str, Tensor], job: StageJob) -> None:
 
 
 def _artifact(job: StageJob) -> Artifact | None:
-    uri = job.work.inputs.get("checkpoint")
-    if uri is None:
+    if "checkpoint" not in job.work.inputs:
         raise BadInput("a bridge stage wants the input 'checkpoint', found none")
-    found = job.find("checkpoint")
-    return None if found is None else of_kind(found, uri, "training")
+    return job.find("checkpoint")
 
 
 def _path(job: StageJob) -> Path:

@@ -15,7 +15,7 @@ def say_if_none(job: StageJob, guidance: float) -> None:
     model = job.experiment.model
     if not model.parts or not model.text.parts or guidance == 1.0:
         return
-    if job.input("conditions", "conditions").manifest.facts.get("negative_prompt") == "":
+    if job.input("conditions").manifest.facts.get("negative_prompt") == "":
         log.warning(
             "the teacher is guided without a negative prompt",
             guidance=guidance,

@@ -28,7 +28,7 @@ def check(job: StageJob) -> None:
     """Refuse missing inputs and a solver grid that cannot hold the requested times."""
     teacher_folder(job)
     model, pairs = job.experiment.model, job.experiment.pairs
-    Conditions(job.input("conditions", "conditions")).check(model.text)
+    Conditions(job.input("conditions")).check(model.text)
     snapped_grid(pairs.solver_steps, model.shift, model.t_list)
     say_if_none(job, pairs.guidance)
 
@@ -36,7 +36,7 @@ def check(job: StageJob) -> None:
 def run(job: StageJob) -> Manifest:
     """Make the missing blocks, then put the index and the manifest; every worker ends with the same ones."""
     experiment, folder = job.experiment, teacher_folder(job)
-    conditions = Conditions(job.input("conditions", "conditions"))
+    conditions = Conditions(job.input("conditions"))
     maker = PairMaker(
         experiment,
         conditions,

@@ -20,7 +20,6 @@ from fastgen_k8s.report.speed import BATCHES, Speed, speeds
 from fastgen_k8s.stages.stage import StageJob
 
 CLIPS = ("pairs", "samples")
-KINDS = (*CLIPS, "training", "conditions", "model", "weights")
 PACKAGES = ("fastgen-k8s", "torch", "diffusers", "transformers", "numpy")
 
 
@@ -69,7 +68,7 @@ def _inputs(job: StageJob) -> dict[str, Artifact]:
     """Every input, those that have a title first."""
     uris = job.work.inputs
     names = [name for name, _ in job.experiment.report.titles if name in uris]
-    return {name: job.input(name, KINDS) for name in dict.fromkeys([*names, *uris])}
+    return {name: job.input(name) for name in dict.fromkeys([*names, *uris])}
 
 
 def _page(job: StageJob) -> Page:

@@ -23,7 +23,7 @@ from fastgen_k8s.stages.student import check_rollout, check_student, student_sta
 def check(job: StageJob) -> None:
     """Refuse missing inputs and a student that was trained for other times or chunks."""
     teacher_folder(job)
-    Conditions(job.input("conditions", "conditions")).check(job.experiment.model.text)
+    Conditions(job.input("conditions")).check(job.experiment.model.text)
     if (student := _student(job)) is not None:
         check_student(student, job.experiment.model)
         check_rollout(student, job.experiment.sample)
@@ -32,7 +32,7 @@ def check(job: StageJob) -> None:
 def run(job: StageJob) -> Manifest:
     """Sample every prompt; without the input `student`, from the network before any distillation."""
     experiment, folder = job.experiment, teacher_folder(job)
-    conditions = Conditions(job.input("conditions", "conditions"))
+    conditions = Conditions(job.input("conditions"))
     network = build_student(experiment.model, folder)
     artifact = _student(job)
     if artifact is not None:
@@ -71,4 +71,4 @@ class _Maker:
 
 
 def _student(job: StageJob) -> Artifact | None:
-    return job.optional("student", ("weights", "training"))
+    return job.optional("student")

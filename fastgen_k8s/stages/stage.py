@@ -12,7 +12,8 @@ from fastgen_k8s.config import digest
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments.schema import Experiment
 from fastgen_k8s.pipeline.argv import parse
-from fastgen_k8s.pipeline.work import KINDS, Execution, Work, checked_digest, resolve_inputs
+from fastgen_k8s.pipeline.kinds import KINDS
+from fastgen_k8s.pipeline.work import Execution, Work, checked_digest, resolve_inputs
 
 
 @dataclass(frozen=True)
@@ -26,25 +27,26 @@ class StageJob:
     micro_batch: int | None
     execution: Execution
 
-    def input(self, name: str, kinds: str | Sequence[str]) -> Artifact:
+    def input(self, name: str) -> Artifact:
         """The input artifact of that name; BadInput when it is not given, not whole, or of another kind."""
-        found = self.optional(name, kinds)
+        found = self.optional(name)
         if found is None:
             given = ", ".join(self.work.inputs) or "none"
             raise BadInput(f"a {self.work.kind} stage wants the input {name!r}, found {given}")
         return found
 
-    def optional(self, name: str, kinds: str | Sequence[str]) -> Artifact | None:
+    def optional(self, name: str) -> Artifact | None:
         """The input artifact of that name, or None when it is not given."""
         uri = self.work.inputs.get(name)
-        return None if uri is None else of_kind(self.find(name), uri, kinds)
+        return None if uri is None else of_kind(self.find(name), uri, self._takes(name))
 
     def find(self, name: str) -> Artifact | None:
         """The artifact that an input is, or None for one that is a file; BadInput when it is not the expected one."""
         artifact = find_artifact(self.work.inputs[name])
-        if artifact is not None:
-            self.work.check_input(name, artifact.sha256)
-        return artifact
+        if artifact is None:
+            return None
+        self.work.check_input(name, artifact.sha256)
+        return of_kind(artifact, self.work.inputs[name], self._takes(name))
 
     def file(self, name: str) -> Path | None:
         """A local file with an input that is one; None when it is none, BadInput when it is not the expected one."""
@@ -64,6 +66,9 @@ class StageJob:
         self.work.check_input(name, folder.digest)
         return folder.path
 
+    def _takes(self, name: str) -> Sequence[str]:
+        return KINDS[self.work.kind].takes(name)
+
     def begin(self) -> Writer:
         """Claim the output; BadInput when it belongs to another digest."""
         return begin(self.work.output, KINDS[self.work.kind].makes, self.digest, self.inputs)
@@ -71,13 +76,13 @@ class StageJob:
 
 def teacher_folder(job: StageJob) -> Path | None:
     """The diffusers folder of the input `teacher`; None where the experiment's model reads none."""
-    return job.input("teacher", "model").folder() if job.experiment.model.parts else None
+    return job.input("teacher").folder() if job.experiment.model.parts else None
 
 
 def teacher_digest(job: StageJob) -> str:
     """What tells one teacher from another: the digest of its artifact, or of its closed form."""
     model = job.experiment.model
-    return job.input("teacher", "model").manifest.digest if model.parts else digest(model.family.canonical())
+    return job.input("teacher").manifest.digest if model.parts else digest(model.family.canonical())
 
 
 class StageModule(Protocol):

@@ -13,7 +13,7 @@ from fastgen_k8s.methods.method import Method
 from fastgen_k8s.networks.device import local_device
 from fastgen_k8s.networks.load import recompute_activations
 from fastgen_k8s.networks.pth import to_pth
-from fastgen_k8s.pipeline.work import KINDS
+from fastgen_k8s.pipeline.kinds import KINDS
 from fastgen_k8s.stages.assembly import Data, build, check_inputs, moved, validation_samples
 from fastgen_k8s.stages.stage import StageJob
 from fastgen_k8s.stages.student import rollout_facts

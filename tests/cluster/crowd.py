@@ -22,7 +22,7 @@ from pathlib import Path
 from fastgen_k8s.artifacts import store_at
 from fastgen_k8s.artifacts.manifest import MANIFEST, Manifest
 from fastgen_k8s.controller.children import PIPELINE, STAGE
-from fastgen_k8s.pipeline.work import KINDS
+from fastgen_k8s.pipeline.kinds import KINDS
 from tests.cluster.api import Api, Object, Refused, path_of
 from tests.cluster.failures import ClusterFailed
 from tests.cluster.pipelines import Place

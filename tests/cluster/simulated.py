@@ -20,7 +20,8 @@ from fastgen_k8s.controller.children import ATTEMPT, JOB, PIPELINE, STAGE
 from fastgen_k8s.errors import FastgenError
 from fastgen_k8s.lifecycle.times import rfc3339
 from fastgen_k8s.pipeline.argv import parse
-from fastgen_k8s.pipeline.work import KINDS, Work
+from fastgen_k8s.pipeline.kinds import KINDS
+from fastgen_k8s.pipeline.work import Work
 from tests.cluster.api import Api, Object, Refused, path_of
 
 JOBSETS = "jobsets.v1alpha2.jobset.x-k8s.io"

@@ -17,7 +17,7 @@ from torchx.specs import AppState
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.launch.scheduler import ClusterScheduler
 from fastgen_k8s.launch.volcano_scheduler import create_scheduler
-from fastgen_k8s.pipeline.work import Kind
+from fastgen_k8s.pipeline.kinds import Kind
 from tests.cluster import pods as of_pods
 from tests.cluster import volcano_standin
 from tests.cluster.api import Object, State

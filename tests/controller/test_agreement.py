@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from fastgen_k8s.artifacts.address import Address
 from fastgen_k8s.controller.crd import EXTRAS, crd
 from fastgen_k8s.errors import Misdescribed
+from fastgen_k8s.pipeline.kinds import KINDS
 from fastgen_k8s.pipeline.spec import Pipeline
-from fastgen_k8s.pipeline.work import KINDS
 from tests.controller.cel import refusals
 
 Data = dict[str, Any]

@@ -9,7 +9,8 @@ from fastgen_k8s.launch.jobs import Backend
 from fastgen_k8s.launch.jobsets import JOBSET
 from fastgen_k8s.launch.launch import Launch
 from fastgen_k8s.launch.vcjobs import VOLCANO
-from fastgen_k8s.pipeline.work import Execution, Kind, Placement, Work
+from fastgen_k8s.pipeline.kinds import Kind
+from fastgen_k8s.pipeline.work import Execution, Placement, Work
 
 BACKENDS: Mapping[str, Backend] = {"jobset": JOBSET, "volcano": VOLCANO}
 TRAIN = Work(

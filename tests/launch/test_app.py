@@ -12,7 +12,8 @@ from fastgen_k8s.launch.cluster import Cluster
 from fastgen_k8s.launch.launch import Launch
 from fastgen_k8s.launch.resources import RESOURCES, resource
 from fastgen_k8s.pipeline.argv import parse
-from fastgen_k8s.pipeline.work import GRACE, KINDS, Execution, Kind, Placement, Work
+from fastgen_k8s.pipeline.kinds import KINDS, Kind
+from fastgen_k8s.pipeline.work import GRACE, Execution, Placement, Work
 from tests.launch.rendered import BACKENDS, TRAIN, container, environment, pods
 
 WORK = Work(

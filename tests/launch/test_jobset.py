@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fastgen_k8s.errors import Misdescribed
-from fastgen_k8s.pipeline.work import Kind
+from fastgen_k8s.pipeline.kinds import Kind
 from tests.launch.rendered import TRAIN, container, environment, rendered, work
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from fastgen_k8s.artifacts import begin, store_at
+from fastgen_k8s.pipeline.kinds import Kind
 from fastgen_k8s.pipeline.resolve import Resolved, place
 from fastgen_k8s.pipeline.spec import Stage
-from fastgen_k8s.pipeline.work import Kind, Work
+from fastgen_k8s.pipeline.work import Work
 from fastgen_k8s.runner.history import History
 from fastgen_k8s.runner.lock import only_runner
 from fastgen_k8s.runner.root import Root

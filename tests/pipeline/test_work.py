@@ -17,10 +17,9 @@ from fastgen_k8s.experiments.method import RegressionSettings
 from fastgen_k8s.experiments.model import Model
 from fastgen_k8s.experiments.schema import Experiment, Pairs, Train
 from fastgen_k8s.pipeline.argv import parse
+from fastgen_k8s.pipeline.kinds import KINDS, Kind
 from fastgen_k8s.pipeline.work import (
-    KINDS,
     Execution,
-    Kind,
     Placement,
     Work,
     checked_digest,

@@ -9,7 +9,7 @@ from fastgen_k8s.artifacts import Artifact
 from fastgen_k8s.artifacts.models import add_model
 from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.networks.load import build_student, save_transformer
-from fastgen_k8s.pipeline.work import Kind
+from fastgen_k8s.pipeline.kinds import Kind
 from tests.conftest import run_stage
 from tests.networks import folders, qwen_folder
 

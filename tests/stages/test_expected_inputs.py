@@ -12,7 +12,7 @@ from fastgen_k8s.artifacts import begin
 from fastgen_k8s.artifacts.manifest import MANIFEST
 from fastgen_k8s.artifacts.single import find_input
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.pipeline.work import Kind
+from fastgen_k8s.pipeline.kinds import Kind
 from fastgen_k8s.stages import assembly, bridge, encode, report
 from fastgen_k8s.stages.stage import StageJob, resolve
 from tests.conftest import job_of
@@ -45,7 +45,7 @@ def other(place: Path) -> None:
 
 OPENED: dict[str, tuple[Kind, str, str, Callable[[StageJob], object]]] = {
     "a training's conditions": ("train", "conditions", "conditions", assembly.Data),
-    "a training's student": ("train", "student", "training", lambda job: job.optional("student", "training")),
+    "a training's student": ("train", "student", "training", lambda job: job.optional("student")),
     "a bridge's training": ("bridge", "checkpoint", "training", bridge.check),
     "a report's inputs": ("report", "samples", "samples", report.check),
 }
@@ -57,7 +57,7 @@ def test_an_artifact_that_was_replaced_under_the_same_digest_is_not_opened(tmp_p
     place = artifact(tmp_path / "input", made)
     job = bound(job_of(kind, KD, tmp_path / "out", **{name: place}))
     assert resolved(job).digest == job.digest  # what is expected changes no digest
-    assert job.input(name, made).uri == str(place)
+    assert job.input(name).uri == str(place)
     other(place)
     for refused in (opens, resolved):
         with pytest.raises(BadInput, match=rf"input {name}: {place}: wanted what was there .*, sha256 \w+, found \w+"):

@@ -10,7 +10,7 @@ from fastgen_k8s.artifacts import FileEntry, begin
 from fastgen_k8s.artifacts.manifest import content_digest
 from fastgen_k8s.data.conditions import write_conditions
 from fastgen_k8s.networks.network import Condition
-from fastgen_k8s.pipeline.work import Kind
+from fastgen_k8s.pipeline.kinds import Kind
 from fastgen_k8s.stages import pairs, train
 from tests.conftest import job_of
 
