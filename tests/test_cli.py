@@ -10,6 +10,8 @@ import yaml
 from fastgen_k8s.artifacts import open_artifact
 from fastgen_k8s.experiments import EXPERIMENTS
 from fastgen_k8s.experiments.schema import Experiment
+from fastgen_k8s.pipeline.kinds import KINDS
+from fastgen_k8s.pipeline.words import WORDS
 from tests import teachers
 from tests.conftest import Say
 
@@ -106,6 +108,9 @@ def test_what_is_not_installed_is_named_with_the_extra_that_brings_it(
         (["train", *KD, "--output", "x", "--processes", "999"], "at most train.global_batch"),
         (["train", *KD, "--output", "x", "--save-every", "many"], "--save-every"),
         (["train", *KD, "--output", "x", "--tracker", "mlflow"], "mlflow"),
+        (["train", *KD, "--output", "x", "--set", "placement.nodes=3:2"], "min 3 above max 2"),
+        (["train", *KD, "--output", "x", "--set", "execution.kep=3"], "did you mean 'keep'?"),
+        (["bridge", *KD, "--output", "x", "--grace", "0"], "grace: input should be greater than 0"),
         (["pairs", *KD, "--output", "x", "--prompts", "p", "--input", "conditions=c"], "found both"),
         (["pairs", *KD, "--output", "x", "--negative-prompt-file", "n"], "wanted --prompts beside"),
         (
@@ -206,6 +211,12 @@ def test_what_is_no_model_is_refused(folder: str, said: str, tmp_path: Path, say
     assert code == 65
     assert said in err
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_stage_takes_every_word_of_placement_and_execution(kind: str, say: Say) -> None:
+    _, out, _ = say(kind, "--help")
+    assert not [word.flag for word in WORDS if word.flag not in out]
 
 
 # --- stages -----------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from functools import cache
 from typing import NoReturn
 
 from fastgen_k8s.errors import Misdescribed
+from fastgen_k8s.pipeline.words import WORDS, told
 from fastgen_k8s.pipeline.work import Execution, Work, parse_inputs
 
 
@@ -18,13 +19,6 @@ class _Parser(argparse.ArgumentParser):
 def parse(argv: Sequence[str]) -> tuple[Work, int | None, Execution]:
     """Work, micro-batch and execution from a stage's command line; Misdescribed when it does not fit."""
     found = vars(_parser().parse_args(argv))
-    habits = {
-        name.removeprefix("execution."): value
-        for name, value in found.items()
-        if name.startswith("execution.") and value is not None
-    }
-    if "trackers" in habits:
-        habits["trackers"] = [word for word in habits["trackers"].split(",") if word]
     work = Work.parse(
         {
             "kind": found["kind"],
@@ -37,7 +31,7 @@ def parse(argv: Sequence[str]) -> tuple[Work, int | None, Execution]:
         },
         "command line",
     )
-    return work, found["micro_batch"], Execution.parse(habits, "command line")
+    return work, found["micro_batch"], Execution.parse(told("execution", found), "command line")
 
 
 @cache
@@ -51,9 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--expect-digest")
     parser.add_argument("--expect-input", action="append", default=[], dest="expect_inputs")
     parser.add_argument("--micro-batch", type=int)
-    for name, field in Execution.model_fields.items():
-        kind = _count if field.annotation is int else str
-        parser.add_argument("--" + name.replace("_", "-"), dest="execution." + name, type=kind)
+    for word in WORDS:
+        if word.section == "execution":
+            parser.add_argument(word.flag, type=_count if word.of is int else str)
     return parser
 
 

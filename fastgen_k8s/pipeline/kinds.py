@@ -17,12 +17,18 @@ class StageKind(Config):
     """What a kind of stage reads, so that its digest depends on that and on nothing else, and how it is worked on."""
 
     name: str
+    does: str = ""  # in a sentence
     makes: str  # kind of artifact
     reads: tuple[str, ...]  # dotted sections of the experiment
     inputs: Mapping[str, tuple[str, ...]] = {}  # name -> the artifacts that it may be, the usual one first; none: files
     shows: tuple[str, ...] = ()  # artifacts that inputs of any other name may be
     workers: Literal["one", "apart", "together"] = "one"
     recipe: PositiveInt = 1  # raised when the meaning of the stage changes
+
+    @property
+    def prompted(self) -> bool:
+        """Whether it reads prompts, or the conditions that are made of them."""
+        return not {"prompts", "conditions"}.isdisjoint(self.inputs)
 
     @property
     def shared(self) -> bool:
@@ -52,12 +58,14 @@ class StageKind(Config):
 _ROWS = (
     StageKind(
         name="encode",
+        does="Encode prompts into a conditions artifact.",
         makes="conditions",
         reads=("model.text", "conditions"),
         inputs={"prompts": (), "teacher": ("model",)},
     ),
     StageKind(
         name="pairs",
+        does="Stage 1: follow the teacher's trajectories.",
         makes="pairs",
         reads=("model", "pairs"),
         inputs={"conditions": ("conditions",), "teacher": ("model",)},
@@ -65,6 +73,7 @@ _ROWS = (
     ),
     StageKind(
         name="train",
+        does="Stages 2 and 3: CausalKD, Self-Forcing, or whatever the experiment's method is.",
         makes="training",
         reads=("model", "method", "optimisation", "train"),
         inputs={
@@ -77,12 +86,14 @@ _ROWS = (
     ),
     StageKind(
         name="bridge",
+        does="From a training checkpoint to the weights that the next stage starts from.",
         makes="weights",
         reads=("model", "bridge"),
         inputs={"checkpoint": ("training",)},
     ),
     StageKind(
         name="sample",
+        does="Draw clips from a student, chunk by chunk.",
         makes="samples",
         reads=("model", "sample"),
         inputs={"conditions": ("conditions",), "teacher": ("model",), "student": ("weights", "training")},
@@ -90,6 +101,7 @@ _ROWS = (
     ),
     StageKind(
         name="report",
+        does="A page that shows and measures what the inputs hold.",
         makes="report",
         reads=("model", "report"),
         shows=("pairs", "samples", "training", "conditions", "model", "weights"),

@@ -7,16 +7,12 @@ from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments.keymap import became
 from fastgen_k8s.pipeline.kinds import KINDS
 from fastgen_k8s.pipeline.spec import Pipeline, Stage
-from fastgen_k8s.pipeline.work import Execution, Placement, reads
+from fastgen_k8s.pipeline.words import WORDS
+from fastgen_k8s.pipeline.work import reads
 from fastgen_k8s.printable import shown
 
-_OWN = (
-    "placement",
-    "execution",
-    "retries",
-    "deadline",
-    "progressDeadlineSeconds",
-)  # of the stage itself, not of its experiment
+_OWN = frozenset(f"{word.section}.{word.name}" for word in WORDS) | {"retries", "deadline", "progressDeadlineSeconds"}
+"""Settings of the stage itself, not of its experiment."""
 
 
 def apply(pipeline: Pipeline, settings: Iterable[str]) -> Pipeline:
@@ -45,7 +41,7 @@ def _apply_one(pipeline: Pipeline, key: str, setting: str) -> Pipeline:
 
 def knows(stage: Stage, key: str) -> bool:
     """Whether a setting of this name changes this stage."""
-    return key in _own_settings() or (key in _settings(stage) and reads(stage.kind, key))
+    return key in _OWN or (key in _settings(stage) and reads(stage.kind, key))
 
 
 def _settings(stage: Stage) -> frozenset[str]:
@@ -61,23 +57,17 @@ def _settings(stage: Stage) -> frozenset[str]:
 def _is_for(stage: Stage, key: str) -> bool:
     """Whether a setting without a stage's name is for this one."""
     if key.partition(".")[0] == "placement":
-        return key in _own_settings() and KINDS[stage.kind].shared
+        return key in _OWN and KINDS[stage.kind].shared
     return knows(stage, key)
 
 
 def _set(stage: Stage, setting: str) -> Stage:
-    if setting.partition("=")[0].strip() in _own_settings():
+    if setting.partition("=")[0].strip() in _OWN:
         try:
             return stage.override(setting)
         except Misdescribed as error:
             raise Misdescribed(f"stage {stage.name}: {error}") from error
     return stage.model_copy(update={"overrides": (*stage.overrides, setting)})
-
-
-def _own_settings() -> frozenset[str]:
-    sections = {"placement": Placement(), "execution": Execution()}
-    nested = {f"{name}.{key}" for name, section in sections.items() for key in section.settings()}
-    return frozenset(nested | (set(_OWN) - sections.keys()))
 
 
 def _unknown(pipeline: Pipeline, named: Stage | None, key: str, rest: str) -> str:
@@ -98,4 +88,4 @@ def _unknown(pipeline: Pipeline, named: Stage | None, key: str, rest: str) -> st
 
 def _known(stage: Stage) -> frozenset[str]:
     """Every setting that changes this stage."""
-    return frozenset(name for name in _settings(stage) if reads(stage.kind, name)) | _own_settings()
+    return frozenset(name for name in _settings(stage) if reads(stage.kind, name)) | _OWN

@@ -48,6 +48,12 @@ def test_a_stage_of_a_new_kind_runs_in_a_pipeline(copy: PackageCopy) -> None:
 
 
 @pytest.mark.processes
+def test_a_new_kind_has_a_command_and_a_name_in_the_definition_of_a_cluster(copy: PackageCopy) -> None:
+    assert "--input" in copy.call(["-m", "fastgen_k8s", "count", "--help"]).stdout
+    assert "stages of kind count know the inputs conditions" in copy.call(["-m", "fastgen_k8s.controller.crd"]).stdout
+
+
+@pytest.mark.processes
 def test_a_new_kind_takes_the_inputs_and_settings_of_its_row_and_no_others(copy: PackageCopy) -> None:
     count = {"name": "number", "kind": "count", "experiment": EXPERIMENT}
     another = count | {"name": "again", "inputs": {"conditions": "number"}}
