@@ -32,6 +32,7 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
+	$(BIN)/basedpyright --project .ci
 	$(BIN)/lint-imports
 	$(BIN)/hadolint images/*.Dockerfile
 	$(BIN)/pytest -q -n 2 -m "not slow and not processes and not soak and not images and not cluster"
@@ -39,9 +40,10 @@ check: $(READY)
 test: check
 	$(BIN)/pytest -n 2 --dist loadgroup -m "(slow or processes) and not soak and not images and not cluster"
 
-# Both container images, as fastgen-k8s/{trainer,controller}:test in the Docker engine and as images/build/*.tar.
+# Both container images, as fastgen-k8s/{trainer,controller}:test in the Docker engine and as images/build/*.tar; without
+# Docker in a private engine (docs/images.md).
 images: $(READY)
-	@$(BIN)/python -m images.build
+	@PYTHONPATH=.ci $(BIN)/python -m machine.images
 
 test-images: $(READY)
 	$(BIN)/pytest -m "images and not soak" tests/images

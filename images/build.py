@@ -1,75 +1,77 @@
-"""`make images`: build both images, save them as docker archives and write their bills of materials; offline too."""
+"""Build both images with Docker, save them as docker archives and write their bills of materials."""
 
 import argparse
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from fastgen_k8s import __version__
 from fastgen_k8s.errors import FastgenError, refuse
 from images import sbom
-from images.engine import Engine, engine
-from images.offline import base_image, empty, wheelhouse
+from images.engine import Engine, reached
+from images.offline import empty, wheelhouse
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS: Mapping[str, str] = {"trainer": "train", "controller": "controller"}
 """Each image and the optional dependencies that it installs."""
-KEPT = "6GB"  # of steps, in a private engine: two builds' worth
+
+
+class Wanted(NamedTuple):
+    """What to build, and where its parts come from."""
+
+    images: Sequence[str]
+    base: str | None = None  # None: the Dockerfiles' own
+    torch: str | None = None
+    offline: bool = False
+    wheels: Path | None = None  # of the caller's own, used beside the index's
 
 
 def main(argv: Sequence[str]) -> int:
     """Build, save, and say how long each step took."""
-    parser = argparse.ArgumentParser(prog="python -m images.build", description=__doc__)
-    parser.add_argument("images", nargs="*", metavar="IMAGE", help="trainer, controller; both when none is named")
-    parser.add_argument("--base", help="the base image; by default Debian's Python where the engine has no network")
-    parser.add_argument("--torch", help="base, cpu, or index: see docs/images.md")
-    parser.add_argument("--offline", action="store_true", help="fetch everything beforehand, build without network")
-    given = parser.parse_args(argv)
-    if unknown := sorted(set(given.images) - set(EXTRAS)):
-        parser.error(f"unknown image {unknown[0]!r}: there are {', '.join(EXTRAS)}")
+    wanted = parsed(argv)
     try:
-        with engine(cache() / "engine") as running:
-            build(running, given.images or list(EXTRAS), given.base, given.torch, given.offline or running.private)
+        build(reached(), wanted)
     except FastgenError as error:
         return refuse(error)
     return 0
 
 
-def cache() -> Path:
-    """Where the base image and a private engine's own images are kept from one build to the next."""
-    home = Path(os.environ.get("XDG_CACHE_HOME", "") or Path.home() / ".cache")
-    return Path(os.environ.get("FASTGEN_IMAGES_CACHE", "") or home / "fastgen-k8s" / "images")
+def parsed(argv: Sequence[str]) -> Wanted:
+    """What a command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m images.build", description=__doc__)
+    parser.add_argument("images", nargs="*", metavar="IMAGE", help="trainer, controller; both when none is named")
+    parser.add_argument("--base", help="the base image; by default that of the Dockerfiles")
+    parser.add_argument("--torch", help="base, cpu, or index: see docs/images.md")
+    parser.add_argument("--offline", action="store_true", help="fetch all wheels beforehand, build without network")
+    parser.add_argument("--wheels", type=Path, help="with --offline: a folder of wheels of your own, such as torch's")
+    given = parser.parse_args(argv)
+    if unknown := sorted(set(given.images) - set(EXTRAS)):
+        parser.error(f"unknown image {unknown[0]!r}: there are {', '.join(EXTRAS)}")
+    return Wanted(given.images or list(EXTRAS), given.base, given.torch, given.offline, given.wheels)
 
 
-def build(running: Engine, images: Sequence[str], base: str | None, torch: str | None, offline: bool) -> None:
+def build(running: Engine, wanted: Wanted) -> None:
     """Fetch what the build cannot, build each image, save each."""
-    wheels = ROOT.parent / "shared" / "wheels"  # a CPU build of torch, where one is at hand
-    local = wheels if any(wheels.glob("torch-*.whl")) else None
-    if offline:
+    wheels = ROOT / "images" / "wheels"
+    if wanted.offline:
         with step("wheelhouse"):
-            wheelhouse(ROOT, list(EXTRAS.values()), local)
-        if base is None:
-            with step("base"):
-                base = base_image(running, cache())
+            wheelhouse(ROOT, list(EXTRAS.values()), wanted.wheels)
     else:
-        empty(ROOT / "images" / "wheels")
-        torch = torch or "cpu"
-    torch = None if torch == "index" else torch
+        empty(wheels)
+        wanted = wanted._replace(torch=wanted.torch or "cpu")
+    torch = None if wanted.torch == "index" else wanted.torch
     version = stamp()
-    for image in images:
+    for image in wanted.images:
         with step(f"build {image}"):
-            running.do(*command(image, version, base, torch, offline))
+            running.do(*command(image, version, wanted.base, torch, wanted.offline))
         with step(f"save {image}"):
             save(running, image)
         with step(f"bill of {image}"):
-            sbom.write(running, for_tests(image), sbom.wheels_in(ROOT / "images" / "wheels"), bill(image))
-        if running.private:  # what no image refers to any more, but for the steps that a next build starts from
-            running.ask("image", "prune", "--force")
-            running.ask("builder", "prune", "--force", "--keep-storage", KEPT)
+            sbom.write(running, for_tests(image), sbom.wheels_in(wheels), bill(image))
         size = int(running.ask("image", "inspect", "--format", "{{.Size}}", for_tests(image)))
         print(f"{image}: {size / 1e6:.0f} MB, {names(image, version)[0]}", flush=True)
 

@@ -1,4 +1,4 @@
-"""What a build without network needs, fetched beforehand: a base of Debian's packages, and a folder of wheels."""
+"""What a build without network installs, fetched beforehand: a folder of wheels."""
 
 import hashlib
 import platform
@@ -8,46 +8,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from images.engine import Engine, EngineFailed
+from images.engine import EngineFailed
 from images.lock import with_hashes
 
-SUITE, PYTHON = "bookworm", "3.11"  # that release's Python
-LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*")
-BASE = (
-    "mmdebstrap",
-    "--quiet",
-    "--variant=minbase",
-    # usr-is-merged, in a root that is born so, saves usrmerge and with it the whole of Perl.
-    "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
-    "--include=usr-is-merged,python3,ca-certificates",
-    '--aptopt=APT::Install-Recommends "false"',
-    *(f"--dpkgopt=path-exclude={path}" for path in LEFT_OUT),
-    SUITE,
-)
-INTERPRETER = f"/usr/bin/python{PYTHON}"
+PYTHON = "3.11"  # the bases'
 
 
-def base_image(engine: Engine, cache: Path) -> str:
-    """The name of a base image that the engine has; it is made once for each way of making it."""
-    mark = hashlib.sha256("\n".join(BASE).encode()).hexdigest()[:12]
-    name, archive = f"fastgen-k8s/base:{SUITE}-{mark}", cache / f"base-{mark}.tar"
-    if engine.run(["image", "inspect", name]).returncode == 0:
-        return name
-    if not archive.exists():
-        part = archive.with_suffix(".part.tar")
-        _do([*BASE, str(part)])
-        part.rename(archive)
-    engine.do("import", str(archive), name)
-    return name
-
-
-def wheelhouse(root: Path, extras: Sequence[str], extra_wheels: Path | None) -> None:
+def wheelhouse(root: Path, extras: Sequence[str], own: Path | None) -> None:
     """Fill images/wheels with what the images of these extras install, each file of a hash that we know.
 
-    Nothing to do when that is there already.
+    Wheels of the caller's own folder count as the index's. Nothing to do when all is there already.
     """
     folder, machine = root / "images" / "wheels", platform.machine()
-    options = [] if extra_wheels is None else ["--find-links", str(extra_wheels)]
+    options = [] if own is None else ["--find-links", str(own)]
     locks = [(root / name).read_text() for name in ("constraints.txt", "images/torch.txt")]
     pins = [_pinned(root, extra, f"{machine}-manylinux_2_28", options) for extra in extras]
     wanted = [with_hashes(each.splitlines(), locks) for each in pins]
@@ -61,7 +34,7 @@ def wheelhouse(root: Path, extras: Sequence[str], extra_wheels: Path | None) -> 
     for path, text in zip(lists, wanted, strict=True):
         path.write_text(text)
     platforms = [f"--platform={tag}_{machine}" for tag in ("manylinux_2_28", "manylinux_2_17", "manylinux2014")]
-    _do(
+    do(
         [
             *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"),
             "--require-hashes",
@@ -92,7 +65,8 @@ def _pinned(root: Path, extra: str, system: str, options: Sequence[str]) -> str:
     return done.stdout
 
 
-def _do(command: Sequence[str]) -> None:
+def do(command: Sequence[str]) -> None:
+    """Run a program whose output matters only when it fails."""
     if shutil.which(command[0]) is None:
         raise EngineFailed(f"wanted {command[0]} on PATH, found none (.ci/image-packages installs it)")
     done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

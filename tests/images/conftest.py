@@ -10,8 +10,9 @@ from typing import NamedTuple, TypedDict, cast
 
 import pytest
 
-from images.build import EXTRAS, build, cache, for_tests
-from images.engine import Engine, NoEngine, engine
+from images.build import EXTRAS, Wanted, for_tests
+from images.engine import Engine, NoEngine
+from machine.images import built
 
 REQUIRED = "FASTGEN_IMAGES_REQUIRED"
 NOBODY = "10001:10001"
@@ -49,8 +50,7 @@ class Facts(NamedTuple):
 def running() -> Generator[Engine]:
     """An engine that holds both images as they are in this working tree."""
     try:
-        with engine(cache() / "engine") as found:
-            build(found, list(EXTRAS), None, None, found.private)
+        with built(Wanted(list(EXTRAS))) as found:
             yield found
     except NoEngine as error:
         if os.environ.get(REQUIRED):

@@ -12,11 +12,12 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from images.build import ROOT, command, main, names
-from images.engine import EngineFailed, NoEngine, engine
+from images.build import ROOT, Wanted, command, main, names
+from images.engine import EngineFailed, NoEngine, reached
 from images.lock import entries, with_hashes
 from images.offline import empty
 from images.sbom import Debian, Found, bom, text, wheels_in
+from machine.images import built
 
 VERSION = ("0.1.0", "abc")
 
@@ -58,9 +59,11 @@ def test_an_unknown_image_is_refused(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_without_docker_one_line_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NoEngine, match=r"wanted a Docker engine, found none that answers"):
+        reached()
     with (
         pytest.raises(NoEngine, match=r"wanted a Docker engine.*found no engine that answers, no dockerd"),
-        engine(tmp_path),
+        built(Wanted(["trainer"])),
     ):
         pass
 

@@ -10,7 +10,6 @@ pytestmark = pytest.mark.slow
 HERE, THERE = golden.fingerprint(), golden.recorded_fingerprint()
 OTHER = f"this machine's arithmetic ({HERE[:8]}) is not that of the record ({THERE[:8]}): compared to 1e-5 only"
 NAMES = list(golden.SETTINGS)
-Seen = dict[str, golden.Lines]
 
 
 @pytest.fixture(scope="module")
