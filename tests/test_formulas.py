@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ENTRIES = re.findall(r"`([\w.]+:\w+)`", (ROOT / "docs/formulas.md").read_text())
+ENTRIES = re.findall(r"`(\w+(?:\.\w+)+(?::[\w.]+)?)`", (ROOT / "docs/formulas.md").read_text())
 FORMULAS = {
     f"fastgen_k8s.diffusion.{name}:{node.name}"
     for name in ("schedule", "losses", "solvers", "unipc")
