@@ -1,7 +1,32 @@
-"""Rectified flow: how a clean clip, noise and time make a state, and the conversions between predictions."""
+"""How a clean clip, noise and time make a state, and what a flow v = eps - x0 says of both, on any schedule.
+
+Every network returns that flow, whatever its family was trained to say: a + s is never small, so nothing is divided by
+a small number. On rectified flow a + s is 1, in float64 for every t exactly: dividing by it changes no bit.
+"""
+
+from typing import Protocol
 
 import torch
 from torch import Tensor
+
+
+class Schedule(Protocol):
+    """How much of a state x_t = a x0 + s eps is the clean clip and how much is noise."""
+
+    def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """a and s at times t in [0, 1], all of one shape and in float64: 1 and 0 at t = 0, and a + s at least 1."""
+        ...
+
+
+class RectifiedFlow:
+    """a = 1 - t and s = t (Liu et al. 2022, arXiv 2209.03003, eq. 1)."""
+
+    def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Schedule` says."""
+        return 1 - t, t
+
+
+RECTIFIED_FLOW: Schedule = RectifiedFlow()
 
 
 def shift(t: Tensor, s: float) -> Tensor:
@@ -9,48 +34,28 @@ def shift(t: Tensor, s: float) -> Tensor:
     return s * t / (1 + (s - 1) * t)
 
 
-def over_clip(t: Tensor, like: Tensor) -> Tensor:
-    """Times [B] or [B, T] as a factor for states [B, C, T, H, W]."""
-    frames = t if t.dim() == 2 else t[:, None]  # [B, T] or [B, 1]
-    return frames[:, None, :, None, None].to(like.device)
+def over_clip(schedule: Schedule, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+    """a and s at times [B] or [B, T] as factors for states [B, C, T, H, W]."""
+    frames = (t if t.dim() == 2 else t[:, None])[:, None, :, None, None]  # [B, 1, T or 1, 1, 1]
+    return schedule.coefficients(frames.double().to(like.device))
 
 
-def add_noise(x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
-    """x_t = (1 - t) x0 + t eps (Liu et al. 2022, arXiv 2209.03003, eq. 1), computed in float64."""
-    u = over_clip(t.double(), x0)
-    return ((1 - u) * x0.double() + u * eps.double()).to(x0.dtype)
+def add_noise(x0: Tensor, eps: Tensor, t: Tensor, schedule: Schedule = RECTIFIED_FLOW) -> Tensor:
+    """x_t = a x0 + s eps, computed in float64."""
+    a, s = over_clip(schedule, t, x0)
+    return (a * x0.double() + s * eps.double()).to(x0.dtype)
 
 
-def flow_to_x0(flow: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-    """x0 = x_t - t v, computed in float64."""
-    return (x_t.double() - over_clip(t.double(), x_t) * flow.double()).to(x_t.dtype)
+def flow_to_x0(flow: Tensor, x_t: Tensor, t: Tensor, schedule: Schedule = RECTIFIED_FLOW) -> Tensor:
+    """x0 = (x_t - s v) / (a + s), computed in float64."""
+    a, s = over_clip(schedule, t, x_t)
+    return ((x_t.double() - s * flow.double()) / (a + s)).to(x_t.dtype)
 
 
-def flow_to_eps(flow: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-    """eps = x_t + (1 - t) v, computed in float64."""
-    return (x_t.double() + (1 - over_clip(t.double(), x_t)) * flow.double()).to(x_t.dtype)
-
-
-def x0_to_flow(x0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-    """v = (x_t - x0) / t for t > 0, computed in float64."""
-    return ((x_t.double() - x0.double()) / over_clip(t.double(), x_t)).to(x_t.dtype)
-
-
-def x0_to_eps(x0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-    """eps = (x_t - (1 - t) x0) / t for t > 0, computed in float64."""
-    u = over_clip(t.double(), x_t)
-    return ((x_t.double() - (1 - u) * x0.double()) / u).to(x_t.dtype)
-
-
-def eps_to_x0(eps: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-    """x0 = (x_t - t eps) / (1 - t) for t < 1, computed in float64."""
-    u = over_clip(t.double(), x_t)
-    return ((x_t.double() - u * eps.double()) / (1 - u)).to(x_t.dtype)
-
-
-def eps_to_flow(eps: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-    """v = (eps - x_t) / (1 - t) for t < 1, computed in float64."""
-    return ((eps.double() - x_t.double()) / (1 - over_clip(t.double(), x_t))).to(x_t.dtype)
+def flow_to_eps(flow: Tensor, x_t: Tensor, t: Tensor, schedule: Schedule = RECTIFIED_FLOW) -> Tensor:
+    """eps = (x_t + a v) / (a + s), computed in float64."""
+    a, s = over_clip(schedule, t, x_t)
+    return ((x_t.double() + a * flow.double()) / (a + s)).to(x_t.dtype)
 
 
 def draw_times(uniform: Tensor, s: float, low: float, high: float) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fastgen_k8s.diffusion.schedule import flow_to_x0
+from fastgen_k8s.diffusion.schedule import RECTIFIED_FLOW, Schedule, flow_to_x0
 
 Condition = Mapping[str, Tensor]
 """What a network is conditioned on, batched: for text families {"text": [B, L, D]}."""
@@ -49,6 +49,8 @@ class Network(nn.Module):
     """The blocks that are sharded and checkpointed one by one; empty for a closed form."""
     readable: tuple[int, int] = (0, 0)
     """How many blocks' outputs can be read as features, and how many numbers a token of these has."""
+    schedule: Schedule = RECTIFIED_FLOW
+    """On which its flow is one, and a method noises what it is asked about."""
 
     @property
     def weighted(self) -> Any:
@@ -100,7 +102,7 @@ def x0(
     write: bool = False,
 ) -> Tensor:
     """The network's estimate of the clean clip at x_t [B, C, T, H, W] and times t [B] or [B, T]."""
-    return flow_to_x0(flow(network, x_t, t, condition, cache=cache, write=write), x_t, t)
+    return flow_to_x0(flow(network, x_t, t, condition, cache=cache, write=write), x_t, t, network.schedule)
 
 
 def guided_flow(

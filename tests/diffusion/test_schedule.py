@@ -2,21 +2,21 @@
 
 from collections.abc import Callable
 
+import hypothesis
 import pytest
 import torch
+from hypothesis import strategies as st
 from torch import Tensor
 
 from fastgen_k8s.diffusion.schedule import (
+    RECTIFIED_FLOW,
+    Schedule,
     add_noise,
     draw_times,
-    eps_to_flow,
-    eps_to_x0,
     flow_to_eps,
     flow_to_x0,
     shift,
     uniform_grid,
-    x0_to_eps,
-    x0_to_flow,
 )
 
 CLIP = (3, 2, 4, 1, 1)  # B, C, T, H, W
@@ -43,25 +43,37 @@ def test_frames_are_noised_at_their_own_times() -> None:
     assert torch.equal(x_t, torch.cat([x0[:, :, :2], eps[:, :, 2:]], dim=2))
 
 
-@pytest.mark.parametrize("t", [torch.tensor([0.999, 0.5, 0.001]), torch.full((3, 4), 0.624)], ids=["[B]", "[B, T]"])
-@pytest.mark.parametrize(
-    ("convert", "given", "wanted"),
-    [
-        (flow_to_x0, "flow", "x0"),
-        (flow_to_eps, "flow", "eps"),
-        (x0_to_flow, "x0", "flow"),
-        (x0_to_eps, "x0", "eps"),
-        (eps_to_x0, "eps", "x0"),
-        (eps_to_flow, "eps", "flow"),
-    ],
-)
-def test_a_conversion_recovers_what_made_the_state(
-    convert: Callable[[Tensor, Tensor, Tensor], Tensor], given: str, wanted: str, t: Tensor
+class Alphas:
+    """a^2 + s^2 = 1, with no clip left at t = 1."""
+
+    def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        angle = t * torch.pi / 2
+        return torch.where(t == 1, 0.0, angle.cos()), angle.sin()
+
+
+@pytest.mark.parametrize("t", [torch.tensor([1.0, 0.5, 0.001]), torch.full((3, 4), 0.624)], ids=["[B]", "[B, T]"])
+@pytest.mark.parametrize("schedule", [RECTIFIED_FLOW, Alphas()], ids=["rectified flow", "alphas"])
+@pytest.mark.parametrize("convert", [flow_to_x0, flow_to_eps])
+def test_a_flow_says_what_made_the_state(
+    convert: Callable[[Tensor, Tensor, Tensor, Schedule], Tensor], schedule: Schedule, t: Tensor
 ) -> None:
     x0, eps = clip(0).double(), clip(1).double()
-    values = {"x0": x0, "eps": eps, "flow": eps - x0}
-    found = convert(values[given], add_noise(x0, eps, t), t)
-    torch.testing.assert_close(found, values[wanted], atol=1e-12, rtol=0)
+    found = convert(eps - x0, add_noise(x0, eps, t, schedule), t, schedule)
+    torch.testing.assert_close(found, x0 if convert is flow_to_x0 else eps, atol=1e-12, rtol=0)
+
+
+def test_guidance_of_flows_is_guidance_of_noises() -> None:
+    x_t, t, schedule = clip(0).double(), torch.tensor([0.9, 0.5, 0.1]), Alphas()
+    given, without = clip(1).double(), clip(2).double()
+    guided = flow_to_eps(without + 5 * (given - without), x_t, t, schedule)
+    one, other = (flow_to_eps(v, x_t, t, schedule) for v in (given, without))
+    torch.testing.assert_close(guided, other + 5 * (one - other), atol=1e-12, rtol=0)
+
+
+@hypothesis.given(st.floats(0, 1, allow_subnormal=False))
+def test_the_coefficients_of_rectified_flow_add_up_to_1_exactly(t: float) -> None:
+    a, s = RECTIFIED_FLOW.coefficients(torch.tensor(t, dtype=torch.float64))
+    assert float(a + s) == 1.0
 
 
 def test_conversions_keep_the_dtype_of_the_state() -> None:
