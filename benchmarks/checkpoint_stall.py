@@ -10,19 +10,19 @@ from statistics import median
 
 import torch
 
-from benchmarks.nine_million import EXPERIMENT, training
+from benchmarks.nine_million import training
 from benchmarks.timing import Ratio
 from fastgen_k8s.artifacts import store_at
+from fastgen_k8s.experiments.schema import Ema
 from fastgen_k8s.training.checkpoint import Checkpoints
 from fastgen_k8s.training.parallel import join
-from fastgen_k8s.training.state import TrainingState, start
+from fastgen_k8s.training.state import TrainingState
 
 
 def measure(pairs: int = 5) -> Ratio:
     """The wait with and without a thread; after a background write the measurement rests until it has ended."""
     with tempfile.TemporaryDirectory() as folder, join(torch.device("cpu"), "float32", 60) as world:
-        method, _ = training()
-        state = start(method, EXPERIMENT.train.override("ema={decay: 0.9, start: 0}"), EXPERIMENT.optimisation)
+        _, state = training(Ema(decay=0.9, start=0))
         checkpoints = Checkpoints(store_at(folder), world, "0001-bench", 1, {})
         _at_once(checkpoints, state)
         seconds = list[tuple[float, float]]()

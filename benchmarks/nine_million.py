@@ -6,8 +6,8 @@ import torch
 
 from fastgen_k8s.diffusion.draws import KeyedDraws
 from fastgen_k8s.experiments import get_experiment
-from fastgen_k8s.methods.method import Batch
-from fastgen_k8s.methods.regression import TrajectoryRegression
+from fastgen_k8s.experiments.schema import Ema
+from fastgen_k8s.methods.method import Batch, Method, Parts, build
 from fastgen_k8s.networks.load import build_student
 from fastgen_k8s.training.state import TrainingState, start
 
@@ -19,17 +19,17 @@ EXPERIMENT = get_experiment("closed_form/gaussian_kd").override(
 )
 
 
-def training() -> tuple[TrajectoryRegression, TrainingState]:
+def training(ema: Ema | None = None) -> tuple[Method, TrainingState]:
     """The method and the state before its first step."""
-    student = build_student(EXPERIMENT.model, None)
-    assert EXPERIMENT.method.kind == "regression"
-    method = TrajectoryRegression(student, EXPERIMENT.method, EXPERIMENT.model)
+    student, empty = build_student(EXPERIMENT.model, None), {"text": torch.zeros(1, 1, 2)}
+    parts = Parts(student, EXPERIMENT.model, None, empty, empty, torch.device("cpu"))
+    method = build(EXPERIMENT.method, parts, ema)
     return method, start(method, EXPERIMENT.train, EXPERIMENT.optimisation)
 
 
-def parameters(method: TrajectoryRegression) -> int:
+def parameters(method: Method) -> int:
     """How many the student has."""
-    return sum(parameter.numel() for parameter in method.student.parameters())
+    return sum(parameter.numel() for parameter in method.roles["student"].parameters())
 
 
 def batch(step: int, slots: Sequence[int]) -> Batch:

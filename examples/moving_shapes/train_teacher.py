@@ -16,13 +16,13 @@ from examples.moving_shapes import codec, text
 from examples.moving_shapes.metric import TEACHER, confusion, measure_videos
 from examples.moving_shapes.shapes import DIRECTIONS, PROMPTS, draw, kinds
 from fastgen_k8s.artifacts import find_artifact
+from fastgen_k8s.artifacts.metrics import LOSS
 from fastgen_k8s.artifacts.models import add_model
 from fastgen_k8s.diffusion.draws import KeyedDraws
 from fastgen_k8s.errors import BadInput, FastgenError
 from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.experiments.schema import Experiment
-from fastgen_k8s.methods.flow_matching import FlowMatching
-from fastgen_k8s.methods.method import Batch, for_batch
+from fastgen_k8s.methods.method import Batch, Parts, build, for_batch
 from fastgen_k8s.methods.trajectory import trajectory
 from fastgen_k8s.networks.by_kind import Codec, load_codec, load_text_encoder
 from fastgen_k8s.networks.load import build_student, build_teacher, save_transformer
@@ -76,7 +76,7 @@ class Progress:
 
     def after(self, state: TrainingState, report: StepReport) -> None:
         """Note the loss."""
-        self.losses.append(report.losses["total"])
+        self.losses.append(report.losses[LOSS])
         if report.step % 100 == 0:
             print(f"step {report.step} of {self.steps}: loss {sum(self.losses[-100:]) / 100:.4f}", flush=True)
 
@@ -85,13 +85,13 @@ def write_transformer(experiment: Experiment, folder: Path) -> None:
     """Train, and write the averaged weights as float16 under `transformer/`."""
     encode, clips = load_text_encoder(experiment.model.text, folder), load_codec(experiment.model.codec, folder)
     assert clips is not None
-    assert experiment.method.kind == "flow_matching"
-    student = build_student(experiment.model, None)
-    method = FlowMatching(student, encode([""]), experiment.method, experiment.model)
+    student, empty = build_student(experiment.model, None), encode([""])
+    parts = Parts(student, experiment.model, None, empty, empty, torch.device("cpu"))
+    method = build(experiment.method, parts, experiment.train.ema)
     state = start(method, experiment.train, experiment.optimisation)
     source = batches(experiment, encode(PROMPTS)["text"], clips)
     train(method, state, experiment.train, source, watch=Progress(experiment.train.steps))
-    student.load_state_dict(state.ema)
+    student.load_state_dict(state.averages["student"].means)
     save_transformer(student.half(), folder / "transformer")
 
 

@@ -14,8 +14,11 @@ from fastgen_k8s.printable import shown
 
 _FOLDER, _MERGED = "log", "metrics-"
 
+LOSS = "total"
+"""The name, in these lines and in `progress.json`, of the loss that a step follows: the sum of some of its terms."""
+
 Line = Mapping[str, Any]
-"""One step: "step", "total" and the method's terms, "norm/<role>", "lr/<role>"; or an event, without a step."""
+"""One step: "step", its loss and the method's terms, "norm/<role>", "lr/<role>"; or an event, without a step."""
 
 
 def segment_file(prefix: str, first: int) -> str:

@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from fastgen_k8s.artifacts.manifest import TooLarge
+from fastgen_k8s.artifacts.metrics import LOSS
 from fastgen_k8s.artifacts.store import Store, store_at
 
 FILE = "progress.json"
@@ -46,7 +47,7 @@ class Progress:
     steps: _Count = None
     rate: _Number = None  # steps a second
     eta: Annotated[_Number, Field(validation_alias="eta_seconds")] = None  # seconds to the end
-    loss: Annotated[_Number, Field(validation_alias=AliasPath("losses", "total"))] = None
+    loss: Annotated[_Number, Field(validation_alias=AliasPath("losses", LOSS))] = None
     checkpoint: _Count = None  # step of the last one
     terms: Mapping[str, float | None] = field(default_factory=dict[str, float | None])  # of the loss, for people
 
@@ -57,7 +58,7 @@ class Progress:
 
     def put(self, store: Store) -> None:
         """Write it beside an artifact, with what is known alone."""
-        losses = None if self.loss is None and not self.terms else {"total": self.loss, **self.terms}
+        losses = None if self.loss is None and not self.terms else {LOSS: self.loss, **self.terms}
         said = {
             "step": self.step,
             "steps": self.steps,

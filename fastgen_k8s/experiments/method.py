@@ -1,14 +1,16 @@
-"""What an experiment says of its method: one class of settings each."""
+"""The table of methods, and what an experiment says of each: one class of settings."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Literal, Self, Union
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from fastgen_k8s.config import Config
+from fastgen_k8s.experiments.needs import MethodSettings, Needs
 from fastgen_k8s.experiments.ranges import Probability, Time
 
 
-class RegressionSettings(Config):
+class RegressionSettings(MethodSettings):
     """KD (`start`), KD along a path (`path`) and CausalKD (`chunks`): regress the teacher's x0 from its states."""
 
     kind: Literal["regression"]
@@ -17,13 +19,30 @@ class RegressionSettings(Config):
     context: Literal["noised", "clean"] = "noised"  # what a chunk sees: the clip at its own times, or the clean past
     as_published: bool = False  # KD from a set that holds raw noise: keep the unscaled input
 
+    @property
+    def needs(self) -> Needs:
+        """The teacher's paths; a student that is not given starts as the teacher."""
+        return Needs(pairs=True, teacher="start")
 
-class FlowMatchingSettings(Config):
+
+class FlowMatchingSettings(MethodSettings):
     """Train a teacher from clips: v(x_t, t, c) -> eps - x0."""
 
     kind: Literal["flow_matching"]
     drop_prompt: Probability = 0.1
     teacher_forcing: bool = False  # per chunk, noised at its own time on a clean past
+
+    @property
+    def needs(self) -> Needs:
+        """Clean clips: those of pairs."""
+        return Needs(pairs=True)
+
+
+class Rollout(Config):
+    """How a student goes from noise to a clip: the same while it learns and when it is sampled."""
+
+    renoise: Literal["sde", "ode"] = "sde"  # to the next time with fresh noise, or with what the prediction implies
+    context_noise: Time = 0.0  # time to which a finished chunk is noised before it is cached
 
 
 class Gan(Config):
@@ -52,7 +71,7 @@ class Health(Config):
         return None if value is None else _range(value)
 
 
-class DistributionMatchingSettings(Config):
+class DistributionMatchingSettings(MethodSettings, Rollout):
     """DMD2 on a bidirectional student, Self-Forcing on a causal one: they differ in the rollout only."""
 
     kind: Literal["distribution_matching"]
@@ -60,17 +79,26 @@ class DistributionMatchingSettings(Config):
     student_update_freq: PositiveInt = 5  # step k updates the student when k is a multiple of it
     critic_warmup: NonNegativeInt = 0  # critic steps before step 1
     critic_init: Literal["teacher", "random"] = "teacher"
-    renoise: Literal["sde", "ode"] = "sde"
     exit_sampling: Literal["random", "last", "weighted"] = "random"
     exit_weights: tuple[PositiveFloat, ...] | None = None  # for `weighted`, one per step
     same_step_across_blocks: bool = True
     start_gradient_frame: NonNegativeInt = 0
-    context_noise: Time = 0.0  # time to which a finished chunk is noised before it is cached
     times: tuple[Time, Time] = (0.001, 0.999)  # range of t for matching and denoising
     time_shift: PositiveFloat | None = None  # of the drawn times; None: the model's
     critic_loss: Literal["flow", "x0"] = "flow"
     gan: Gan | None = None
     health: Health = Health()
+
+    @property
+    def needs(self) -> Needs:
+        """The teacher beside any student, and real clips for an adversary."""
+        real = None if self.gan is None else self.gan.real
+        return Needs(real == "pairs", real == "videos", "always", self.guidance)
+
+    def check_steps(self, steps: int) -> None:
+        """Refuse weights of the exits that are not one for each step (ValueError)."""
+        if self.exit_weights is not None and len(self.exit_weights) != steps:
+            raise ValueError(f"method.exit_weights: wanted one for each of {steps} steps of model.t_list")
 
     @model_validator(mode="after")
     def _weights_for_weighted(self) -> Self:
@@ -90,6 +118,14 @@ def _range(value: tuple[float, float]) -> tuple[float, float]:
     return value
 
 
-Method = Annotated[
-    RegressionSettings | FlowMatchingSettings | DistributionMatchingSettings, Field(discriminator="kind")
-]
+METHODS: Mapping[type[MethodSettings], str] = {
+    RegressionSettings: "fastgen_k8s.methods.regression:build",
+    FlowMatchingSettings: "fastgen_k8s.methods.flow_matching:build",
+    DistributionMatchingSettings: "fastgen_k8s.methods.distribution_matching:build",
+}
+"""From settings to the function of the data plane that builds the method."""
+
+if TYPE_CHECKING:
+    AnyMethod = MethodSettings
+else:  # the union is made of the table, which a type checker cannot read
+    AnyMethod = Annotated[Union[tuple(METHODS)], Field(discriminator="kind")]  # noqa: UP007

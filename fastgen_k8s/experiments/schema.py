@@ -5,9 +5,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from fastgen_k8s.config import Config
-from fastgen_k8s.experiments.method import DistributionMatchingSettings, Method
+from fastgen_k8s.experiments.method import AnyMethod, Rollout
 from fastgen_k8s.experiments.model import Model
-from fastgen_k8s.experiments.ranges import Probability, Time
+from fastgen_k8s.experiments.ranges import Probability
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -99,14 +99,12 @@ class Bridge(Config):
     format: Literal["pt", "safetensors", "diffusers"] = "pt"
 
 
-class Sample(Config):
+class Sample(Rollout):
     """How samples are drawn from a student."""
 
     samples_per_prompt: PositiveInt = 1
     batch: PositiveInt = 8  # samples computed together; hashed, as for pairs
     seed: int = 1
-    renoise: Literal["sde", "ode"] = "sde"
-    context_noise: Time = 0.0
     weights: Literal["raw", "ema"] = "ema"  # of a training artifact that has both
     video: bool = True
 
@@ -129,7 +127,7 @@ class Experiment(Config):
     model: Model
     conditions: ConditionsSettings = ConditionsSettings()
     pairs: Pairs = Pairs()
-    method: Method
+    method: AnyMethod
     optimisation: Optimisation = Optimisation()
     train: Train = Train()
     bridge: Bridge = Bridge()
@@ -138,8 +136,5 @@ class Experiment(Config):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        method, steps = self.method, self.model.steps
-        weights = method.exit_weights if isinstance(method, DistributionMatchingSettings) else None
-        if weights is not None and len(weights) != steps:
-            raise ValueError(f"method.exit_weights: wanted one for each of {steps} steps of model.t_list")
+        self.method.check_steps(self.model.steps)
         return self

@@ -1,6 +1,9 @@
 """Distribution matching: DMD2 for a student of whole clips, Self-Forcing for a causal one; the rollout decides."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +15,65 @@ from fastgen_k8s.diffusion.schedule import add_noise, draw_times, flow_to_x0
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments.method import DistributionMatchingSettings, Gan
 from fastgen_k8s.experiments.model import Model
-from fastgen_k8s.methods.gan import Adversary
-from fastgen_k8s.methods.health import CRITIC, TEACHER, Bounds, real_variance_term, variance_term
-from fastgen_k8s.methods.method import Batch, Losses, for_batch
+from fastgen_k8s.methods.health import Bounds
+from fastgen_k8s.methods.method import Batch, Losses, Method, Parts, for_batch, given
 from fastgen_k8s.methods.rollout import draw_exits, rollout, sizes
-from fastgen_k8s.networks.network import Condition, Network, flow, guided_flow
+from fastgen_k8s.networks.load import build_discriminator, build_fake_score, build_teacher
+from fastgen_k8s.networks.network import Condition, Network, features, flow, guided_flow, x0
 
 
+def build(settings: DistributionMatchingSettings, parts: Parts) -> Method:
+    """Student and fake score in turn, with a discriminator where the settings have an adversarial term."""
+    model, device = parts.model, parts.device
+    teacher = build_teacher(model, parts.folder).to(device)
+    fake_score = build_fake_score(model, parts.folder, settings.critic_init).to(device)
+    roles: dict[str, nn.Module] = {"student": parts.student, "fake_score": fake_score}
+    adversary = None
+    if settings.gan is not None:
+        roles["discriminator"] = build_discriminator(teacher, settings.gan.blocks).to(device)
+        adversary = Adversary(teacher, roles["discriminator"], settings.gan)
+    matching = DistributionMatching(parts.student, teacher, fake_score, adversary, parts.negative, settings, model)
+    warmup, bounds = settings.critic_warmup, Bounds(settings.health)
+    return Method(roles, matching.losses, matching.turn, (teacher,), warmup=warmup, bounds=bounds)
+
+
+@dataclass(frozen=True)
+class Adversary:
+    """A non-saturating GAN in the teacher's feature space (DMD2, Yin et al. 2024, arXiv 2405.14867, sec. 4.3)."""
+
+    teacher: Network
+    discriminator: nn.Module
+    settings: Gan
+
+    def of_discriminator(
+        self, fake: tuple[Tensor, Tensor], real: tuple[Tensor, Tensor], condition: Condition, draws: Draws
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The heads' loss [B] on made and real clips (x_t, t), and its terms; at accuracy 0.5 they know nothing."""
+        on_fake, on_real = self.logits(*fake, condition), self.logits(*real, condition)
+        loss = losses.discriminator_loss(on_fake, on_real)
+        terms = {"discriminator": loss, "accuracy": ((on_real > 0).float() + (on_fake <= 0).float()) / 2}
+        if self.settings.r1_weight > 0:
+            x_t, t = real
+            moved = x_t + self.settings.r1_alpha * draws.normal("r1", x_t.shape[1:])
+            terms["r1"] = losses.approximate_r1(on_real, self.logits(moved, t, condition))
+            loss = loss + self.settings.r1_weight * terms["r1"]
+        return loss, terms
+
+    def logits(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        """What the heads say of clips [B]; a gradient runs through the features to x_t, not to frozen weights."""
+        return self.discriminator(features(self.teacher, x_t, t, condition, self.settings.blocks))
+
+
+class Noised(NamedTuple):
+    """Clips and how they are noised, to be judged."""
+
+    x: Tensor  # [B, C, T, H, W]
+    x_t: Tensor  # of the same shape
+    t: Tensor  # [B]
+    eps: Tensor  # as x
+
+
+@dataclass(frozen=True)
 class DistributionMatching:
     """Move the student's samples along teacher score - fake score (DMD2, Yin et al. 2024, arXiv 2405.14867).
 
@@ -26,135 +81,97 @@ class DistributionMatching:
     arXiv 2506.08009); the optional adversary compares them with real clips.
     """
 
-    def __init__(
-        self,
-        student: Network,
-        teacher: Network,
-        fake_score: Network,
-        discriminator: nn.Module | None,
-        negative: Condition,
-        settings: DistributionMatchingSettings,
-        model: Model,
-    ) -> None:
-        if settings.student_update_freq < 2:
+    student: Network
+    teacher: Network
+    fake_score: Network
+    adversary: Adversary | None
+    negative: Condition
+    settings: DistributionMatchingSettings
+    model: Model
+
+    def __post_init__(self) -> None:
+        if self.settings.student_update_freq < 2:
             raise Misdescribed("method.student_update_freq wants 2 or more: at 1 the fake score would never learn")
-        if (settings.gan is None) != (discriminator is None):
-            raise Misdescribed("method.gan and a discriminator go together, found one without the other")
-        self.student, self.teacher, self.fake_score = student, teacher, fake_score
-        self.negative, self.settings, self.model = negative, settings, model
-        self.adversary = _adversary(teacher, discriminator, settings.gan)
-        self.roles: Mapping[str, nn.Module] = {"student": student, "fake_score": fake_score} | (
-            {} if discriminator is None else {"discriminator": discriminator}
-        )
-        self.frozen: Mapping[str, Network] = {"teacher": teacher}
-        self.warmup = settings.critic_warmup
-        self.time_shift = settings.time_shift or model.shift
-        self.bounds = Bounds(settings.health)
-        self.streaks = self.bounds.streaks
-        self.chunks = chunk_slices(sizes(model, model.latent[1]))
-        if settings.start_gradient_frame > (last := self.chunks[-1].start):
+        if self.settings.start_gradient_frame > (last := self.chunks[-1].start):
             raise Misdescribed(
                 f"method.start_gradient_frame: wanted at most {last}, where the last chunk begins, "
-                f"found {settings.start_gradient_frame}: no chunk would learn"
+                f"found {self.settings.start_gradient_frame}: no chunk would learn"
             )
+
+    @cached_property
+    def chunks(self) -> tuple[slice, ...]:
+        """The frames of each chunk of the student's clips."""
+        return chunk_slices(sizes(self.model, self.model.latent[1]))
 
     def turn(self, step: int) -> tuple[str, ...]:
         """The student at each multiple of `student_update_freq`, the fake score and the discriminator otherwise."""
         if step > 0 and step % self.settings.student_update_freq == 0:
             return ("student",)
-        return tuple(role for role in self.roles if role != "student")
+        return ("fake_score",) if self.adversary is None else ("fake_score", "discriminator")
 
     def losses(self, batch: Batch, draws: Draws) -> Losses:
         """The losses of the roles whose turn it is, on clips that the student makes now."""
-        if "student" in self.turn(draws.step):
-            return self._of_student(batch, draws)
-        return self._of_critics(batch, draws)
+        learns = "student" in self.turn(draws.step)
+        exits = draw_exits(self.settings, self.model.steps, len(self.chunks), draws)
+        eps, begin = draws.normal("noise", self.model.latent), self.settings.start_gradient_frame
+        with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
+            x = rollout(
+                self.student, eps, batch.condition, self.model, draws, self.settings, exits=exits, gradient_from=begin
+            )
+        t, eps = self._noise(x, draws, "fake")
+        made = Noised(x, add_noise(x, eps, t), t, eps)
+        loss, terms = self._of_student(made, batch) if learns else self._of_critics(made, batch, draws)
+        return Losses(loss, terms | self._variances(x, exits, batch.x0))
 
-    def check(self, step: int, logged: Mapping[str, float]) -> None:
-        """Raise Unhealthy for a critic that lags, a variance out of bounds, or a number that is not finite."""
-        self.bounds.check(step, logged)
-
-    def _of_student(self, batch: Batch, draws: Draws) -> Losses:
-        x, exits = self._clips(batch, draws)
-        t, eps = self._noise(x, draws)
-        x_t = add_noise(x, eps, t)
-        gradient = self._gradient(x.detach(), x_t.detach(), t, batch.condition)
-        total = losses.distribution_matching(x, gradient)
-        terms = {"matching": total, "gradient": losses.per_sample(gradient.abs())}
+    def _of_student(self, made: Noised, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        gradient = self._gradient(made, batch.condition)
+        loss = losses.distribution_matching(made.x, gradient)
+        terms = {"matching": loss, "gradient": losses.per_sample(gradient.abs())}
         if self.adversary is not None:
-            generator = self.adversary.of_student(x_t, t, batch.condition)
-            total, terms = total + self.adversary.settings.weight * generator, terms | {"generator": generator}
-        return Losses(total, _detached(terms) | self._variances(x, exits, batch))
+            terms["generator"] = losses.generator_loss(self.adversary.logits(made.x_t, made.t, batch.condition))
+            loss = loss + self.adversary.settings.weight * terms["generator"]
+        return loss, terms
 
-    def _of_critics(self, batch: Batch, draws: Draws) -> Losses:
-        with torch.no_grad():
-            x, exits = self._clips(batch, draws)
-        t, eps = self._noise(x, draws)
-        x_t = add_noise(x, eps, t)
-        total = self._denoising(self.fake_score, x, x_t, t, eps, batch.condition)
-        terms = {CRITIC: total}
+    def _of_critics(self, made: Noised, batch: Batch, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
+        loss = self._denoising(self.fake_score, made, batch.condition)
+        terms = {"critic": loss}
         if self.settings.health.critic_lag is not None:
             with torch.no_grad():
-                terms[TEACHER] = self._denoising(self.teacher, x, x_t, t, eps, batch.condition)
+                terms["teacher"] = self._denoising(self.teacher, made, batch.condition)
         if self.adversary is not None:
-            adversarial, more = self.adversary.of_discriminator(x_t, t, eps, batch, draws, self._noise)
-            total, terms = total + adversarial, terms | more
-        return Losses(total, _detached(terms) | self._variances(x, exits, batch))
+            real, same = given(batch.x0, "clean latents"), self.adversary.settings.same_noise
+            t, eps = (made.t, made.eps) if same else self._noise(real, draws, "real")
+            adversarial, more = self.adversary.of_discriminator(
+                (made.x_t, made.t), (add_noise(real, eps, t), t), batch.condition, draws
+            )
+            loss, terms = loss + adversarial, terms | more
+        return loss, terms
 
-    def _clips(self, batch: Batch, draws: Draws) -> tuple[Tensor, tuple[int, ...]]:
-        """What the student makes of fresh noise [B, C, T, H, W], and the step at which each chunk stopped."""
-        exits = draw_exits(self.settings, self.model.steps, len(self.chunks), draws)
-        x = rollout(
-            self.student,
-            draws.normal("noise", self.model.latent),
-            batch.condition,
-            self.model,
-            draws,
-            exits=exits,
-            renoise=self.settings.renoise,
-            context_noise=self.settings.context_noise,
-            gradient_from=self.settings.start_gradient_frame,
-        )
-        return x, exits
-
-    def _noise(self, x: Tensor, draws: Draws, purpose: str = "fake") -> tuple[Tensor, Tensor]:
+    def _noise(self, x: Tensor, draws: Draws, purpose: str) -> tuple[Tensor, Tensor]:
         """A time [B] and noise [B, C, T, H, W] at which clips are judged."""
-        t = draw_times(draws.uniform(f"{purpose}/t"), self.time_shift, *self.settings.times)
+        time_shift = self.settings.time_shift or self.model.shift
+        t = draw_times(draws.uniform(f"{purpose}/t"), time_shift, *self.settings.times)
         return t, draws.normal(f"{purpose}/eps", x.shape[1:])
 
     @torch.no_grad()
-    def _gradient(self, x: Tensor, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
+    def _gradient(self, made: Noised, condition: Condition) -> Tensor:
         """w (fake - real), the teacher's x0 with guidance and the fake score's without."""
-        negative = for_batch(self.negative, len(x))
-        real = guided_flow(self.teacher, x_t, t, condition, negative, self.settings.guidance)
-        fake = flow(self.fake_score, x_t, t, condition)
-        return losses.score_gradient(x, flow_to_x0(real, x_t, t), flow_to_x0(fake, x_t, t))
+        x, x_t, t, _ = made
+        real = guided_flow(self.teacher, x_t, t, condition, for_batch(self.negative, len(x)), self.settings.guidance)
+        return losses.score_gradient(x, flow_to_x0(real, x_t, t), x0(self.fake_score, x_t, t, condition))
 
-    def _denoising(
-        self, network: Network, x: Tensor, x_t: Tensor, t: Tensor, eps: Tensor, condition: Condition
-    ) -> Tensor:
+    def _denoising(self, network: Network, made: Noised, condition: Condition) -> Tensor:
         """How well a network denoises the student's clips [B], as flow or as x0 (DMD2, arXiv 2405.14867)."""
-        v = flow(network, x_t, t, condition)
+        x, x_t, t, eps = made
         if self.settings.critic_loss == "flow":
-            return losses.matching(v, eps - x)
-        return losses.matching(flow_to_x0(v, x_t, t), x)
+            return losses.matching(flow(network, x_t, t, condition), eps - x)
+        return losses.matching(x0(network, x_t, t, condition), x)
 
-    def _variances(self, x: Tensor, exits: Sequence[int], batch: Batch) -> dict[str, Tensor]:
+    def _variances(self, x: Tensor, exits: Sequence[int], real: Tensor | None) -> dict[str, Tensor]:
         """The variance about zero of each chunk [B], by the step at which it stopped, and of real clips if known."""
-        pairs = list(enumerate(zip(exits, self.chunks, strict=True)))
-        terms = {variance_term(exit_step, k): _power(x[:, :, frames]) for k, (exit_step, frames) in pairs}
-        if batch.x0 is not None:
-            terms |= {real_variance_term(k): _power(batch.x0[:, :, frames]) for k, (_, frames) in pairs}
+        terms = dict[str, Tensor]()
+        for k, (exit_step, frames) in enumerate(zip(exits, self.chunks, strict=True)):
+            terms[f"variance/exit{exit_step}/chunk{k}"] = losses.per_sample(x[:, :, frames] ** 2)
+            if real is not None:
+                terms[f"variance/real/chunk{k}"] = losses.per_sample(real[:, :, frames] ** 2)
         return terms
-
-
-def _power(x: Tensor) -> Tensor:
-    return losses.per_sample(x.detach() ** 2)
-
-
-def _detached(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: term.detach() for name, term in terms.items()}
-
-
-def _adversary(teacher: Network, discriminator: nn.Module | None, settings: Gan | None) -> Adversary | None:
-    return None if discriminator is None or settings is None else Adversary(teacher, discriminator, settings)

@@ -1,4 +1,8 @@
-"""Bounds on what distribution matching logs: a run that has gone wrong stops with a diagnosis."""
+"""Bounds on what distribution matching logs: a run that has gone wrong stops with a diagnosis.
+
+Its terms: `critic` and `teacher`, the losses of both on the same noised samples of the student; the variance about zero
+of what the student makes, `variance/exit<step>/chunk<k>`, and of real clips, `variance/real/chunk<k>`.
+"""
 
 import math
 from collections.abc import Mapping
@@ -6,26 +10,14 @@ from collections.abc import Mapping
 from fastgen_k8s.errors import Unhealthy
 from fastgen_k8s.experiments.method import Health
 
-CRITIC, TEACHER = "critic", "teacher"
-"""Terms: the losses of critic and teacher on the same noised samples of the student."""
-
-
-def variance_term(exit_step: int, chunk: int) -> str:
-    """The term that holds the variance about zero of what the student makes."""
-    return f"variance/exit{exit_step}/chunk{chunk}"
-
-
-def real_variance_term(chunk: int) -> str:
-    """The term that holds the same of real clips."""
-    return f"variance/real/chunk{chunk}"
-
 
 def critic_lag(logged: Mapping[str, float], largest: float) -> str | None:
     """What is wrong when the critic models the student's samples worse than the teacher that it started from."""
-    if CRITIC not in logged or TEACHER not in logged or logged[CRITIC] <= largest * logged[TEACHER]:
+    critic, teacher = logged["critic"], logged["teacher"]
+    if critic <= largest * teacher:
         return None
-    ratio = logged[CRITIC] / logged[TEACHER]
-    return f"critic lag: wanted a critic loss of at most {largest:g} times the teacher's, found {ratio:.3g} times"
+    found = f"found {critic / teacher:.3g} times"
+    return f"critic lag: wanted a critic loss of at most {largest:g} times the teacher's, {found}"
 
 
 def variance_ratio(logged: Mapping[str, float], low: float, high: float) -> str | None:
@@ -51,7 +43,7 @@ class Bounds:
         for name, value in logged.items():
             if not math.isfinite(value):
                 raise Unhealthy(f"step {step}: wanted finite terms, found {name} {value}")
-        if self.health.critic_lag is not None and CRITIC in logged:
+        if self.health.critic_lag is not None and "critic" in logged:
             self._count("critic_lag", step, critic_lag(logged, self.health.critic_lag))
         if self.health.variance is not None:
             self._count("variance", step, variance_ratio(logged, *self.health.variance))

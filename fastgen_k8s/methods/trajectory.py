@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from fastgen_k8s.diffusion.chunks import chunk_sizes, chunk_slices
-from fastgen_k8s.diffusion.solvers import Velocity, snapped_grid, solve
+from fastgen_k8s.diffusion.solvers import snapped_grid, solve
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments.model import Model
 from fastgen_k8s.experiments.schema import Pairs
@@ -21,40 +21,28 @@ def trajectory(
     Entry 0 is the initial noise `eps` [B, C, T, H, W] scaled to t_list[0]. An autoregressive teacher solves each chunk
     on the clean chunks before it, which it sees through its cache.
     """
-    keep = model.times
+    chunks = (eps.shape[2],)
+    past = negative_past = None
+    if pairs.teacher == "autoregressive":
+        if model.chunk_size is None:
+            raise Misdescribed("pairs.teacher 'autoregressive' wants model.chunk_size, found null")
+        chunks, past, negative_past = chunk_sizes(eps.shape[2], model.chunk_size), KVCache(), KVCache()
     grid = snapped_grid(pairs.solver_steps, model.shift, model.t_list)
-    start, negative = keep[0] * eps, for_batch(negative, len(eps))
-    if pairs.teacher == "bidirectional":
-        velocity = guided_velocity(teacher, condition, negative, pairs.guidance)
-        return solve(velocity, start, grid, pairs.solver, keep)
-    if model.chunk_size is None:
-        raise Misdescribed("pairs.teacher 'autoregressive' wants model.chunk_size, found null")
-    past, negative_past = KVCache(), KVCache()
-    velocity = guided_velocity(teacher, condition, negative, pairs.guidance, past, negative_past)
-    paths, latents = list[Tensor](), list[Tensor]()
-    for frames in chunk_slices(chunk_sizes(eps.shape[2], model.chunk_size)):
-        path, latent = solve(velocity, start[:, :, frames], grid, pairs.solver, keep)
-        zero = torch.zeros(len(eps), dtype=torch.float64, device=eps.device)
-        flow(teacher, latent, zero, condition, cache=past, write=True)
-        if pairs.guidance != 1.0:
-            flow(teacher, latent, zero, negative, cache=negative_past, write=True)
-        paths.append(path)
-        latents.append(latent)
-    return torch.cat(paths, dim=3), torch.cat(latents, dim=2)
-
-
-def guided_velocity(
-    teacher: Network,
-    condition: Condition,
-    negative: Condition,
-    guidance: float,
-    past: KVCache | None = None,
-    negative_past: KVCache | None = None,
-) -> Velocity:
-    """The guided flow at one time for the whole batch, on the cached past."""
+    start, negative = model.times[0] * eps, for_batch(negative, len(eps))
+    caches = {"cache": past, "negative_cache": negative_past}
 
     def velocity(x_t: Tensor, t: float) -> Tensor:
         times = torch.full((len(x_t),), t, dtype=torch.float64, device=x_t.device)
-        return guided_flow(teacher, x_t, times, condition, negative, guidance, cache=past, negative_cache=negative_past)
+        return guided_flow(teacher, x_t, times, condition, negative, pairs.guidance, **caches)
 
-    return velocity
+    paths, latents = list[Tensor](), list[Tensor]()
+    for frames in chunk_slices(chunks):
+        path, latent = solve(velocity, start[:, :, frames], grid, pairs.solver, model.times)
+        paths.append(path)
+        latents.append(latent)
+        if frames.stop < eps.shape[2]:
+            zero = torch.zeros(len(eps), dtype=torch.float64, device=eps.device)
+            flow(teacher, latent, zero, condition, cache=past, write=True)
+            if pairs.guidance != 1.0:
+                flow(teacher, latent, zero, negative, cache=negative_past, write=True)
+    return torch.cat(paths, dim=3), torch.cat(latents, dim=2)

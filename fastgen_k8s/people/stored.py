@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastgen_k8s.artifacts import store_at
-from fastgen_k8s.artifacts.metrics import read_metrics
+from fastgen_k8s.artifacts.metrics import LOSS, read_metrics
 
 
 def stored(place: str) -> list[str]:
@@ -13,8 +13,8 @@ def stored(place: str) -> list[str]:
 
 
 def _line(step: Mapping[str, Any]) -> str:
-    first = {"step": step["step"], **({"loss": step["total"]} if "total" in step else {})}
-    rest = {name: value for name, value in step.items() if name not in ("step", "total", "time")}
+    first = {"step": step["step"], **({"loss": step[LOSS]} if LOSS in step else {})}
+    rest = {name: value for name, value in step.items() if name not in ("step", LOSS, "time")}
     return " ".join(f"{name}={_number(value)}" for name, value in (first | rest).items())
 
 

@@ -9,6 +9,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fastgen_k8s.artifacts.metrics import LOSS
 from fastgen_k8s.printable import clean
 
 Record = Mapping[str, float | None]
@@ -28,7 +29,7 @@ NO_TERMS = ("step", "time")
 def panels(records: Sequence[Record]) -> dict[str, dict[str, Points]]:
     """Every term with at least two values, those named group/line together: group -> line -> points.
 
-    The total is left out where it is made of terms: it is another sum whenever another role has its turn.
+    The loss is left out where it is made of terms: it is another sum whenever another role has its turn.
     """
     series: dict[str, Points] = {}
     for record in records:
@@ -44,8 +45,8 @@ def panels(records: Sequence[Record]) -> dict[str, dict[str, Points]]:
         group, _, line = name.partition("/")
         if len(points[0]) > 1:
             found.setdefault(group, {})[line] = points
-    has_terms = found.keys() - {"total", "norm"}
-    return {group: lines for group, lines in found.items() if group != "total" or not has_terms}
+    has_terms = found.keys() - {LOSS, "norm"}
+    return {group: lines for group, lines in found.items() if group != LOSS or not has_terms}
 
 
 def curves(name: str, records: Sequence[Record]) -> dict[str, str]:

@@ -11,6 +11,7 @@ import torch
 from fastgen_k8s.data.conditions import to_device
 from fastgen_k8s.data.pairs import noise
 from fastgen_k8s.diffusion.draws import KeyedDraws
+from fastgen_k8s.experiments.method import Rollout
 from fastgen_k8s.experiments.model import Model
 from fastgen_k8s.experiments.schema import Pairs
 from fastgen_k8s.methods.rollout import sample
@@ -62,7 +63,7 @@ def _speed(
     draws = KeyedDraws(0, 0, range(batch), device)
     slow, fast = alternating(
         lambda: trajectory(teacher, eps, given, against, model, pairs),
-        lambda: sample(student, eps, given, model, draws),
+        lambda: sample(student, eps, given, model, draws, Rollout()),
     )
     return Speed(batch, slow / batch, fast / batch)
 

@@ -11,22 +11,12 @@ from fastgen_k8s.data.pairs import PairSet, noise
 from fastgen_k8s.data.sampler import indices
 from fastgen_k8s.diffusion.draws import KeyedDraws
 from fastgen_k8s.errors import BadInput, Misdescribed
-from fastgen_k8s.experiments.method import DistributionMatchingSettings, FlowMatchingSettings, RegressionSettings
 from fastgen_k8s.experiments.schema import Experiment
-from fastgen_k8s.methods.distribution_matching import DistributionMatching
-from fastgen_k8s.methods.flow_matching import FlowMatching
-from fastgen_k8s.methods.method import Batch, Method
-from fastgen_k8s.methods.regression import TrajectoryRegression
+from fastgen_k8s.methods.method import Batch, Method, Parts
+from fastgen_k8s.methods.method import build as build_method
 from fastgen_k8s.methods.rollout import sample
 from fastgen_k8s.networks.foreign import read_weights
-from fastgen_k8s.networks.load import (
-    architecture,
-    build_discriminator,
-    build_fake_score,
-    build_student,
-    build_teacher,
-    load_weights,
-)
+from fastgen_k8s.networks.load import architecture, build_student, load_weights
 from fastgen_k8s.networks.network import Network
 from fastgen_k8s.stages.negative import say_if_none
 from fastgen_k8s.stages.stage import StageJob, teacher_digest, teacher_folder
@@ -40,8 +30,8 @@ class Data:
         self.experiment = job.experiment
         self.conditions = Conditions(job.input("conditions"))
         self.conditions.check(job.experiment.model.text)
-        wanted = _wants_pairs(job.experiment)
-        artifact = job.input("pairs") if wanted else job.optional("pairs")
+        needed = job.experiment.method.needs.pairs
+        artifact = job.input("pairs") if needed else job.optional("pairs")
         self.pairs = None if artifact is None else PairSet(artifact)
         if self.pairs is not None:
             teacher = teacher_digest(job) if _knows_teacher(job) else None
@@ -67,14 +57,13 @@ def moved(batch: Batch, device: torch.device) -> Batch:
 
 def check_inputs(job: StageJob) -> None:
     """Refuse what is missing or does not fit the experiment, before any process starts."""
-    method = job.experiment.method
-    if isinstance(method, DistributionMatchingSettings) and method.gan is not None and method.gan.real == "videos":
+    needs = job.experiment.method.needs
+    if needs.videos:
         raise Misdescribed("method.gan.real: wanted 'pairs', found 'videos', which no stage makes yet")
     Data(job)
     _teacher(job)
     _student_weights(job)
-    if isinstance(method, DistributionMatchingSettings):
-        say_if_none(job, method.guidance)
+    say_if_none(job, needs.guidance)
 
 
 def build(job: StageJob, data: Data, device: torch.device) -> Method:
@@ -83,14 +72,9 @@ def build(job: StageJob, data: Data, device: torch.device) -> Method:
     student = build_student(experiment.model, folder)
     if (given := _student_weights(job)) is not None:
         load_weights(student, given, job.work.inputs["student"])
-    student = student.to(device)
-    match experiment.method:
-        case RegressionSettings() as settings:
-            return TrajectoryRegression(student, settings, experiment.model)
-        case FlowMatchingSettings() as settings:
-            return FlowMatching(student, to_device(data.conditions.empty, device), settings, experiment.model)
-        case DistributionMatchingSettings() as settings:
-            return _matching(student, settings, experiment, folder, data, device)
+    negative, empty = (to_device(one, device) for one in (data.conditions.negative, data.conditions.empty))
+    parts = Parts(student.to(device), experiment.model, folder, negative, empty, device)
+    return build_method(experiment.method, parts, experiment.train.ema)
 
 
 def validation_samples(
@@ -103,32 +87,7 @@ def validation_samples(
     condition = to_device(data.conditions.batch(prompts), device)
     eps = torch.stack([noise(experiment.sample.seed, index, model.latent) for index in range(count)]).to(device)
     draws = KeyedDraws(experiment.sample.seed, 0, range(count), device)
-    settings = experiment.sample
-    return lambda: sample(
-        student, eps, condition, model, draws, renoise=settings.renoise, context_noise=settings.context_noise
-    )
-
-
-def _matching(
-    student: Network,
-    settings: DistributionMatchingSettings,
-    experiment: Experiment,
-    folder: Path | None,
-    data: Data,
-    device: torch.device,
-) -> DistributionMatching:
-    teacher = build_teacher(experiment.model, folder).to(device)
-    fake_score = build_fake_score(experiment.model, folder, settings.critic_init).to(device)
-    heads = None if settings.gan is None else build_discriminator(teacher, settings.gan.blocks).to(device)
-    negative = to_device(data.conditions.negative, device)
-    return DistributionMatching(student, teacher, fake_score, heads, negative, settings, experiment.model)
-
-
-def _wants_pairs(experiment: Experiment) -> bool:
-    method = experiment.method
-    return not isinstance(method, DistributionMatchingSettings) or (
-        method.gan is not None and method.gan.real == "pairs"
-    )
+    return lambda: sample(student, eps, condition, model, draws, experiment.sample)
 
 
 def _knows_teacher(job: StageJob) -> bool:
@@ -136,16 +95,10 @@ def _knows_teacher(job: StageJob) -> bool:
 
 
 def _teacher(job: StageJob) -> Path | None:
-    """The teacher's folder, which distribution matching needs, a regression without an initial student starts from,
-    and flow matching where it is given.
-    """
-    method, given = job.experiment.method, job.work.inputs
-    starts = isinstance(method, RegressionSettings) and "student" not in given
-    return (
-        teacher_folder(job)
-        if isinstance(method, DistributionMatchingSettings) or starts or "teacher" in given
-        else None
-    )
+    """The teacher's folder where the method needs it, its student starts as the teacher, or it is given."""
+    needed, given = job.experiment.method.needs.teacher, job.work.inputs
+    starts = needed == "start" and "student" not in given
+    return teacher_folder(job) if needed == "always" or starts or "teacher" in given else None
 
 
 def _student_weights(job: StageJob) -> Mapping[str, Tensor] | None:

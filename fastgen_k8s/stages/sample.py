@@ -63,8 +63,7 @@ class _Maker:
             to_device(self.conditions.batch(prompts), device),
             self.model,
             KeyedDraws(self.settings.seed, 0, samples, device),
-            renoise=self.settings.renoise,
-            context_noise=self.settings.context_noise,
+            self.settings,
         )
         texts = [self.conditions.prompts[prompt] for prompt in prompts]
         return clip_files(samples, latent, texts, self.codec, self.model.fps)

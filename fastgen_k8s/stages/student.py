@@ -8,7 +8,7 @@ from torch import Tensor
 
 from fastgen_k8s.artifacts import Artifact
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.experiments.method import DistributionMatchingSettings, Method
+from fastgen_k8s.experiments.method import MethodSettings, Rollout
 from fastgen_k8s.experiments.model import Model
 from fastgen_k8s.experiments.schema import Sample
 from fastgen_k8s.networks.folder import read_component
@@ -17,7 +17,7 @@ from fastgen_k8s.training.checkpoint import load_role
 
 PT, SAFETENSORS, DIFFUSERS = "ode_init.pt", "ode_init.safetensors", "transformer/"
 """Where a bridge puts the weights, by format."""
-ROLLOUT = ("renoise", "context_noise")
+ROLLOUT = tuple(Rollout.model_fields)
 """How a student was rolled out in its training, as recorded, and how a sample stage does it."""
 
 
@@ -34,9 +34,9 @@ def check_student(artifact: Artifact, model: Model) -> None:
             raise BadInput(f"{artifact.uri}: wanted a student with {name} {shown}, found {held}")
 
 
-def rollout_facts(method: Method) -> dict[str, JsonValue]:
+def rollout_facts(method: MethodSettings) -> dict[str, JsonValue]:
     """What a training records of its student's rollout: nothing where the student is not rolled out."""
-    return {name: getattr(method, name) for name in ROLLOUT} if isinstance(method, DistributionMatchingSettings) else {}
+    return {name: getattr(method, name) for name in ROLLOUT} if isinstance(method, Rollout) else {}
 
 
 def check_rollout(artifact: Artifact, sample: Sample) -> None:

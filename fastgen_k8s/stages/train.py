@@ -42,7 +42,7 @@ def run(job: StageJob) -> Manifest:
         shares(settings.global_batch, job.micro_batch, world)  # refuses a world that is too large
         data = Data(job)
         method = build(job, data, device)
-        for network in (*method.roles.values(), *method.frozen.values()):
+        for network in (*method.roles.values(), *method.frozen):
             if settings.checkpointing:
                 recompute_activations(network)
             shard(network, world, settings.precision)
@@ -100,11 +100,11 @@ def _facts(job: StageJob, method: Method) -> dict[str, JsonValue]:
     """What later stages rely on and compare."""
     model, settings = job.experiment.model, job.experiment.train
     return {
-        "method": job.experiment.method.kind,
+        "method": job.experiment.method.canonical()["kind"],
         "roles": list(method.roles),
         "steps": settings.steps,
         "seed": settings.seed,
-        "ema": settings.ema is not None,
+        "ema": "student" in method.targets,
         "t_list": list(model.t_list),
         "chunk_size": model.chunk_size,
         "latent": list(model.latent),

@@ -25,7 +25,7 @@ from fastgen_k8s.errors import BadInput
 from fastgen_k8s.networks.dcp_whole import read_whole
 from fastgen_k8s.printable import shown
 from fastgen_k8s.training.parallel import World, agree, first
-from fastgen_k8s.training.state import AVERAGED, TrainingState
+from fastgen_k8s.training.state import TrainingState
 
 log = structlog.get_logger()
 FOLDER = "checkpoints"
@@ -117,7 +117,9 @@ def tensors(state: TrainingState) -> dict[str, Tensor]:
             moments = role.moments(key)
             found[f"{name}.exp_avg.{key}"] = moments["exp_avg"]
             found[f"{name}.exp_avg_sq.{key}"] = moments["exp_avg_sq"]
-    return found | {f"{AVERAGED}.ema.{key}": value for key, value in state.ema.items()}
+    for name, average in state.averages.items():
+        found |= {f"{name}.ema.{key}": value for key, value in average.means.items()}
+    return found
 
 
 def weights(module: nn.Module) -> dict[str, Tensor]:

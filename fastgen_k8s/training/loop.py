@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from fastgen_k8s.artifacts.metrics import LOSS
 from fastgen_k8s.diffusion.draws import KeyedDraws
 from fastgen_k8s.errors import Misdescribed, Unhealthy
 from fastgen_k8s.experiments.schema import Train
@@ -33,7 +34,7 @@ class StepReport:
     """What a step came to, the same on all ranks."""
 
     step: int
-    losses: Mapping[str, float]  # means over the global batch: "total" and the method's terms
+    losses: Mapping[str, float]  # means over the global batch: the one that is followed and the method's terms
     norms: Mapping[str, float]  # of the gradient of each role of the turn, before clipping
     rates: Mapping[str, float]  # learning rates; none for a step left out
     flags: Sequence[int]  # how many ranks raised each of the watch's flags
@@ -91,7 +92,8 @@ def train(
         else:
             rates = {name: state.update(name, norm) for name, norm in report.norms.items()}
             report = StepReport(step, report.losses, report.norms, rates, report.flags)
-            method.check(step, report.losses)
+            if method.bounds is not None:
+                method.bounds.check(step, report.losses)
         state.step = step
         if watch is not None:
             watch.after(state, report)
@@ -106,10 +108,10 @@ def _accumulate(
     for slots, weights in parts:
         losses = method.losses(batches(step, slots), KeyedDraws(settings.seed, step, slots, world.device))
         share = torch.tensor(weights, device=world.device) / settings.global_batch  # [B]
-        total = (losses.total * share).sum()
-        torch.autograd.backward(total * world.size)  # FSDP2 averages gradients over processes
-        for name, value in {"total": losses.total.detach(), **losses.terms}.items():
-            part = (value * share).sum().double()
+        mean = (losses.loss * share).sum()
+        torch.autograd.backward(mean * world.size)  # FSDP2 averages gradients over processes
+        for name, value in {LOSS: losses.loss, **losses.terms}.items():
+            part = (value.detach() * share).sum().double()
             sums[name] = sums[name] + part if name in sums else part
     return sums
 
@@ -133,7 +135,7 @@ def _reduce(
 
 def _wrong(report: StepReport) -> str | None:
     """What is not finite, with the step and the term."""
-    if not math.isfinite(report.losses["total"]):
+    if not math.isfinite(report.losses[LOSS]):
         terms = ", ".join(f"{name} = {value:g}" for name, value in report.losses.items() if not math.isfinite(value))
         return f"step {report.step}: wanted a finite loss, found {terms}"
     for name, norm in report.norms.items():

@@ -91,6 +91,15 @@ def _without_views(module: nn.Module, inputs: object, output: Output) -> Output:
     return Output(flow, tuple(feature.clone() for feature in output.features))
 
 
+def forget_gathered(module: nn.Module) -> None:
+    """Bring a sharded network back to its shards: its next forward reads what was written to them."""
+    from torch.distributed.fsdp import FSDPModule  # as above
+
+    for part in module.modules():
+        if isinstance(part, FSDPModule):
+            part.reshard()
+
+
 def local(tensor: Tensor) -> Tensor:
     """This process's part of a tensor, sharing its memory."""
     from torch.distributed.tensor import DTensor

@@ -9,6 +9,7 @@ from rich import progress as bars
 from rich.console import Console
 
 from fastgen_k8s.artifacts import Store
+from fastgen_k8s.artifacts.metrics import LOSS
 from fastgen_k8s.artifacts.progress import Progress
 
 log = structlog.get_logger()
@@ -25,7 +26,7 @@ class Reporter:
     def show(self, step: int, losses: Mapping[str, float]) -> None:
         """Show a step that is to be logged."""
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=max(0, step), loss=f"loss {losses['total']:.4g}")
+            self._bar.update(self._bar.task_ids[0], completed=max(0, step), loss=f"loss {losses[LOSS]:.4g}")
         else:
             rounded = {name: float(f"{value:.6g}") for name, value in losses.items()}
             log.info("step", step=step, of=self.steps, eta=f"{self.eta(step):.0f}s", **rounded)
@@ -41,7 +42,7 @@ class Reporter:
     def put(self, store: Store, step: int, losses: Mapping[str, float | None]) -> None:
         """Write the file that runners and controllers read."""
         rate, eta = float(f"{self.rate(step):.4g}"), round(self.eta(step), 1)
-        Progress(step, self.steps, rate, eta, losses.get("total"), self._checkpoint(), losses).put(store)
+        Progress(step, self.steps, rate, eta, losses.get(LOSS), self._checkpoint(), losses).put(store)
 
     def close(self) -> None:
         """Leave the terminal as it was."""

@@ -1,17 +1,15 @@
-"""What a training run knows: roles with their optimisers, the average of the student, and the last finished step."""
+"""What a training run knows: roles with their optimisers, the averages of some, and the last finished step."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from fastgen_k8s.experiments.schema import Ema, Optimisation, Optimiser, Train
+from fastgen_k8s.experiments.schema import Optimisation, Optimiser, Train
 from fastgen_k8s.methods.method import Method
-from fastgen_k8s.training.ema import average, decay_at
+from fastgen_k8s.training.ema import Average
 from fastgen_k8s.training.optim import adamw, learning_rate
 from fastgen_k8s.training.parallel import local
-
-AVERAGED = "student"  # the role whose weights are averaged
 
 
 class Role:
@@ -61,17 +59,16 @@ class TrainingState:
     """Everything that a checkpoint holds, and nothing else: all draws are functions of the step."""
 
     roles: Mapping[str, Role]
-    settings: Ema | None
-    ema: dict[str, Tensor]  # by the names of the student's parameters; empty without EMA
+    averages: Mapping[str, Average]  # of the method's targets, by role
     step: int  # the last one finished
-    streaks: dict[str, int]  # the method's own
+    streaks: dict[str, int]  # of the method's bounds
 
     def update(self, name: str, norm: float) -> float:
-        """One update of a role, and of the average when it is the student's; the learning rate used."""
+        """One update of a role, and of its average if it has one; the learning rate used."""
         role = self.roles[name]
         rate = role.update(norm)
-        if name == AVERAGED and self.settings is not None:
-            average(list(self.ema.values()), role.parameters, decay_at(self.settings, role.updates - 1))
+        if name in self.averages:
+            self.averages[name].follow(role.parameters, role.updates - 1)
         return rate
 
 
@@ -83,7 +80,5 @@ def start(method: Method, train: Train, optimisation: Optimisation) -> TrainingS
     roles = {
         name: Role(module, settings[name], sum(name in turn for turn in turns)) for name, module in method.roles.items()
     }
-    ema: dict[str, Tensor] = {}
-    if train.ema is not None:
-        ema = {name: value.detach().clone() for name, value in roles[AVERAGED].named.items()}
-    return TrainingState(roles, train.ema, ema, step=first - 1, streaks=method.streaks)
+    averages = {name: Average(target, roles[name].named) for name, target in method.targets.items()}
+    return TrainingState(roles, averages, first - 1, {} if method.bounds is None else method.bounds.streaks)

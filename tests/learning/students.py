@@ -11,14 +11,11 @@ from fastgen_k8s.data.sampler import indices
 from fastgen_k8s.diffusion.draws import KeyedDraws
 from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.experiments.encoders import Labels
-from fastgen_k8s.experiments.method import DistributionMatchingSettings, RegressionSettings
 from fastgen_k8s.experiments.schema import Experiment
-from fastgen_k8s.methods.distribution_matching import DistributionMatching
-from fastgen_k8s.methods.method import Batch, Method
-from fastgen_k8s.methods.regression import TrajectoryRegression
+from fastgen_k8s.methods.method import Batch, Parts, build
 from fastgen_k8s.methods.rollout import sample
 from fastgen_k8s.methods.trajectory import trajectory
-from fastgen_k8s.networks.load import build_discriminator, build_fake_score, build_student, build_teacher
+from fastgen_k8s.networks.load import build_student, build_teacher
 from fastgen_k8s.networks.network import Condition, Network
 from fastgen_k8s.training.loop import train
 from fastgen_k8s.training.state import start
@@ -96,9 +93,11 @@ def student(its: Experiment, weights: Weights | None = None) -> Network:
 def distil(its: Experiment, data: Data | None, weights: Weights | None = None) -> Weights:
     """Train to the experiment's last step: the student's weights, averaged if the experiment averages."""
     network = student(its, weights)
-    method = _method(its, network)
+    parts = Parts(network, its.model, None, nothing(its), nothing(its), torch.device("cpu"))
+    method = build(its.method, parts, its.train.ema)
     state = train(method, start(method, its.train, its.optimisation), its.train, batches(its, data))
-    return {**{name: value.detach() for name, value in network.state_dict().items()}, **state.ema}
+    averaged = state.averages["student"].means if its.train.ema is not None else {}
+    return {**{name: value.detach() for name, value in network.state_dict().items()}, **averaged}
 
 
 def rollouts(its: Experiment, weights: Weights | None, count: int) -> tuple[Tensor, list[str]]:
@@ -109,22 +108,5 @@ def rollouts(its: Experiment, weights: Weights | None, count: int) -> tuple[Tens
         chosen = range(first, min(first + AT_ONCE, count))
         eps = torch.stack([noise(its.sample.seed, index, its.model.latent) for index in chosen])
         given = condition(its, [prompts[index] for index in chosen])
-        clips.append(sample(network, eps, given, its.model, KeyedDraws(its.sample.seed, 0, chosen)))
+        clips.append(sample(network, eps, given, its.model, KeyedDraws(its.sample.seed, 0, chosen), its.sample))
     return torch.cat(clips), [labels(its)[prompt] for prompt in prompts]
-
-
-def _method(its: Experiment, network: Network) -> Method:
-    settings = its.method
-    if isinstance(settings, RegressionSettings):
-        return TrajectoryRegression(network, settings, its.model)
-    assert isinstance(settings, DistributionMatchingSettings)
-    teacher = build_teacher(its.model, None)
-    return DistributionMatching(
-        network,
-        teacher,
-        build_fake_score(its.model, None, settings.critic_init),
-        None if settings.gan is None else build_discriminator(teacher, settings.gan.blocks),
-        nothing(its),
-        settings,
-        its.model,
-    )

@@ -11,10 +11,10 @@ from fastgen_k8s.diffusion.losses import score_gradient
 from fastgen_k8s.diffusion.schedule import add_noise, draw_times, flow_to_x0
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.experiments import get_experiment
-from fastgen_k8s.experiments.method import DistributionMatchingSettings
+from fastgen_k8s.experiments.method import DistributionMatchingSettings, Rollout
 from fastgen_k8s.experiments.model import Model
-from fastgen_k8s.methods.distribution_matching import DistributionMatching
-from fastgen_k8s.methods.method import Batch
+from fastgen_k8s.methods.distribution_matching import Adversary, DistributionMatching, build
+from fastgen_k8s.methods.method import Batch, Method, Parts
 from fastgen_k8s.methods.rollout import rollout
 from fastgen_k8s.networks.discriminator import Discriminator
 from fastgen_k8s.networks.load import build_fake_score, build_student, build_teacher
@@ -28,19 +28,29 @@ BATCH = Batch({"text": torch.eye(2)[torch.arange(B) % 2][:, None]})
 REAL = torch.randn(B, 2, 6, 1, 1, generator=torch.Generator().manual_seed(0))
 
 
+def settings(**given: object) -> DistributionMatchingSettings:
+    some = {"kind": "distribution_matching", "guidance": 1.0, "student_update_freq": FREQ}
+    return DistributionMatchingSettings.parse({**some, **given}, "test")
+
+
 def method(
     model: Model = MODEL, teacher: Network | None = None, heads: nn.Module | None = None, **given: object
 ) -> DistributionMatching:
-    settings = {"kind": "distribution_matching", "guidance": 1.0, "student_update_freq": FREQ, **given}
+    its, teacher = settings(**given), teacher or build_teacher(model, None)
     return DistributionMatching(
         build_student(model, None),
-        teacher or build_teacher(model, None),
+        teacher,
         build_fake_score(model, None, "teacher"),
-        heads,
+        None if heads is None or its.gan is None else Adversary(teacher, heads, its.gan),
         NEGATIVE,
-        DistributionMatchingSettings.parse(settings, "test"),
+        its,
         model,
     )
+
+
+def built(**given: object) -> Method:
+    parts = Parts(build_student(MODEL, None), MODEL, None, NEGATIVE, NEGATIVE, torch.device("cpu"))
+    return build(settings(**given), parts)
 
 
 def adversarial(heads: nn.Module | None = None, **gan: object) -> DistributionMatching:
@@ -73,17 +83,17 @@ def test_the_discriminator_learns_with_the_fake_score() -> None:
 
 
 def test_the_warm_up_is_so_many_steps_before_the_first() -> None:
-    assert method(critic_warmup=150).warmup == 150
+    assert built(critic_warmup=150).warmup == 150
 
 
 def test_a_critic_that_equals_the_teacher_leaves_the_student_where_it_is() -> None:
     found = method().losses(BATCH, draws(FREQ))
-    torch.testing.assert_close(found.total, torch.zeros(B))
+    torch.testing.assert_close(found.loss, torch.zeros(B))
 
 
 def test_guidance_moves_the_student_even_then() -> None:
     found = method(guidance=3.0).losses(BATCH, draws(FREQ))
-    assert bool((found.total > 0).all())
+    assert bool((found.loss > 0).all())
 
 
 def test_the_student_follows_the_weighed_difference_of_the_scores_through_its_rollout() -> None:
@@ -95,9 +105,8 @@ def test_the_student_follows_the_weighed_difference_of_the_scores_through_its_ro
         BATCH.condition,
         MODEL,
         its,
+        Rollout(renoise="ode"),
         exits=(3, 3, 3),
-        renoise="ode",
-        context_noise=0.0,
     )
     t = draw_times(its.uniform("fake/t"), MODEL.shift, 0.001, 0.999)
     x_t = add_noise(x, its.normal("fake/eps", (2, 6, 1, 1)), t).detach()
@@ -106,18 +115,18 @@ def test_the_student_follows_the_weighed_difference_of_the_scores_through_its_ro
     real = flow_to_x0(unconditional + 3 * (conditional - unconditional), x_t, t)
     fake = flow_to_x0(flow(dm.fake_score, x_t, t, BATCH.condition), x_t, t)
     wanted = torch.autograd.grad(x, list(dm.student.parameters()), score_gradient(x, real, fake) / (12 * B))
-    found = gradients(dm.losses(BATCH, its).total, dm.student)
+    found = gradients(dm.losses(BATCH, its).loss, dm.student)
     torch.testing.assert_close(found, list(wanted))
 
 
 def test_a_turn_of_the_student_gives_the_fake_score_no_gradient() -> None:
     dm = method(guidance=3.0)
-    assert set(gradients(dm.losses(BATCH, draws(FREQ)).total, dm.fake_score)) == {None}
+    assert set(gradients(dm.losses(BATCH, draws(FREQ)).loss, dm.fake_score)) == {None}
 
 
 def test_a_turn_of_the_fake_score_gives_the_student_no_gradient() -> None:
     dm = method()
-    total = dm.losses(BATCH, draws(1)).total
+    total = dm.losses(BATCH, draws(1)).loss
     assert set(gradients(total, dm.student)) == {None}
     assert any(gradient is not None for gradient in gradients(total, dm.fake_score))
 
@@ -131,7 +140,7 @@ def test_a_critic_that_starts_as_the_teacher_denoises_as_well_as_the_teacher(kin
 def test_x0_errors_are_flow_errors_times_t() -> None:
     its = draws(1)
     t = draw_times(its.uniform("fake/t"), MODEL.shift, 0.001, 0.999)
-    by_flow, by_x0 = (method(critic_loss=kind).losses(BATCH, its).total for kind in ("flow", "x0"))
+    by_flow, by_x0 = (method(critic_loss=kind).losses(BATCH, its).loss for kind in ("flow", "x0"))
     torch.testing.assert_close(by_x0, (by_flow * t**2).float())
 
 
@@ -144,29 +153,24 @@ def test_the_variance_of_each_chunk_is_logged_by_exit_beside_the_real_one() -> N
 
 
 def test_broken_bounds_are_counted_where_a_checkpoint_finds_them() -> None:
-    dm = method(health={"critic_lag": 1.5, "patience": 3})
-    dm.check(1, {"critic": 2.0, "teacher": 1.0})
-    assert dm.streaks == {"critic_lag": 1, "variance": 0}
-
-
-def test_terms_carry_no_gradient() -> None:
-    assert not any(
-        term.requires_grad for term in adversarial().losses(Batch(BATCH.condition, REAL), draws(1)).terms.values()
-    )
+    bounds = built(health={"critic_lag": 1.5, "patience": 3}).bounds
+    assert bounds is not None
+    bounds.check(1, {"critic": 2.0, "teacher": 1.0})
+    assert bounds.streaks == {"critic_lag": 1, "variance": 0}
 
 
 def test_a_bidirectional_student_is_distilled_by_the_same_method() -> None:
     dm = method(WHOLE, guidance=3.0)
-    assert any(gradient is not None for gradient in gradients(dm.losses(BATCH, draws(FREQ)).total, dm.student))
+    assert any(gradient is not None for gradient in gradients(dm.losses(BATCH, draws(FREQ)).loss, dm.student))
 
 
 def test_the_students_gan_term_is_weighed_and_reaches_it_through_the_frozen_features() -> None:
     dm, plain = adversarial(weight=0.5), adversarial(weight=1e-9)
     data = Batch(BATCH.condition, REAL)
     found, without = dm.losses(data, draws(FREQ)), plain.losses(data, draws(FREQ))
-    torch.testing.assert_close(found.total - 0.5 * found.terms["generator"], without.total)
+    torch.testing.assert_close(found.loss - 0.5 * found.terms["generator"], without.loss)
     names = [name for name, _ in dm.student.named_parameters()]
-    both = zip(gradients(found.total, dm.student), gradients(without.total, plain.student), strict=True)
+    both = zip(gradients(found.loss, dm.student), gradients(without.loss, plain.student), strict=True)
     moved = {
         name for name, (a, b) in zip(names, both, strict=True) if a is not None and b is not None and not a.equal(b)
     }
@@ -184,9 +188,8 @@ def clips_of(dm: DistributionMatching, step: int) -> Tensor:
             BATCH.condition,
             MODEL,
             its,
+            Rollout(),
             exits=(3, 3, 3),
-            renoise="sde",
-            context_noise=0.0,
         )
 
 
@@ -216,23 +219,25 @@ def test_real_clips_are_noised_with_the_made_ones_noise_or_with_their_own(same_n
 
 def test_a_trained_discriminator_beats_the_coin() -> None:
     dm = adversarial()
-    heads = dm.roles["discriminator"]
+    assert dm.adversary is not None
+    heads = dm.adversary.discriminator
     optimiser, data = torch.optim.Adam(heads.parameters(), 1e-2), Batch(BATCH.condition, 3 + REAL)
-    before = dm.losses(data, draws(1)).terms["discriminator"].mean()
+    before = dm.losses(data, draws(1)).terms["discriminator"].mean().detach()
     for _ in range(30):
         parameters = list(heads.parameters())
-        for parameter, gradient in zip(parameters, gradients(dm.losses(data, draws(1)).total, heads), strict=True):
+        for parameter, gradient in zip(parameters, gradients(dm.losses(data, draws(1)).loss, heads), strict=True):
             parameter.grad = gradient
         optimiser.step()  # pyright: ignore[reportUnknownMemberType]
-    assert float(dm.losses(data, draws(1)).terms["discriminator"].mean()) < 0.7 * float(before)
+    assert float(dm.losses(data, draws(1)).terms["discriminator"].mean().detach()) < 0.7 * float(before)
 
 
 def test_r1_adds_to_the_loss_of_the_discriminator() -> None:
     data = Batch(BATCH.condition, REAL)
     with_r1, without = (adversarial(r1_weight=weight) for weight in (10.0, 0.0))
-    with_r1.roles["discriminator"].load_state_dict(without.roles["discriminator"].state_dict())
+    assert with_r1.adversary is not None and without.adversary is not None
+    with_r1.adversary.discriminator.load_state_dict(without.adversary.discriminator.state_dict())
     found, plain = with_r1.losses(data, draws(1)), without.losses(data, draws(1))
-    torch.testing.assert_close(found.total - plain.total, 10 * found.terms["r1"], atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(found.loss - plain.loss, 10 * found.terms["r1"], atol=1e-6, rtol=1e-4)
     assert bool((found.terms["r1"] > 0).all())
 
 
@@ -252,8 +257,3 @@ def test_a_gradient_that_begins_after_the_last_chunk_is_refused(chunk_size: str,
     method(model, start_gradient_frame=last)
     with pytest.raises(Misdescribed, match=f"start_gradient_frame: wanted at most {last}, .*found {last + 1}"):
         method(model, start_gradient_frame=last + 1)
-
-
-def test_gan_settings_without_a_discriminator_are_refused() -> None:
-    with pytest.raises(Misdescribed, match="found one without the other"):
-        method(gan={"blocks": [0]})

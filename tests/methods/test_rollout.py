@@ -9,8 +9,8 @@ from torch import Tensor
 from fastgen_k8s.diffusion.draws import KeyedDraws
 from fastgen_k8s.diffusion.schedule import add_noise, flow_to_eps
 from fastgen_k8s.experiments import get_experiment
-from fastgen_k8s.experiments.method import DistributionMatchingSettings
-from fastgen_k8s.methods.rollout import Renoise, draw_exits, rollout, sample, weighted_choice
+from fastgen_k8s.experiments.method import DistributionMatchingSettings, Rollout
+from fastgen_k8s.methods.rollout import draw_exits, rollout, sample, weighted_choice
 from fastgen_k8s.networks.load import build_student
 from fastgen_k8s.networks.network import KVCache, flow, x0
 from tests.methods.fixed import Fixed
@@ -24,9 +24,9 @@ DRAWS = KeyedDraws(0, 1, range(B))
 EPS = DRAWS.normal("noise", (2, 6, 1, 1))
 
 
-def roll(eps: Tensor = EPS, exits: tuple[int, ...] = (LAST,) * 3, **settings: object) -> Tensor:
-    options: dict[str, object] = {"renoise": "sde", "context_noise": 0.0, **settings}
-    return rollout(STUDENT, eps, CONDITION, MODEL, DRAWS, exits=exits, **options)  # pyright: ignore[reportArgumentType]
+def roll(eps: Tensor = EPS, exits: tuple[int, ...] = (LAST,) * 3, gradient_from: int = 0, **settings: object) -> Tensor:
+    how = Rollout.parse(settings, "test")
+    return rollout(STUDENT, eps, CONDITION, MODEL, DRAWS, how, exits=exits, gradient_from=gradient_from)
 
 
 def times(t: float) -> Tensor:
@@ -34,7 +34,7 @@ def times(t: float) -> Tensor:
 
 
 @pytest.mark.parametrize("renoise", ["sde", "ode"])
-def test_a_chunk_steps_along_t_list_and_ends_with_its_last_x0(renoise: Renoise) -> None:
+def test_a_chunk_steps_along_t_list_and_ends_with_its_last_x0(renoise: str) -> None:
     fresh = DRAWS.normal("renoise", (3, 2, 6, 1, 1))[:, :, :, :2]
     with torch.no_grad():
         cache, x_t, clean = KVCache(), MODEL.t_list[0] * EPS[:, :, :2], torch.empty(0)
@@ -72,7 +72,7 @@ def test_an_earlier_chunk_does_not_depend_on_the_noise_of_a_later_one() -> None:
 
 
 def test_a_student_of_whole_clips_takes_all_frames_at_once() -> None:
-    found = rollout(WHOLE_STUDENT, EPS, CONDITION, WHOLE, DRAWS, exits=(0,), renoise="sde", context_noise=0.0)
+    found = rollout(WHOLE_STUDENT, EPS, CONDITION, WHOLE, DRAWS, Rollout(), exits=(0,))
     torch.testing.assert_close(found, x0(WHOLE_STUDENT, WHOLE.t_list[0] * EPS, times(WHOLE.t_list[0]), CONDITION))
 
 
@@ -104,19 +104,21 @@ def test_chunks_that_begin_before_the_start_gradient_frame_do_not_learn(first: i
 
 
 def test_a_sample_takes_every_step_and_leaves_no_gradient() -> None:
-    found = sample(STUDENT, EPS, CONDITION, MODEL, DRAWS)
+    found = sample(STUDENT, EPS, CONDITION, MODEL, DRAWS, Rollout())
     assert not found.requires_grad
     assert torch.equal(found, roll().detach())
 
 
 def test_a_clip_longer_than_the_training_clip_is_sampled_in_more_chunks() -> None:
     eps = torch.cat([EPS, EPS], dim=2)
-    assert sample(STUDENT, eps, CONDITION, MODEL, DRAWS).shape == (B, 2, 12, 1, 1)
+    assert sample(STUDENT, eps, CONDITION, MODEL, DRAWS, Rollout()).shape == (B, 2, 12, 1, 1)
 
 
 def test_a_sample_does_not_depend_on_its_micro_batch() -> None:
-    alone = sample(STUDENT, EPS[1:2], {"text": CONDITION["text"][1:2]}, MODEL, KeyedDraws(0, 1, [1]))
-    torch.testing.assert_close(alone, sample(STUDENT, EPS, CONDITION, MODEL, DRAWS)[1:2], atol=1e-5, rtol=1e-5)
+    alone = sample(STUDENT, EPS[1:2], {"text": CONDITION["text"][1:2]}, MODEL, KeyedDraws(0, 1, [1]), Rollout())
+    torch.testing.assert_close(
+        alone, sample(STUDENT, EPS, CONDITION, MODEL, DRAWS, Rollout())[1:2], atol=1e-5, rtol=1e-5
+    )
 
 
 def settings(**given: object) -> DistributionMatchingSettings:

@@ -8,9 +8,10 @@ from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.experiments.schema import Pairs
 from fastgen_k8s.methods.method import for_batch
-from fastgen_k8s.methods.trajectory import guided_velocity, trajectory
+from fastgen_k8s.methods.trajectory import trajectory
 from fastgen_k8s.networks.gaussian_rotation import as_vectors, exact_path, law, noised_variances
 from fastgen_k8s.networks.load import build_teacher
+from fastgen_k8s.networks.network import guided_flow
 
 MODEL = get_experiment("closed_form/gaussian_kd").model  # 2 numbers, 6 frames in chunks of 2
 TEACHER = build_teacher(MODEL, None)
@@ -63,9 +64,9 @@ def test_an_autoregressive_teacher_solves_a_chunk_on_the_clean_chunks_before_it(
 
 
 def test_guidance_is_the_standard_form() -> None:
-    x_t, negative = noise(), for_batch(NOTHING, B)
+    x_t, negative, t = noise(), for_batch(NOTHING, B), torch.full((B,), 0.8, dtype=torch.float64)
     conditional, unconditional, guided = (
-        guided_velocity(TEACHER, condition, negative, guidance)(x_t, 0.8)
+        guided_flow(TEACHER, x_t, t, condition, negative, guidance)
         for condition, guidance in ((LEFT, 1.0), (negative, 1.0), (LEFT, 3.0))
     )
     torch.testing.assert_close(guided, unconditional + 3 * (conditional - unconditional))

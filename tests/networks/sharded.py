@@ -12,7 +12,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor
 
 from fastgen_k8s.experiments.schema import Precision
-from fastgen_k8s.methods.teacher_forcing import flow_on_clean_past
+from fastgen_k8s.methods.rollout import flow_on_clean_past
 from fastgen_k8s.networks.network import KVCache, features, flow
 from fastgen_k8s.networks.video import VideoNetwork
 from fastgen_k8s.training.parallel import World, shard

@@ -48,7 +48,7 @@ class Run:
 
     def train(self, steps: int) -> None:
         """Go on to a step."""
-        train(self.toy, self.state, SETTINGS.override(f"steps={steps}"), SOURCE)
+        train(self.toy.method(), self.state, SETTINGS.override(f"steps={steps}"), SOURCE)
 
     def save(self, *steps: int) -> None:
         """Train to each step and save there."""
@@ -78,7 +78,8 @@ def test_a_resumed_run_has_the_same_average(store: Store, alone: World) -> None:
     first.save(5)
     resume(store, second.state, alone)
     second.train(8)
-    assert all(torch.equal(second.state.ema[name], value) for name, value in whole.state.ema.items())
+    found, wanted = (it.state.averages["student"].means for it in (second, whole))
+    assert found.keys() == wanted.keys() and all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 
 def test_a_resumed_run_goes_on_counting_broken_bounds(store: Store, alone: World) -> None:
@@ -89,7 +90,7 @@ def test_a_resumed_run_goes_on_counting_broken_bounds(store: Store, alone: World
     first.checkpoints.wait()
     resume(store, second.state, alone)
     second.train(8)
-    assert second.toy.streaks == {"checks": 8}
+    assert second.toy.bounds.streaks == {"checks": 8}
 
 
 def test_without_a_checkpoint_there_is_nothing_to_resume(store: Store, alone: World) -> None:
@@ -315,7 +316,7 @@ def test_a_role_is_read_from_a_training_artifact(store: Store, alone: World, kin
         writer.put(name, read(store, name))
     writer.commit({"step": 3})
     state, step = load_role(writer.store.uri, "student", "ema" if kind == "ema" else "raw")
-    wanted = run.state.ema if kind == "ema" else dict(run.toy.student.named_parameters())
+    wanted = run.state.averages["student"].means if kind == "ema" else dict(run.toy.student.named_parameters())
     assert step == 3
     assert all(torch.equal(state[name], value) for name, value in wanted.items())
 

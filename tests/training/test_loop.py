@@ -34,7 +34,7 @@ class Notes:
 def run(toy: Toy, settings: Train = SHORT, micro_batch: int | None = None) -> tuple[TrainingState, list[StepReport]]:
     """A training alone; its state and reports."""
     notes = Notes()
-    state = train(toy, fresh(toy, settings), settings, SOURCE, micro_batch=micro_batch, watch=notes)
+    state = train(toy.method(), fresh(toy, settings), settings, SOURCE, micro_batch=micro_batch, watch=notes)
     return state, notes.reports
 
 
@@ -117,7 +117,7 @@ def test_draws_depend_on_step_and_slot_only() -> None:
 def test_every_step_is_checked_by_the_method() -> None:
     toy = Toy()
     run(toy)
-    assert toy.checked == [1, 2, 3, 4, 5, 6]
+    assert toy.bounds.checked == [1, 2, 3, 4, 5, 6]
 
 
 def test_flags_are_counted_over_ranks() -> None:
@@ -148,7 +148,7 @@ def test_skip_batch_leaves_out_the_step_that_is_not_finite() -> None:
 def test_a_step_left_out_is_not_checked_by_the_method() -> None:
     toy = Toy(spoil={3: float("nan")})
     run(toy, SHORT.override("skip_batch=true"))
-    assert toy.checked == [1, 2, 4, 5, 6]
+    assert toy.bounds.checked == [1, 2, 4, 5, 6]
 
 
 def test_gradients_are_clipped_to_the_roles_norm() -> None:
@@ -156,7 +156,7 @@ def test_gradients_are_clipped_to_the_roles_norm() -> None:
     state = fresh(toy, settings)
     role = state.roles["student"]
     role.settings = role.settings.override("clip=0.001")
-    train(toy, state, settings, SOURCE)
+    train(toy.method(), state, settings, SOURCE)
     first_moment = torch.cat([role.moments(name)["exp_avg"].flatten() for name in role.named])
     assert float((first_moment**2).sum()) ** 0.5 == pytest.approx(0.1 * 0.001, rel=1e-5)  # (1 - beta1) g
 
@@ -165,27 +165,27 @@ def test_the_average_follows_student_updates() -> None:
     toy = Toy(student_every=1)
     settings = Train(steps=1, global_batch=4, ema=AVERAGED)
     state = fresh(toy, settings)
-    before = state.ema["weight"].clone()
-    train(toy, state, settings, SOURCE)
+    before = state.averages["student"].means["weight"].clone()
+    train(toy.method(), state, settings, SOURCE)
     wanted = 0.9 * before + 0.1 * toy.student.weight.detach()
-    torch.testing.assert_close(state.ema["weight"], wanted)
+    torch.testing.assert_close(state.averages["student"].means["weight"], wanted)
 
 
 def test_the_average_rests_while_others_learn() -> None:
     toy = Toy(student_every=10)
     settings = Train(steps=5, global_batch=4, ema=AVERAGED)
     state = fresh(toy, settings)
-    before = state.ema["weight"].clone()
-    train(toy, state, settings, SOURCE)
-    assert torch.equal(state.ema["weight"], before)
+    before = state.averages["student"].means["weight"].clone()
+    train(toy.method(), state, settings, SOURCE)
+    assert torch.equal(state.averages["student"].means["weight"], before)
 
 
 def test_training_in_two_halves_is_training_at_once() -> None:
     at_once, halves = Toy(), Toy()
     run(at_once)
     state = fresh(halves, SHORT)
-    train(halves, state, SHORT.override("steps=3"), SOURCE)
-    train(halves, state, SHORT, SOURCE)
+    train(halves.method(), state, SHORT.override("steps=3"), SOURCE)
+    train(halves.method(), state, SHORT, SOURCE)
     assert torch.equal(weights(halves), weights(at_once))
 
 

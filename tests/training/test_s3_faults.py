@@ -92,7 +92,7 @@ def train_and_stop(store: Store, world: World) -> None:
     state = fresh(toy, SETTINGS)
     checkpoints = Checkpoints(store, world, group_prefix(store), 1, {})
     for step in (2, 5):
-        train(toy, state, SETTINGS.override(f"steps={step}"), SOURCE)
+        train(toy.method(), state, SETTINGS.override(f"steps={step}"), SOURCE)
         checkpoints.save(state)
     checkpoints.wait()
 
@@ -103,14 +103,14 @@ def go_on(store: Store, world: World) -> torch.Tensor:
     state = fresh(toy, SETTINGS)
     assert resume(store, state, world)
     assert state.step == 5
-    train(toy, state, SETTINGS, SOURCE)
+    train(toy.method(), state, SETTINGS, SOURCE)
     return weights(toy)
 
 
 def undisturbed() -> torch.Tensor:
     """What a run without any store comes to."""
     toy = Toy()
-    train(toy, fresh(toy, SETTINGS), SETTINGS, SOURCE)
+    train(toy.method(), fresh(toy, SETTINGS), SETTINGS, SOURCE)
     return weights(toy)
 
 

@@ -6,14 +6,29 @@ import torch
 from torch import Tensor, nn
 
 from fastgen_k8s.diffusion.draws import Draws, generator, seeded
+from fastgen_k8s.experiments.method import Health
 from fastgen_k8s.experiments.schema import Ema, Optimisation, Optimiser, Train
-from fastgen_k8s.methods.method import Batch, Losses
-from fastgen_k8s.networks.network import Network
+from fastgen_k8s.methods.health import Bounds
+from fastgen_k8s.methods.method import Batch, Losses, Method, Target
 from fastgen_k8s.training.loop import Batches
 from fastgen_k8s.training.state import TrainingState, start
 
 FEATURES = 5
 OPTIMISATION = Optimisation(student=Optimiser(lr=0.05), fake_score=Optimiser(lr=0.01), discriminator=Optimiser())
+
+
+class Counted(Bounds):
+    """Bounds that nothing breaks, and which remember what they were asked of."""
+
+    def __init__(self) -> None:
+        super().__init__(Health())
+        self.streaks = {"checks": 0}
+        self.checked: list[int] = []
+
+    def check(self, step: int, logged: Mapping[str, float]) -> None:
+        """Remember that the step was checked."""
+        self.checked.append(step)
+        self.streaks["checks"] += 1
 
 
 class Toy:
@@ -23,11 +38,14 @@ class Toy:
         with seeded("toy"):
             self.student, self.critic = nn.Linear(FEATURES, 1), nn.Linear(FEATURES, 1)
         self.roles: Mapping[str, nn.Module] = {"student": self.student, "fake_score": self.critic}
-        self.frozen: Mapping[str, Network] = {}
         self.warmup, self.student_every, self.spoil = warmup, student_every, dict(spoil)
         self.seen: list[tuple[int, tuple[float, ...]]] = []  # step and the noise of its slots
-        self.checked: list[int] = []
-        self.streaks = {"checks": 0}
+        self.bounds = Counted()
+
+    def method(self, ema: Ema | None = None) -> Method:
+        """The loop's view of it."""
+        targets = {} if ema is None else {"student": Target(ema)}
+        return Method(self.roles, self.losses, self.turn, (), targets, self.warmup, self.bounds)
 
     def turn(self, step: int) -> tuple[str, ...]:
         """The student's at each multiple of `student_every`."""
@@ -45,12 +63,7 @@ class Toy:
         else:
             total = (self.critic(x).squeeze(1) - wanted) ** 2 + 0 * total
         total = total * self.spoil.get(draws.step, 1.0)
-        return Losses(total, {"error": total.detach().sqrt()})
-
-    def check(self, step: int, logged: Mapping[str, float]) -> None:
-        """Remember that the step was checked."""
-        self.checked.append(step)
-        self.streaks["checks"] += 1
+        return Losses(total, {"error": total.sqrt()})
 
 
 def batches(step: int, slots: Sequence[int]) -> Batch:
@@ -64,7 +77,7 @@ def _row(step: int, slot: int) -> Tensor:
 
 def fresh(toy: Toy, train: Train) -> TrainingState:
     """The state before the first step."""
-    return start(toy, train, OPTIMISATION)
+    return start(toy.method(train.ema), train, OPTIMISATION)
 
 
 def weights(toy: Toy) -> Tensor:
