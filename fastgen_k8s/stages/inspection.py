@@ -19,7 +19,8 @@ from fastgen_k8s.networks.folder import finite, read_component
 from fastgen_k8s.networks.foreign import read_every
 from fastgen_k8s.networks.pth import dense, from_pth
 from fastgen_k8s.printable import clean
-from fastgen_k8s.training.checkpoint import newest, verified_folder
+from fastgen_k8s.training.checkpoint import verified_folder
+from fastgen_k8s.training.committed import newest
 
 _WEIGHTS = (".pt", ".pth", ".safetensors", ".ckpt", ".bin")
 _LONGEST = 120  # characters of a fact

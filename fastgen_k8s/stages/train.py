@@ -17,7 +17,8 @@ from fastgen_k8s.pipeline.kinds import KINDS
 from fastgen_k8s.stages.assembly import Data, build, check_inputs, moved, validation_samples
 from fastgen_k8s.stages.stage import StageJob
 from fastgen_k8s.stages.student import rollout_facts
-from fastgen_k8s.training.checkpoint import Checkpoints, committed, group_prefix, resume
+from fastgen_k8s.training.checkpoint import Checkpoints, resume
+from fastgen_k8s.training.committed import committed, group_prefix
 from fastgen_k8s.training.habits import Habits, Logbook
 from fastgen_k8s.training.loop import shares, train
 from fastgen_k8s.training.metrics import check_trackers

@@ -16,7 +16,7 @@ from fastgen_k8s.artifacts.names import LARGEST_FILE, LONGEST_NAME, MOST_FILES, 
 from fastgen_k8s.artifacts.s3_client import client
 from fastgen_k8s.data.blocks import Block
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.training.checkpoint import Checkpoint
+from fastgen_k8s.training.committed import Checkpoint
 from tests.s3_server import Server
 
 DATA = b"alpha"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fastgen_k8s.artifacts import store_at
-from fastgen_k8s.training.checkpoint import committed
+from fastgen_k8s.training.committed import committed
 from tests.processes.agents import Agent, two, wait_until
 from tests.processes.runs import Run
 

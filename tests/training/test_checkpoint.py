@@ -12,7 +12,8 @@ from fastgen_k8s.artifacts import Cached, FileEntry, Store, begin, read, store_a
 from fastgen_k8s.artifacts.manifest import MOST_BYTES
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments.schema import Train
-from fastgen_k8s.training.checkpoint import Checkpoints, committed, group_prefix, load_role, newest, prune, resume
+from fastgen_k8s.training.checkpoint import Checkpoints, load_role, resume
+from fastgen_k8s.training.committed import committed, group_prefix, newest, prune
 from fastgen_k8s.training.loop import train
 from fastgen_k8s.training.parallel import World, join
 from fastgen_k8s.training.state import TrainingState

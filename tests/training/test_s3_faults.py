@@ -11,7 +11,8 @@ import torch
 from fastgen_k8s.artifacts import Cached, FileEntry, Store, begin, open_artifact, read, s3_client, store_at
 from fastgen_k8s.data.blocks import make_blocks
 from fastgen_k8s.experiments.schema import Train
-from fastgen_k8s.training.checkpoint import Checkpoints, group_prefix, newest, resume
+from fastgen_k8s.training.checkpoint import Checkpoints, resume
+from fastgen_k8s.training.committed import group_prefix, newest
 from fastgen_k8s.training.loop import train
 from fastgen_k8s.training.parallel import World, join
 from tests.faults import FAULTS, NONE, Faults, proxy
