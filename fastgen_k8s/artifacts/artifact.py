@@ -5,10 +5,12 @@ import secrets
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import JsonValue
 
 from fastgen_k8s.artifacts.cached import Cached
+from fastgen_k8s.artifacts.facts import Facts
 from fastgen_k8s.artifacts.manifest import (
     CLAIM,
     MANIFEST,
@@ -25,8 +27,9 @@ from fastgen_k8s.artifacts.manifest import (
 )
 from fastgen_k8s.artifacts.names import TEMPORARY, below
 from fastgen_k8s.artifacts.store import Store, read, store_at
-from fastgen_k8s.errors import BadInput, io_at
-from fastgen_k8s.printable import shown
+from fastgen_k8s.errors import BadInput, Misdescribed, io_at
+
+F = TypeVar("F", bound=Facts)
 
 
 class Writer:
@@ -121,13 +124,12 @@ class Artifact:
         self._verified |= {name: folder / name.removeprefix(prefix) for name in unseen}
         return folder
 
-    def fact(self, name: str) -> JsonValue:
-        """A recorded fact (BadInput when it was not recorded)."""
-        if name not in self.manifest.facts:
-            raise BadInput(
-                f"{self.uri}/{MANIFEST}: wanted the fact {name!r}, found {shown(sorted(self.manifest.facts))}"
-            )
-        return self.manifest.facts[name]
+    def facts(self, kind: type[F]) -> F:
+        """What its manifest says beside the files, as artifacts of a kind do (BadInput)."""
+        try:
+            return kind.restore(self.manifest.facts, f"{self.uri}/{MANIFEST}: facts")
+        except Misdescribed as error:
+            raise BadInput(str(error)) from error
 
     def _entry(self, name: str) -> FileEntry:
         if name not in self.manifest.files:

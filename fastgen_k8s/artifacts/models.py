@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import JsonValue
-
 from fastgen_k8s.artifacts.artifact import begin
+from fastgen_k8s.artifacts.facts import ModelFacts
 from fastgen_k8s.artifacts.links import files_below
 from fastgen_k8s.artifacts.manifest import CLAIM, MANIFEST, MODEL, FileEntry, Manifest, content_digest
 from fastgen_k8s.artifacts.names import is_name
@@ -13,7 +12,7 @@ from fastgen_k8s.artifacts.teacher import PARTS, Given, check_parts
 from fastgen_k8s.errors import BadInput
 
 
-def add_model(folder: Path, uri: str, origin: Mapping[str, JsonValue] = {}, *, follow_links: bool = False) -> Manifest:
+def add_model(folder: Path, uri: str, origin: Mapping[str, str] = {}, *, follow_links: bool = False) -> Manifest:
     """Copy a diffusers folder to `uri` and commit it, its origin as facts.
 
     BadInput, before anything is copied, without a part that we read or with a file that no stage could.
@@ -40,4 +39,4 @@ def add_model(folder: Path, uri: str, origin: Mapping[str, JsonValue] = {}, *, f
     for name, path in files.items():
         writer.store.upload(name, path, entries[name])
     writer.add(entries)
-    return writer.commit({"parts": list[JsonValue](parts), **origin})
+    return writer.commit(ModelFacts.parse({"parts": parts, **origin}, uri).said())

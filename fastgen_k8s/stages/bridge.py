@@ -8,13 +8,14 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from fastgen_k8s.artifacts import Artifact, Manifest, Writer
+from fastgen_k8s.artifacts.facts import TrainingFacts, WeightsFacts
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.networks.folder import WEIGHTS
 from fastgen_k8s.networks.foreign import read_weights
 from fastgen_k8s.networks.load import architecture, build_student, load_weights, transformer_config
 from fastgen_k8s.networks.weights_file import apart, shard_index, shards, write_pth, write_safetensors
 from fastgen_k8s.stages.stage import StageJob
-from fastgen_k8s.stages.student import DIFFUSERS, PT, ROLLOUT, SAFETENSORS, check_student
+from fastgen_k8s.stages.student import DIFFUSERS, PT, ROLLOUT, SAFETENSORS, check_student, made_for
 from fastgen_k8s.training.checkpoint import load_role
 
 
@@ -25,7 +26,7 @@ def check(job: StageJob) -> None:
         _path(job)
         return
     check_student(artifact, job.experiment.model)
-    if job.experiment.bridge.weights == "ema" and not artifact.fact("ema"):
+    if job.experiment.bridge.weights == "ema" and not artifact.facts(TrainingFacts).ema:
         raise BadInput(f"{artifact.uri}: wanted averaged weights, found a training without train.ema")
 
 
@@ -38,24 +39,16 @@ def run(job: StageJob) -> Manifest:
     load_weights(expected, state, job.work.inputs["checkpoint"])
     writer = job.begin()
     _write(writer, state, job)
-    return writer.commit(
-        {
-            "t_list": list(model.t_list),
-            "chunk_size": model.chunk_size,
-            "latent": list(model.latent),
-            "role": settings.role,
-            "weights": settings.weights,
-            **facts,
-        }
-    )
+    made = {**made_for(model).said(), "role": settings.role, "weights": settings.weights, **facts}
+    return writer.commit(WeightsFacts.parse(made, job.work.output).said())
 
 
 def _read(job: StageJob) -> tuple[Mapping[str, Tensor], Mapping[str, JsonValue]]:
     settings, artifact = job.experiment.bridge, _artifact(job)
     if artifact is not None:
         state, step = load_role(artifact, settings.role, settings.weights)
-        recorded = {name: value for name, value in artifact.manifest.facts.items() if name in ROLLOUT}
-        return state, {"origin": artifact.manifest.digest, "layout": "training", "step": step, **recorded}
+        rollout = artifact.facts(TrainingFacts).said(*ROLLOUT)
+        return state, {"origin": artifact.manifest.digest, "layout": "training", "step": step, **rollout}
     found = read_weights(
         _path(job),
         role=settings.role,

@@ -3,6 +3,7 @@
 import torch
 
 from fastgen_k8s.artifacts import Manifest
+from fastgen_k8s.artifacts.facts import ConditionsFacts
 from fastgen_k8s.artifacts.single import is_folder
 from fastgen_k8s.data.conditions import write_conditions
 from fastgen_k8s.data.prompts import read_prompts
@@ -33,7 +34,7 @@ def run(job: StageJob) -> Manifest:
         batches = (encode(prompts[start : start + _BATCH]) for start in range(0, len(prompts), _BATCH))
         writer = job.begin()
         write_conditions(writer, prompts, batches, negative_encoded, empty_encoded)
-    return writer.commit({"prompts": len(prompts), "negative_prompt": negative})
+    return writer.commit(ConditionsFacts(prompts=len(prompts), negative_prompt=negative).said())
 
 
 def _prompts(job: StageJob) -> list[str]:

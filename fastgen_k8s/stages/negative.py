@@ -2,6 +2,7 @@
 
 import structlog
 
+from fastgen_k8s.artifacts.facts import ConditionsFacts
 from fastgen_k8s.stages.stage import StageJob
 
 log = structlog.get_logger()
@@ -15,7 +16,7 @@ def say_if_none(job: StageJob, guidance: float) -> None:
     model = job.experiment.model
     if not model.parts or not model.text.parts or guidance == 1.0:
         return
-    if job.input("conditions").manifest.facts.get("negative_prompt") == "":
+    if job.input("conditions").facts(ConditionsFacts).negative_prompt == "":
         log.warning(
             "the teacher is guided without a negative prompt",
             guidance=guidance,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from fastgen_k8s.artifacts import Manifest
+from fastgen_k8s.artifacts.facts import PairsFacts
 from fastgen_k8s.artifacts.manifest import to_json
 from fastgen_k8s.data.blocks import make_blocks
 from fastgen_k8s.data.conditions import Conditions, to_device
@@ -47,15 +48,7 @@ def run(job: StageJob) -> Manifest:
     writer = job.begin()
     make_blocks(writer, index.samples, index.block_size, maker.make)
     writer.put(INDEX, to_json(index))
-    return writer.commit(
-        {
-            "samples": index.samples,
-            "seed": index.seed,
-            "times": list(index.times),
-            "latent": list(index.latent),
-            "teacher_digest": index.teacher_digest,
-        }
-    )
+    return writer.commit(PairsFacts.parse(index.model_dump(), INDEX).said())
 
 
 class PairMaker:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from fastgen_k8s.artifacts import Artifact, FileEntry, Manifest, read
+from fastgen_k8s.artifacts.facts import SamplesFacts
 from fastgen_k8s.artifacts.metrics import read_metrics
 from fastgen_k8s.data.conditions import Conditions
 from fastgen_k8s.data.pairs import PairSet
@@ -112,7 +113,7 @@ def _how(artifact: Artifact, experiment: Experiment) -> str:
         return f"{index.solver_steps} steps, guidance {index.guidance:g}, seed {index.seed}"
     model = experiment.model
     chunks = "whole clips" if model.chunk_size is None else f"{model.chunk_size} frames at a time"
-    return f"{model.steps} steps, {chunks}, seed {artifact.fact('seed')}"
+    return f"{model.steps} steps, {chunks}, seed {artifact.facts(SamplesFacts).seed}"
 
 
 def _speeds(job: StageJob, inputs: dict[str, Artifact]) -> list[Speed]:

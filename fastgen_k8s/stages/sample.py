@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from fastgen_k8s.artifacts import Artifact, Manifest
+from fastgen_k8s.artifacts.facts import SamplesFacts
 from fastgen_k8s.data.blocks import make_blocks
 from fastgen_k8s.data.conditions import Conditions, to_device
 from fastgen_k8s.data.pairs import noise
@@ -42,7 +43,8 @@ def run(job: StageJob) -> Manifest:
     count = len(conditions) * experiment.sample.samples_per_prompt
     writer = job.begin()
     make_blocks(writer, count, experiment.sample.batch, maker.make)
-    return writer.commit({"samples": count, "seed": experiment.sample.seed, "trained": artifact is not None})
+    facts = SamplesFacts(samples=count, seed=experiment.sample.seed, trained=artifact is not None)
+    return writer.commit(facts.said())
 
 
 class _Maker:

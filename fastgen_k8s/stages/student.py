@@ -7,6 +7,7 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from fastgen_k8s.artifacts import Artifact
+from fastgen_k8s.artifacts.facts import StudentFacts, TrainingFacts
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments.method import MethodSettings, Rollout
 from fastgen_k8s.experiments.model import Model
@@ -23,15 +24,19 @@ ROLLOUT = tuple(Rollout.model_fields)
 
 def check_student(artifact: Artifact, model: Model) -> None:
     """Refuse another role, and a student that was made for other times, chunks or latents (BadInput)."""
-    role = artifact.manifest.facts.get("role", "student")
-    if role != "student":
-        raise BadInput(f"{artifact.uri}: wanted the weights of a student, found those of a {role}")
-    wanted = {"t_list": list(model.t_list), "chunk_size": model.chunk_size, "latent": list(model.latent)}
-    for name, value in wanted.items():
-        found = artifact.fact(name)
-        if found != value:
-            shown, held = json.dumps(value), json.dumps(found)
-            raise BadInput(f"{artifact.uri}: wanted a student with {name} {shown}, found {held}")
+    facts = artifact.facts(StudentFacts)
+    if facts.role != "student":
+        raise BadInput(f"{artifact.uri}: wanted the weights of a student, found those of a {facts.role}")
+    held = facts.said()
+    for name, value in made_for(model).said().items():
+        if held[name] != value:
+            shown, found = json.dumps(value), json.dumps(held[name])
+            raise BadInput(f"{artifact.uri}: wanted a student with {name} {shown}, found {found}")
+
+
+def made_for(model: Model) -> StudentFacts:
+    """What a network of a model is made for."""
+    return StudentFacts(t_list=model.t_list, chunk_size=model.chunk_size, latent=model.latent)
 
 
 def rollout_facts(method: MethodSettings) -> dict[str, JsonValue]:
@@ -41,17 +46,19 @@ def rollout_facts(method: MethodSettings) -> dict[str, JsonValue]:
 
 def check_rollout(artifact: Artifact, sample: Sample) -> None:
     """Refuse a student that learnt from another rollout than the one that samples it (BadInput)."""
+    facts = artifact.facts(StudentFacts)
     for name in ROLLOUT:
-        wanted = getattr(sample, name)
-        found = artifact.manifest.facts.get(name, wanted)
-        if found != wanted:
+        wanted, found = getattr(sample, name), getattr(facts, name)
+        if found not in (None, wanted):
             raise BadInput(f"{artifact.uri}: wanted a student of sample.{name} {wanted}, found {found} in its training")
 
 
 def student_state(artifact: Artifact, weights: str) -> Mapping[str, Tensor]:
     """The student's state dict with diffusers' keys: `raw` or `ema` where a training has both."""
     if artifact.manifest.kind == "training":
-        state, _ = load_role(artifact, "student", "ema" if weights == "ema" and artifact.fact("ema") else "raw")
+        state, _ = load_role(
+            artifact, "student", "ema" if weights == "ema" and artifact.facts(TrainingFacts).ema else "raw"
+        )
         return state
     for name in (PT, SAFETENSORS):
         if name in artifact.manifest.files:

@@ -1,11 +1,11 @@
 """Train: stage 2 (KD, CausalKD), stage 3 (Self-Forcing) and flow matching, on any number of processes."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 import structlog
-from pydantic import JsonValue
 
 from fastgen_k8s.artifacts import Manifest, Writer, open_artifact
+from fastgen_k8s.artifacts.facts import TrainingFacts
 from fastgen_k8s.artifacts.metrics import merged_file, read_metrics, to_lines
 from fastgen_k8s.config import digest
 from fastgen_k8s.data.ahead import Ahead, Turn
@@ -16,7 +16,7 @@ from fastgen_k8s.networks.pth import to_pth
 from fastgen_k8s.pipeline.kinds import KINDS
 from fastgen_k8s.stages.assembly import Data, build, check_inputs, moved, validation_samples
 from fastgen_k8s.stages.stage import StageJob
-from fastgen_k8s.stages.student import rollout_facts
+from fastgen_k8s.stages.student import made_for, rollout_facts
 from fastgen_k8s.training.checkpoint import Checkpoints, resume
 from fastgen_k8s.training.committed import committed, group_prefix
 from fastgen_k8s.training.habits import Habits, Logbook
@@ -55,7 +55,7 @@ def run(job: StageJob) -> Manifest:
 def _train(job: StageJob, world: World, stop: StopSignal, data: Data, method: Method, state: TrainingState) -> None:
     settings, writer = job.experiment.train, job.begin()
     prefix = first(world, lambda: group_prefix(writer.store))
-    checkpoints = Checkpoints(writer.store, world, prefix, job.execution.keep, _facts(job, method))
+    checkpoints = Checkpoints(writer.store, world, prefix, job.execution.keep, _facts(job, method).said())
     resumed = resume(writer.store, state, world)
     checkpoints.last = state.step if resumed else None
     logbook = _logbook(job, writer, prefix, state.step + 1, checkpoints) if world.rank == 0 else None
@@ -90,27 +90,26 @@ def _order(job: StageJob, first_step: int, world: World) -> Iterator[Turn]:
     return ((step, part.slots) for step in range(first_step, settings.steps + 1) for part in parts)
 
 
-def _commit(writer: Writer, state: TrainingState, prefix: str, facts: Mapping[str, JsonValue]) -> None:
+def _commit(writer: Writer, state: TrainingState, prefix: str, facts: TrainingFacts) -> None:
     """The checkpoint of the last step becomes the artifact, together with the metrics of all groups."""
     writer.add(committed(writer.store, state.step).files)
     writer.put(merged_file(prefix), to_lines(read_metrics(writer.store)))
-    writer.commit({**facts, "step": state.step})
+    writer.commit({**facts.said(), "step": state.step})
 
 
-def _facts(job: StageJob, method: Method) -> dict[str, JsonValue]:
+def _facts(job: StageJob, method: Method) -> TrainingFacts:
     """What later stages rely on and compare."""
-    model, settings = job.experiment.model, job.experiment.train
-    return {
+    settings = job.experiment.train
+    made = {
+        **made_for(job.experiment.model).said(),
+        **rollout_facts(job.experiment.method),
         "method": job.experiment.method.canonical()["kind"],
         "roles": list(method.roles),
         "steps": settings.steps,
         "seed": settings.seed,
         "ema": "student" in method.targets,
-        "t_list": list(model.t_list),
-        "chunk_size": model.chunk_size,
-        "latent": list(model.latent),
-        **rollout_facts(job.experiment.method),
     }
+    return TrainingFacts.parse(made, job.work.output)
 
 
 def _logbook(job: StageJob, writer: Writer, prefix: str, first_step: int, checkpoints: Checkpoints) -> Logbook:

@@ -15,10 +15,10 @@ from pydantic import JsonValue
 from torch import Tensor, nn
 
 from fastgen_k8s.artifacts import Artifact, Cached, FileEntry, Store, find_artifact, store_at
+from fastgen_k8s.artifacts.facts import TrainingFacts
 from fastgen_k8s.artifacts.manifest import to_json
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.networks.dcp_whole import read_whole
-from fastgen_k8s.printable import shown
 from fastgen_k8s.training.committed import FOLDER, LOOKS, Checkpoint, folder_of, manifest_file, newest, prune
 from fastgen_k8s.training.parallel import World, agree, first
 from fastgen_k8s.training.state import TrainingState
@@ -183,9 +183,9 @@ def verified_folder(artifact: Artifact) -> Path:
 
 
 def _as_step(artifact: Artifact) -> int:
-    step = artifact.fact("step")
-    if not isinstance(step, int):
-        raise BadInput(f"{artifact.uri}: wanted the fact 'step' as a whole number, found {shown(step)}")
+    step = artifact.facts(TrainingFacts).step
+    if step is None:
+        raise BadInput(f"{artifact.uri}: wanted the step of a training in its facts, found none")
     return step
 
 

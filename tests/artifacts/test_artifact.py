@@ -29,7 +29,7 @@ def write(place: Path, digest: str = "d" * 64, kind: str = "pairs") -> Artifact:
 def test_a_committed_artifact_reads_back_with_its_facts(tmp_path: Path) -> None:
     artifact = write(tmp_path / "a")
     assert artifact.read("sub/b.txt") == b"beta"
-    assert artifact.fact("samples") == 2
+    assert artifact.manifest.facts["samples"] == 2
     assert artifact.manifest.inputs == {"teacher": "e" * 64}
 
 

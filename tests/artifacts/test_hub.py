@@ -87,7 +87,7 @@ def test_a_repository_becomes_a_model_with_the_parts_that_we_read(hub: str, tmp_
     assert {name: artifact.read(name) for name in artifact.manifest.files} == {
         name: data for name, data in FILES.items() if name not in ("README.md", "safety_checker/weights.bin")
     }
-    facts = {name: artifact.fact(name) for name in ("repo", "revision", "parts")}
+    facts = {name: artifact.manifest.facts[name] for name in ("repo", "revision", "parts")}
     parts = ["transformer", "text_encoder", "tokenizer", "vae", "codec"]
     assert facts == {"repo": "someone/model", "revision": COMMIT, "parts": parts}
 

@@ -21,7 +21,7 @@ def check(job: StageJob) -> None:
 
 def run(job: StageJob) -> Manifest:
     """Count, and say it."""
-    return job.begin().commit({"counted": job.input("conditions").fact("prompts")})
+    return job.begin().commit({"counted": job.input("conditions").manifest.facts["prompts"]})
 '''
 ROW = 'StageKind(name="count", makes="counts", reads=("report",), inputs={"conditions": ("conditions",)}),'
 EXPERIMENT = "closed_form/gaussian_kd"

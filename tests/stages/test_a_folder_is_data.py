@@ -22,6 +22,7 @@ from fastgen_k8s.networks.dcp import read_into
 from fastgen_k8s.networks.dcp_whole import read_whole
 from fastgen_k8s.networks.foreign import read_weights
 from fastgen_k8s.stages.inspection import inspect
+from fastgen_k8s.stages.student import made_for
 from fastgen_k8s.training.checkpoint import Checkpoints, load_role, resume, tensors
 from fastgen_k8s.training.parallel import World, join
 from tests.conftest import run_stage
@@ -204,7 +205,8 @@ def bridged(place: Path, alone: World) -> None:
         if path.is_symlink():
             (Path(f"{place}-ended") / FOLDER / path.name).unlink()
             (Path(f"{place}-ended") / FOLDER / path.name).symlink_to(path.resolve())
-    writer.commit({"step": 0, "t_list": list(model.t_list), "chunk_size": 2, "latent": list(model.latent)})
+    of = {"method": "regression", "roles": ["student"], "steps": 1, "seed": 0, "ema": False, "step": 0}
+    writer.commit({**made_for(model).said(), **of})
     run_stage("bridge", KD, place.parent / "weights", checkpoint=Path(f"{place}-ended"))
 
 

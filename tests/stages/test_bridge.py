@@ -128,7 +128,7 @@ def test_a_foreign_checkpoint_crosses_too(tmp_path: Path) -> None:
     torch.save({"model": {"net": STATE}, "iteration": 10}, tmp_path / "0000010.pth")
     artifact = run_stage("bridge", KD, tmp_path / "b", checkpoint=tmp_path / "0000010.pth")
     assert equal(dict(student_state(artifact, "raw")), STATE)
-    assert artifact.fact("step") == 10
+    assert artifact.manifest.facts["step"] == 10
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_foreign_checkpoint_gives_what_the_manifest_says(
     wanted = STATE if times == 1 else doubled()
     assert equal(dict(student_state(artifact, "raw")), wanted)
     name, _, value = setting.removeprefix("bridge.").partition("=")
-    assert artifact.fact(name) == value
+    assert artifact.manifest.facts[name] == value
 
 
 def test_what_is_not_in_a_foreign_checkpoint_is_refused_and_nothing_is_written(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_a_folder_crosses_the_bridge(tmp_path: Path, folder: Path, where: str, r
     found = student_state(artifact, "raw")
     assert found.keys() == STATE.keys()
     assert all(torch.equal(found[name], value) for name, value in STATE.items())
-    assert (artifact.fact("step"), artifact.fact("origin")) == (2000, input_digest(str(folder)))
+    assert (artifact.manifest.facts["step"], artifact.manifest.facts["origin"]) == (2000, input_digest(str(folder)))
     assert "step: 2000" in [*inspect(uri)]
 
 

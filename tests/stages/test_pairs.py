@@ -70,7 +70,7 @@ def test_the_index_says_the_exact_times_and_how_they_were_made(made: Path) -> No
 
 def test_the_manifest_says_the_seed(gaussian_conditions: Path, tmp_path: Path) -> None:
     made = run_stage("pairs", GAUSSIAN, tmp_path / "p", *SMALL, "pairs.seed=7", conditions=gaussian_conditions)
-    assert made.fact("seed") == 7
+    assert made.manifest.facts["seed"] == 7
 
 
 def test_a_sample_belongs_to_the_prompt_that_it_names(made: Path) -> None:

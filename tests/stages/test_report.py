@@ -93,7 +93,7 @@ def test_seeds_are_told_of_all_that_has_one(made: Artifact) -> None:
 
 
 def test_the_numbers_are_facts_that_a_gate_can_read(made: Artifact) -> None:
-    assert made.fact("sf-samples.all") == summary(made)["metrics"]["sf-samples"]["all"]
+    assert made.manifest.facts["sf-samples.all"] == summary(made)["metrics"]["sf-samples"]["all"]
 
 
 def test_a_prompt_cannot_write_into_the_page(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from fastgen_k8s.artifacts import Cached, FileEntry, Store, begin, read, store_at
+from fastgen_k8s.artifacts.facts import TrainingFacts
 from fastgen_k8s.artifacts.manifest import MOST_BYTES
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments.schema import Train
@@ -315,7 +316,9 @@ def test_a_role_is_read_from_a_training_artifact(store: Store, alone: World, kin
     writer = begin(store.uri + "-artifact", "training", "d" * 64, {})
     for name in files_of(store, 3):
         writer.put(name, read(store, name))
-    writer.commit({"step": 3})
+    made = {"t_list": (0.9, 0.0), "chunk_size": None, "latent": (1, 1, 1, 1), "step": 3}
+    of = {"method": "regression", "roles": ("student",), "steps": 3, "seed": 0, "ema": True}
+    writer.commit(TrainingFacts.parse(made | of, "a training").said())
     state, step = load_role(writer.store.uri, "student", "ema" if kind == "ema" else "raw")
     wanted = run.state.averages["student"].means if kind == "ema" else dict(run.toy.student.named_parameters())
     assert step == 3
