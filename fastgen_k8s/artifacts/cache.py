@@ -11,12 +11,12 @@ import fcntl
 import os
 import secrets
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from fastgen_k8s.artifacts.address import expanded
 from fastgen_k8s.artifacts.manifest import FileEntry
-from fastgen_k8s.errors import FastgenError, Misdescribed, StoreFailed, failed_io
+from fastgen_k8s.errors import Misdescribed, StoreFailed, io_at
 
 FOLDER, LIMIT = "FASTGEN_CACHE", "FASTGEN_CACHE_GIB"
 _DEFAULT_GIB = 50.0
@@ -58,7 +58,7 @@ class Cache:
 
         `fetch` writes the content to a path and has checked it when it returns. What was here is checked again.
         """
-        with self._said():
+        with self._io():
             while self._linked(entry, target, fetch) and FileEntry.of_file(target) != entry:
                 self._path(entry).unlink(missing_ok=True)
 
@@ -83,7 +83,7 @@ class Cache:
 
     def adopt(self, entry: FileEntry, source: Path) -> None:
         """Keep a local file, which goes away here and costs no copy."""
-        with self._said():
+        with self._io():
             self._make_room(entry.size)
             self._keep(entry, source)
 
@@ -140,14 +140,8 @@ class Cache:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    @contextmanager
-    def _said(self) -> Generator[None]:
-        try:
-            yield
-        except FastgenError:
-            raise
-        except OSError as error:
-            raise failed_io(error, f"the cache {self.folder} ({FOLDER}, {LIMIT})") from error
+    def _io(self) -> AbstractContextManager[None]:
+        return io_at(f"the cache {self.folder} ({FOLDER}, {LIMIT})")
 
 
 def _link(path: Path, target: Path) -> None:

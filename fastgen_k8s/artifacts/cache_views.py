@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fastgen_k8s.artifacts.cache import Cache, cache_folder, cache_limit
 from fastgen_k8s.config import digest
-from fastgen_k8s.errors import failed_io
+from fastgen_k8s.errors import io_at
 
 _ONE_AT_A_TIME = threading.Lock()  # two threads must not make two
 
@@ -25,14 +25,12 @@ class Owner:
     def __init__(self, cache: Cache) -> None:
         self.cache = cache
         name = f"{os.getpid()}-{secrets.token_hex(4)}"
-        try:
+        with io_at(cache.folder):
             with cache.locked("owners"):
                 _bury(cache.folder)
                 weakref.finalize(self, os.close, _held(_locks(cache.folder) / name))
             self._folder = cache.folder / "views" / name
             self._folder.mkdir(parents=True)
-        except OSError as error:
-            raise failed_io(error, cache.folder) from error
 
     def view(self, uri: str) -> Path:
         """Where the files of a store are linked to, by name."""

@@ -41,19 +41,8 @@ class Directory:
         return self.stream(key, lambda found: found.whole(at_most))
 
     def stream(self, key: str, take: Callable[[Incoming], T]) -> T | None:
-        """What `take` makes of a key's content.
-
-        It is not compared with what was recorded: anybody may edit a file.
-        """
-        path = self.path(key)
-        with io_at(path):
-            try:
-                with path.open("rb") as file:
-                    about = os.fstat(file.fileno())
-                    said = Stat(about.st_size, None, about.st_mtime)
-                    return take(Incoming(str(path), said, iter(lambda: file.read(PIECE), b"")))
-            except (FileNotFoundError, NotADirectoryError):
-                return None
+        """What `take` makes of a key's content."""
+        return stream_file(self.path(key), take)
 
     def stat(self, key: str) -> Stat | None:
         """Size, recorded sha256 and time of a file."""
@@ -143,6 +132,18 @@ class Directory:
                 yield made, target
             finally:
                 made.unlink(missing_ok=True)
+
+
+def stream_file(path: Path, take: Callable[[Incoming], T]) -> T | None:
+    """What `take` makes of a file; what was recorded of it says nothing here, for anybody may edit a file."""
+    with io_at(path):
+        try:
+            with path.open("rb") as file:
+                about = os.fstat(file.fileno())
+                said = Stat(about.st_size, None, about.st_mtime)
+                return take(Incoming(str(path), said, iter(lambda: file.read(PIECE), b"")))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
 
 
 def _record(path: Path, sha256: str) -> None:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fastgen_k8s.errors import BadInput, failed_io
+from fastgen_k8s.errors import BadInput, io_at
 
 
 def files_below(folder: Path, *, anywhere: bool = False) -> dict[str, Path]:
@@ -15,10 +15,8 @@ def files_below(folder: Path, *, anywhere: bool = False) -> dict[str, Path]:
     """
     top = folder.resolve()
     homes = None if anywhere else [top, *_blobs(top)]
-    try:
+    with io_at(folder):
         return {path.relative_to(folder).as_posix(): path for path in _files(folder, (top,), homes)}
-    except OSError as error:
-        raise failed_io(error, folder) from error
 
 
 def _files(folder: Path, above: tuple[Path, ...], homes: Sequence[Path] | None) -> Iterator[Path]:

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, JsonValue
 
 from fastgen_k8s.artifacts.names import MOST_FILES, FileName, Sha256, Size
 from fastgen_k8s.config import Config, digest
-from fastgen_k8s.errors import BadInput, Misdescribed, failed_io
+from fastgen_k8s.errors import BadInput, Misdescribed, io_at
 
 MANIFEST = "artifact.json"
 CLAIM = "work.json"  # put before the first data: whose place this is
@@ -61,12 +61,9 @@ class FileEntry(Config):
     @classmethod
     def of_file(cls, path: Path, at_most: int | None = None) -> "FileEntry":
         """The entry of a local file, read piece by piece; TooLarge for one of more bytes than that."""
-        try:
-            with path.open("rb") as file:
-                check_size(size := path.stat().st_size, at_most, str(path))
-                return cls(size=size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
-        except OSError as error:
-            raise failed_io(error, path) from error
+        with io_at(path), path.open("rb") as file:
+            check_size(size := path.stat().st_size, at_most, str(path))
+            return cls(size=size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
 
     def check_size(self, size: int, where: str) -> None:
         """Raise BadInput for another size than what was recorded."""

@@ -5,6 +5,7 @@ import os
 import random
 import threading
 import weakref
+from functools import partial
 from typing import Any, Literal
 
 import structlog
@@ -65,7 +66,7 @@ def _connection() -> tuple[Any, Any]:
     endpoint = made.meta.endpoint_url
     if not is_aws(endpoint):  # few other servers have a name for each bucket
         made = _client(session, _style("path"), "when_required" if are_left_out(endpoint) else None)
-    made.meta.events.register("needs-retry.s3", _needs_retry_once if are_in_doubt(made) else _needs_retry)
+    made.meta.events.register("needs-retry.s3", partial(_needs_retry, are_in_doubt(made)))
     made.meta.events.register("after-call.s3.GetObject", _give_back)
     config = TransferConfig(
         multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=8, preferred_transfer_client="classic"
@@ -106,27 +107,19 @@ def attempts() -> int:
 
 
 def _needs_retry(
-    attempts: int, response: Any, caught_exception: Exception | None, operation: Any, **_: object
+    doubt: bool, attempts: int, response: Any, caught_exception: Exception | None, operation: Any, **_: object
 ) -> float | None:
-    """Seconds until botocore makes a request again, or None: it asks after each."""
+    """Seconds until botocore makes a request again, or None: it asks after each.
+
+    Where checksums are in doubt, what may be a refusal of them is no accident when it comes again.
+    """
     if caught_exception is not None:
         wanted, code, why = isinstance(caught_exception, (*CUT_SHORT, *UNANSWERED)), "", type(caught_exception).__name__
     else:
-        status, parsed = response[0].status_code, response[1]
-        code = parsed.get("Error", {}).get("Code", "")
-        wanted, why = may_pass(status, code), f"{status} {code}"
+        status, code = response[0].status_code, response[1].get("Error", {}).get("Code", "")
+        refused = doubt and attempts > 1 and may_be_refused(operation.name, status, code)
+        wanted, why = may_pass(status, code) and not refused, f"{status} {code}"
     return wait(attempts, code, f"{operation.name}: {why}") if wanted else None
-
-
-def _needs_retry_once(
-    attempts: int, response: Any, caught_exception: Exception | None, operation: Any, **rest: object
-) -> float | None:
-    """As `_needs_retry`, but what may be a refusal of checksums is no accident when it comes again."""
-    if attempts > 1 and response is not None:
-        code = response[1].get("Error", {}).get("Code", "")
-        if may_be_refused(operation.name, response[0].status_code, code):
-            return None
-    return _needs_retry(attempts, response, caught_exception, operation, **rest)
 
 
 def _give_back(http_response: Any, parsed: dict[str, Any], **_: object) -> None:

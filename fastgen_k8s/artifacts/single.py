@@ -1,19 +1,22 @@
 """Inputs that are no artifacts: the one file, or the one DCP folder, that a URI names."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from fastgen_k8s.artifacts.address import Address, is_remote, path_of
 from fastgen_k8s.artifacts.artifact import find_artifact
 from fastgen_k8s.artifacts.cached import Cached
+from fastgen_k8s.artifacts.directory import stream_file
+from fastgen_k8s.artifacts.incoming import Incoming
 from fastgen_k8s.artifacts.manifest import MANIFEST_BYTES, FileEntry, TooLarge
 from fastgen_k8s.artifacts.store import Store, store_at
 from fastgen_k8s.config import digest
 from fastgen_k8s.errors import BadInput
 
 DESCRIBED = ".metadata"  # what tells a DCP folder from others
+T = TypeVar("T")
 MOST_PARTS = 4096  # files of a DCP folder: each process that saved has written one or two
 
 
@@ -70,7 +73,7 @@ def find_input(uri: str, at_most: int | None = None, manifest: int = MANIFEST_BY
     artifact = find_artifact(uri, manifest)
     if artifact is not None:
         return Input(artifact.manifest.digest, artifact.sha256)
-    content = _content(uri, at_most)
+    content = _stream(uri, lambda found: found.content(at_most))
     if content is not None:
         return Input(content.sha256, content.sha256, "file")
     entries = _entries(uri, at_most)
@@ -82,12 +85,7 @@ def find_input(uri: str, at_most: int | None = None, manifest: int = MANIFEST_BY
 
 def start_of(uri: str, most: int) -> bytes:
     """The first bytes of the file that a URI names, at most so many; none where it names none."""
-    if not is_remote(uri):
-        path = path_of(uri)
-        place = (store_at(str(path.parent)), path.name) if path.is_file() else None
-    else:
-        place = _object(uri)
-    return (place and place[0].stream(place[1], lambda found: found.start(most))) or b""
+    return _stream(uri, lambda found: found.start(most)) or b""
 
 
 def is_folder(uri: str) -> bool:
@@ -95,13 +93,13 @@ def is_folder(uri: str) -> bool:
     return bool(store_at(uri).keys()) if is_remote(uri) else path_of(uri).is_dir()
 
 
-def _content(uri: str, at_most: int | None) -> FileEntry | None:
-    """Size and sha256 of the file that a URI names; None when it names none."""
+def _stream(uri: str, take: Callable[[Incoming], T]) -> T | None:
+    """What `take` makes of the file that a URI names; None when it names none."""
     if not is_remote(uri):
-        path = find_file(uri)
-        return None if path is None else FileEntry.of_file(path, at_most)
+        path = path_of(uri)
+        return stream_file(path, take) if path.is_file() else None
     place = _object(uri)
-    return None if place is None else place[0].stream(place[1], lambda found: found.content(at_most))
+    return None if place is None else place[0].stream(place[1], take)
 
 
 def _object(uri: str) -> tuple[Store, str] | None:

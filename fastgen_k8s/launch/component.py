@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from torchx.specs import AppDef
 
 from fastgen_k8s.artifacts import find_artifact
-from fastgen_k8s.artifacts.address import expanded
+from fastgen_k8s.artifacts.address import expanded, is_remote
 from fastgen_k8s.artifacts.single import input_digest
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.launch.app import app
@@ -77,7 +77,7 @@ def _look(name: str, uri: str) -> None:
         how = f"torchx run components/{MADE_BY[name]}.py makes one, or {how}"
     if not uri:
         raise BadInput(f"wanted the input {name!r}, found none ({how})")
-    if "://" in uri and not uri.startswith("file://"):
+    if is_remote(uri):
         return
     try:
         input_digest(uri)

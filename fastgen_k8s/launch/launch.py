@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from fastgen_k8s.artifacts.address import is_remote
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.launch.command import argv, environment
 from fastgen_k8s.launch.resources import Resource, resource
@@ -64,8 +65,9 @@ class Launch:
         mounts = [f"{claim.path.rstrip('/')}/" for claim in self.claims]
         reached = {"output": mounts} | {name: [*mounts, _SHIPPED] for name in self.work.inputs}
         for name, place in {**self.work.inputs, "output": self.work.output}.items():
-            remote = "://" in place and not place.startswith("file://")
-            if not remote and not f"{place.removeprefix('file://')}/".startswith(tuple(reached[name]) or ("\0",)):
+            if not is_remote(place) and not f"{place.removeprefix('file://')}/".startswith(
+                tuple(reached[name]) or ("\0",)
+            ):
                 raise Misdescribed(f"{name}: wanted a place that every pod reaches (s3://...), found {place!r}")
         check_image(self.image)
 

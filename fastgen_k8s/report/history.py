@@ -3,10 +3,10 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 from fastgen_k8s.artifacts import store_at
+from fastgen_k8s.artifacts.address import is_remote, path_of
 from fastgen_k8s.artifacts.manifest import MOST_BYTES
 from fastgen_k8s.errors import BadInput
 
@@ -34,7 +34,7 @@ def stage_times(output: str) -> list[StageTime]:
 
 def _above(output: str) -> str | None:
     """The root of a stage's output, or None for an object that has none: it would be no place in a bucket."""
-    if "://" in output.removeprefix("file://"):
+    if is_remote(output):
         root = output.rsplit("/", 2)[0]
-        return root if "://" in root else None
-    return str(Path(output.removeprefix("file://")).absolute().parent.parent)
+        return root if is_remote(root) else None
+    return str(path_of(output).absolute().parent.parent)

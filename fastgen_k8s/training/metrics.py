@@ -1,9 +1,9 @@
 """What a run tells as it goes: JSON lines in segments beside the artifact, event files, and trackers elsewhere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, cast
 
 from fastgen_k8s.artifacts import Cached, FileEntry, Store
 from fastgen_k8s.artifacts.metrics import Line, segment_file, to_lines
@@ -63,16 +63,11 @@ class Events:
                 self._put[path.name] = size
 
 
-class Tracker(Protocol):
+class Tracker(NamedTuple):
     """Somewhere else that scalars go to."""
 
-    def add(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Record the scalars of a step."""
-        ...
-
-    def close(self) -> None:
-        """Write what is still held."""
-        ...
+    add: Callable[[int, Mapping[str, float]], object]  # the scalars of a step
+    close: Callable[[], object]  # writes what is still held
 
 
 def check_trackers(names: Sequence[str]) -> None:
@@ -92,33 +87,21 @@ def open_trackers(names: Sequence[str], folder: Path, run: str, work: str) -> li
 def _tensorboard(folder: Path, run: str, work: str) -> Tracker:
     from torch.utils.tensorboard.writer import SummaryWriter  # takes a second, and only rank 0 needs it
 
-    return _TensorBoard(SummaryWriter(str(folder / _EVENTS / run)))
+    writer = cast("Any", SummaryWriter(str(folder / _EVENTS / run)))
+
+    def add(step: int, scalars: Mapping[str, float]) -> None:
+        for name, value in scalars.items():
+            writer.add_scalar(name, value, step)
+
+    return Tracker(add, writer.close)
 
 
 def _wandb(folder: Path, run: str, work: str) -> Tracker:
     import wandb  # pyright: ignore[reportMissingImports]
 
-    return _WandB(wandb.init(dir=str(folder), name=run, id=work, resume="allow"))  # pyright: ignore
+    begun = cast("Any", wandb.init(dir=str(folder), name=run, id=work, resume="allow"))  # pyright: ignore
 
+    def add(step: int, scalars: Mapping[str, float]) -> None:
+        begun.log(dict(scalars), step=step)
 
-class _TensorBoard:
-    def __init__(self, writer: Any) -> None:
-        self._writer = writer
-
-    def add(self, step: int, scalars: Mapping[str, float]) -> None:
-        for name, value in scalars.items():
-            self._writer.add_scalar(name, value, step)
-
-    def close(self) -> None:
-        self._writer.close()
-
-
-class _WandB:
-    def __init__(self, run: Any) -> None:
-        self._run = run
-
-    def add(self, step: int, scalars: Mapping[str, float]) -> None:
-        self._run.log(dict(scalars), step=step)
-
-    def close(self) -> None:
-        self._run.finish()
+    return Tracker(add, begun.finish)
