@@ -12,8 +12,9 @@ from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.printable import clean
 
 if TYPE_CHECKING:  # each command imports what it needs: --help needs nothing of it
+    from fastgen_k8s.people.cluster import ClusterPipeline
     from fastgen_k8s.people.pipelines import Pipelines
-    from fastgen_k8s.people.source import PipelineSource
+    from fastgen_k8s.people.root import LocalRoot
 
 commands = typer.Typer(rich_markup_mode=None)
 
@@ -27,7 +28,7 @@ def _pipelines(namespace: str | None) -> "Pipelines":
     return connect(namespace)
 
 
-def _source(given: str, namespace: str | None) -> "PipelineSource":
+def _source(given: str, namespace: str | None) -> "LocalRoot | ClusterPipeline":
     from fastgen_k8s.people.source import is_root
 
     if is_root(given, namespace):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import structlog
 
-from fastgen_k8s.artifacts import Artifact, progress
+from fastgen_k8s.artifacts import Artifact
 from fastgen_k8s.controller.accept import Accepted
 from fastgen_k8s.controller.children import JOB, Child, child, keep_job, keep_pod
 from fastgen_k8s.controller.form import difference, form_of
@@ -23,7 +23,7 @@ from fastgen_k8s.launch.jobs import Backend
 from fastgen_k8s.launch.outcome import JobState
 from fastgen_k8s.launch.owned import controller, owns
 from fastgen_k8s.lifecycle.fold import Look
-from fastgen_k8s.lifecycle.status import LIVE, SETTLED, StageProgress, StageStatus
+from fastgen_k8s.lifecycle.status import LIVE, SETTLED, StageStatus
 from fastgen_k8s.lifecycle.times import seconds
 from fastgen_k8s.pipeline.spec import Stage
 
@@ -163,7 +163,7 @@ class Looking:
         except FastgenError as error:
             log.warning("no progress read", problem=str(error))
             return look
-        return replace(look, progress=_counted(said), checkpoint=said.checkpoint)
+        return look.told(said)
 
     def _with_progress(self, look: Look, key: Key, stage: str, output: str, now: float) -> Look:
         """A look with how far the stage is.
@@ -177,7 +177,7 @@ class Looking:
             self.readings.note(key, stage, now, answered=False)
             return replace(look, unread=True)
         self.readings.note(key, stage, now, answered=True)
-        return replace(look, progress=_counted(said), checkpoint=said.checkpoint)
+        return look.told(said)
 
 
 def _whole(job: Child | None, artifact: Artifact) -> Look:
@@ -193,11 +193,3 @@ def _stalls(status: StageStatus, stage: Stage) -> float | None:
 
 def _alive(pod: Object) -> bool:
     return pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
-
-
-def _counted(said: progress.Progress) -> StageProgress | None:
-    """As a status has it: with its steps, or not at all."""
-    if said.step is None or said.steps is None:
-        return None
-    eta = None if said.eta is None else max(0, int(said.eta))
-    return StageProgress(step=said.step, total=said.steps, rate=said.rate, eta=eta, loss=said.loss)

@@ -22,6 +22,7 @@ from fastgen_k8s.controller.generation import (
 from fastgen_k8s.controller.job import BACKENDS, Settings, job, job_name
 from fastgen_k8s.controller.look import Looking
 from fastgen_k8s.controller.places import SHARED, Places, shared
+from fastgen_k8s.controller.refusals import refused
 from fastgen_k8s.controller.remove import removals
 from fastgen_k8s.controller.roots import Roots, check_places
 from fastgen_k8s.controller.store import Artifacts
@@ -35,8 +36,7 @@ from fastgen_k8s.kube.connection import Connection, Refused
 from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.lifecycle.conditions import ACCEPTED, SUCCEEDED, columns, condition, merge
 from fastgen_k8s.lifecycle.decide import decide
-from fastgen_k8s.lifecycle.exits import Outcome
-from fastgen_k8s.lifecycle.fold import begun, bounded, failed, fold
+from fastgen_k8s.lifecycle.fold import begun, fold
 from fastgen_k8s.lifecycle.status import LIVE, Condition, StageStatus, Status
 from fastgen_k8s.lifecycle.times import rfc3339, seconds
 from fastgen_k8s.pipeline.resolve import bound
@@ -130,7 +130,8 @@ class Reconciler:
         looks = {name: replace(look, renew=name == renew) for name, look in looks.items()}
         folded = {name: fold(stages[name], look, now) for name, look in looks.items()}
         left = _left(pipeline.deadline, status.startedAt, now)
-        decision = decide(pipeline, folded, accepted.digests, looks, now, late=left is not None and left <= 0)
+        late = left is not None and left <= 0
+        decision = decide(pipeline, folded, accepted.digests, looks, now, late)
         decided, pause, put_off = dict(decision.stages), decision.again, list[Refused]()
         if decision.start:
             if not self._is_fresh(found):
@@ -140,13 +141,12 @@ class Reconciler:
                 again = _SHARED if decided[name].reason == SHARED else _REFUSED
                 pause = again if decided[name].state not in LIVE else pause
         decided = with_places(decided, accepted)
-        late = left is not None and left <= 0
         self._write(found, stored, whole(status, accepted, decided, late, rfc3339(now)), accepted)
         live = [name for name, stage in decided.items() if stage.state in LIVE]
         self._places.keep(_key(found), [accepted.stages[name].output for name in live])
         if put_off:
             raise put_off[0]  # the status says it; the queue offers the job again, after more and more time
-        pauses = [RESYNC, *([] if pause is None else [pause]), *([] if left is None or left <= 0 else [left])]
+        pauses = [RESYNC, *([] if pause is None else [pause]), *([] if left is None or late else [left])]
         if live:
             pauses.append(self._looking.readings.rest(_key(found)))
         return min(pauses)
@@ -231,7 +231,7 @@ class Reconciler:
                     raise
                 if refusal.status not in _ANSWERS:
                     put_off.append(refusal)
-                return _refused(stage, backend.product, refusal, now)
+                return refused(stage, backend.product, refusal, now)
         started = begun(stage, made, attempt, resolved.stage.placement.max_nodes)
         expected = None if pipeline.queue else MADE  # what the next look finds is no reason to write again
         return started.model_copy(update={"message": expected})
@@ -282,15 +282,6 @@ class Reconciler:
                 self._writes.event(found, told.kind, told.reason, told.message, told.mark, self._connection.clock.now())
             except Refused as refusal:  # the status says it too
                 log.warning("event refused", reason=told.reason, said=refusal.message)
-
-
-def _refused(stage: StageStatus, product: str, refusal: Refused, now: float) -> StageStatus:
-    """A stage whose job the cluster did not take: for good when it is described wrongly, for now otherwise."""
-    if refusal.status in (400, 422):
-        return failed(stage, Outcome(Misdescribed.code, "Misdescribed", f"its job is refused: {refusal.message}"), now)
-    absent = f"waits for {product}: this cluster does not have its kind"
-    said = absent if refusal.status == 404 else bounded(f"its job is refused: {refusal.message}")
-    return stage.model_copy(update={"message": said, "reason": "JobRefused"})
 
 
 def _left(seconds_allowed: int | None, since: str | None, now: float) -> float | None:

@@ -1,4 +1,4 @@
-"""What the cluster says of pods that it does not let be made: read once in a while for all jobs of a namespace.
+"""What the cluster refuses: a job, or the pods of one. Those are read once in a while for all jobs of a namespace.
 
 The server looks through all events of a namespace for them, and where one job waits for a quota many do.
 """
@@ -6,8 +6,12 @@ The server looks through all events of a namespace for them, and where one job w
 import time
 from typing import NamedTuple
 
-from fastgen_k8s.kube.connection import Connection
+from fastgen_k8s.errors import Misdescribed
+from fastgen_k8s.kube.connection import Connection, Refused
 from fastgen_k8s.kube.objects import Object
+from fastgen_k8s.lifecycle.exits import Outcome
+from fastgen_k8s.lifecycle.fold import bounded, failed
+from fastgen_k8s.lifecycle.status import StageStatus
 
 _EVERY = 10.0  # seconds between two reads
 
@@ -42,3 +46,12 @@ class Refusals:
             )
             for one in items
         )
+
+
+def refused(stage: StageStatus, product: str, refusal: Refused, now: float) -> StageStatus:
+    """A stage whose job the cluster did not take: for good when it is described wrongly, for now otherwise."""
+    if refusal.status in (400, 422):
+        return failed(stage, Outcome(Misdescribed.code, "Misdescribed", f"its job is refused: {refusal.message}"), now)
+    absent = f"waits for {product}: this cluster does not have its kind"
+    said = absent if refusal.status == 404 else bounded(f"its job is refused: {refusal.message}")
+    return stage.model_copy(update={"message": said, "reason": "JobRefused"})

@@ -1,8 +1,8 @@
-"""What to do about a pipeline: the laptop's plan, its actions written into the stages' status. Pure."""
+"""What to do about a pipeline: the plan, its actions written into the stages' status. Pure."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastgen_k8s.lifecycle.fold import Look, bounded, seen, stopping
 from fastgen_k8s.lifecycle.status import LIVE, ExitClass, StageStatus
@@ -38,6 +38,7 @@ class Decision:
 
     stages: Mapping[str, StageStatus]
     start: tuple[str, ...] = ()
+    stop: Mapping[str, str] = field(default_factory=dict[str, str])  # the job of a stage, and why
     again: float | None = None  # seconds; None: when something changes
 
 
@@ -49,17 +50,19 @@ def decide(
     now: float,
     late: bool = False,
     refused: str | None = None,
+    room: int | None = None,
+    chosen: frozenset[str] | None = None,
 ) -> Decision:
     """Plan, and take down what the plan says; `late`: the pipeline has passed its own deadline; `refused`: why
-    nothing may be started although no stage has failed.
+    nothing may be started although no stage has failed; `room` for jobs at once, and the stages `chosen`: None, any.
     """
     view = {
         stage.name: seen(stage, stages[stage.name], digests[stage.name], looks[stage.name]) for stage in pipeline.stages
     }
     broken = next((name for name, status in stages.items() if status.state == "Failed"), None)
     hold = f"stage {broken} failed" if broken else refused
-    observed = Observed(view, now, stopping=pipeline.suspend or late, hold=hold)
-    decided, start, again = dict(stages), list[str](), list[float]()
+    observed = Observed(view, now, room, pipeline.suspend or late, chosen, hold)
+    decided, start, stop, again = dict(stages), list[str](), dict[str, str](), list[float]()
     for action in plan(pipeline, observed):
         status = decided[action.stage]
         match action:
@@ -70,12 +73,12 @@ def decide(
                 again += [] if seconds is None else [seconds]
             case StopJob(name, _, why):
                 asked: ExitClass = "DeadlineExceeded" if late else "Suspended"
-                decided[name] = stopping(status, _WHY.get(why, asked))
+                decided[name], stop[name] = stopping(status, _WHY.get(why, asked)), why
             case Record(name, outcome, code):
-                decided[name] = _recorded(status, looks[name], outcome, code, rfc3339(now))
+                decided[name] = recorded(status, looks[name], outcome, code, rfc3339(now))
     limits = [_limit(stage, view[stage.name].running, now) for stage in pipeline.stages]
     again += [left for left in limits if left is not None]
-    return Decision(decided, tuple(start), min(again, default=None))
+    return Decision(decided, tuple(start), stop, min(again, default=None))
 
 
 def _limit(stage: Stage, running: Sequence[Running], now: float) -> float | None:
@@ -100,7 +103,7 @@ def _waiting(status: StageStatus, why: str) -> StageStatus:
     return status.model_copy(update={"message": bounded(said), "reason": None})
 
 
-def _recorded(status: StageStatus, look: Look, outcome: str, code: int, now: str) -> StageStatus:
+def recorded(status: StageStatus, look: Look, outcome: str, code: int, now: str) -> StageStatus:
     """The end of a stage; its artifact may have been there before any attempt."""
     ended: dict[str, object] = {"nodesReady": 0, "finishedAt": status.finishedAt or now, "reason": None}
     if outcome == DONE:

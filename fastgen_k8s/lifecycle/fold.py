@@ -7,9 +7,10 @@ That its job is gone, and that it failed, are different facts.
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from fastgen_k8s.artifacts.progress import Progress
 from fastgen_k8s.errors import Stopped
 from fastgen_k8s.lifecycle.exits import Outcome
 from fastgen_k8s.lifecycle.status import LIVE, SETTLED, StageProgress, StageStatus
@@ -30,24 +31,13 @@ class AttemptJob(Protocol):
     @property
     def attempt(self) -> int: ...
     @property
-    def digest(self) -> str:
-        """The first 16 of its work's."""
-        ...
-
+    def digest(self) -> str: ...  # first 16 of its work's
     @property
-    def ready(self) -> int:
-        """How many of its nodes work."""
-        ...
-
+    def ready(self) -> int: ...  # nodes that work
     @property
-    def ended(self) -> bool:
-        """Whether it will change no more."""
-        ...
-
+    def ended(self) -> bool: ...  # it will change no more
     @property
-    def cancelled(self) -> bool:
-        """Whether somebody else has ended it, for good."""
-        ...
+    def cancelled(self) -> bool: ...  # by somebody else, for good
 
 
 @dataclass(frozen=True)
@@ -67,6 +57,14 @@ class Look:
     superseded: bool = False  # the job has ended, and worked for settings or inputs that have changed
     differs: str | None = None  # in what the job was made otherwise than is wanted now
     renew: bool = False  # somebody asked for another job
+
+    def told(self, said: Progress) -> "Look":
+        """The same with how far the stage is: with its steps, or not at all."""
+        counted = None
+        if said.step is not None and said.steps is not None:
+            eta = None if said.eta is None else max(0, int(said.eta))
+            counted = StageProgress(step=said.step, total=said.steps, rate=said.rate, eta=eta, loss=said.loss)
+        return replace(self, progress=counted, checkpoint=said.checkpoint)
 
     @property
     def gone(self) -> bool:

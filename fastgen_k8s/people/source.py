@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from fastgen_k8s.config import nearest
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.printable import last_drawn
-from fastgen_k8s.view.rows import PipelineView, StageRow
+from fastgen_k8s.view.rows import StageRow
 
 
 class Said(NamedTuple):
@@ -28,22 +28,6 @@ class StageLog:
 
     lines: Iterable[Said] = ()
     lost: str = ""  # in words: what of it is gone
-
-
-class PipelineSource(Protocol):
-    """A pipeline that can be looked at."""
-
-    def look(self) -> PipelineView:
-        """How it stands now."""
-        ...
-
-    def log(self, stage: str, follow: bool) -> StageLog:
-        """What is left of a stage's log, and what comes until its last attempt ends when it is followed."""
-        ...
-
-    def place(self, stage: str) -> str:
-        """Where the stage puts its artifact, and beside it its metrics."""
-        ...
 
 
 def is_root(given: str, namespace: str | None) -> bool:

@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Protocol, Self, TextIO
+from typing import Self, TextIO
 
 import structlog
 from rich.console import Console
@@ -16,29 +16,7 @@ from fastgen_k8s.view.rows import PipelineView, drawn, plain
 _EVERY = 30.0  # seconds between two lines about a running stage
 
 
-class Show(Protocol):
-    """Where it is told what happens to a pipeline."""
-
-    def __enter__(self) -> Self:
-        """Begin."""
-        ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End, leaving what was shown."""
-        ...
-
-    def event(self, stage: str, what: str) -> None:
-        """Something happened to a stage, or ("") to the pipeline."""
-        ...
-
-    def look(self, view: PipelineView) -> None:
-        """How all stages stand now."""
-        ...
-
-
-def screen(file: TextIO | None = None) -> Show:
+def screen(file: TextIO | None = None) -> "Show":
     """The table on a terminal, lines elsewhere; on stderr, if no other file is given."""
     where = file or sys.stderr
     console = Console(file=where)
@@ -113,3 +91,7 @@ class Lines:
             if row.state == "running" and self._clock() - self._said.setdefault(row.stage, self._clock()) > _EVERY:
                 self._said[row.stage] = self._clock()
                 self._log.info(clean(f"running {row.note}").strip(), stage=row.stage)
+
+
+Show = Terminal | Lines
+"""Where it is told what happens to a pipeline."""

@@ -8,20 +8,21 @@ from fastgen_k8s.view.progress import shown
 from fastgen_k8s.view.rows import StageRow, clock
 
 
-def row(stage: StageStatus, kind: str, now: datetime) -> StageRow:
-    """A stage as a row."""
+def row(stage: StageStatus, kind: str, now: datetime, took: float | None = None) -> StageRow:
+    """A stage as a row; `took`: seconds of all its attempts together, where somebody has counted them."""
     live = stage.state in LIVE
     began, ended = _moment(stage.startedAt), _moment(stage.finishedAt)
     until = now.timestamp() if live else ended
+    lasted = None if began is None or until is None else until - began
     so_far = _progress(stage, live)
     return StageRow(
         stage=stage.name,
         kind=kind,
         state=stage.state.lower(),
-        seconds=None if began is None or until is None else until - began,
+        seconds=lasted if live or took is None or not stage.attempt else took,
         note="; ".join(filter(None, _words(stage, so_far, live))),
         attempt=stage.attempt,
-        nodes=f"{stage.nodesReady}/{stage.nodes}" if live else "",
+        nodes=f"{stage.nodesReady}/{stage.nodes}" if live and stage.nodes else "",  # a laptop has none
         began="" if began is None else clock(began, now),
         share=so_far.share if live else None,
     )
