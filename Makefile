@@ -9,7 +9,7 @@ DEMO ?= demo
 export OMP_NUM_THREADS := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo check test images test-images test-cluster manifests bench soak format constraints clean
+.PHONY: setup demo check test images test-images test-cluster manifests components bench soak format constraints clean
 
 setup: $(READY)
 
@@ -55,6 +55,9 @@ test-cluster: $(READY)
 
 manifests: $(READY)
 	$(BIN)/python -m fastgen_k8s.controller.crd > crd.new && mv crd.new manifests/base/crd.yaml
+
+components: $(READY)
+	$(BIN)/python -m components
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

@@ -2,7 +2,10 @@
 
 torchx run -s local_cwd components/stage3.py --student runs/bridge --output runs/stage3
 """
+# Made by `make components`, from fastgen_k8s/pipeline/kinds.py; a test keeps the two in step.
 # pyright: reportMissingTypeStubs=false
+
+from typing import Annotated
 
 from torchx import specs
 
@@ -11,52 +14,71 @@ from fastgen_k8s.launch.component import default, default_count, made, stage_app
 
 def stage3(
     *overrides: str,
-    student: str = default("stage3", "student", made("bridge")),
-    conditions: str = default("stage3", "conditions", made("encode")),
-    teacher: str = default("stage3", "teacher", "examples/moving_shapes/teacher"),
-    pairs: str = default("stage3", "pairs", ""),
+    student: str = default("stage3", "student"),
+    conditions: str = default("stage3", "conditions"),
+    teacher: str = default("stage3", "teacher"),
+    pairs: str = default("stage3", "pairs"),
     experiment: str = default("stage3", "experiment", "moving_shapes/sf"),
     output: str = default("stage3", "output", made("stage3")),
     nodes: str = default("stage3", "nodes", "1"),
     processes: int = default_count("stage3", "processes", "1"),
-    micro_batch: int = default_count("stage3", "micro_batch", "0"),
-    save_every: int = default_count("stage3", "save_every", "100"),
-    log_every: int = default_count("stage3", "log_every", "10"),
-    collective_timeout: int = default_count("stage3", "collective_timeout", "60"),
-    resource: str = default("stage3", "resource", "cpu_small"),
+    micro_batch: Annotated[int, "--micro-batch"] = default_count("stage3", "micro_batch", "0"),
+    resource: str = default("stage3", "resource"),
+    pool: str = default("stage3", "pool"),
     grace: int = default_count("stage3", "grace", "60"),
-    pool: str = default("stage3", "pool", ""),
-    image: str = default("stage3", "image", ""),
+    log_every: Annotated[int, "--log-every"] = default_count("stage3", "log_every", "10"),
+    save_every: Annotated[int, "--save-every"] = default_count("stage3", "save_every", "100"),
+    keep: int = default_count("stage3", "keep", "2"),
+    trackers: str = default("stage3", "trackers", "tensorboard"),
+    collective_timeout: Annotated[int, "--collective-timeout"] = default_count("stage3", "collective_timeout", "60"),
+    image: str = default("stage3", "image"),
 ) -> specs.AppDef:
-    """Match the student's rollouts to the teacher's distribution.
+    """Stage 3: Self-Forcing, the student learns on its own rollouts.
 
     Args:
-        overrides: settings of the experiment, key=value
-        student: the artifact of the bridge
-        conditions: the artifact of encode
-        teacher: the model artifact that is the real score, and that the fake score starts from
-        pairs: the artifact of stage 1, where a GAN term takes real samples from it
+        overrides: settings of the experiment, of placement and of execution, key=value
+        student: an artifact of kind weights or training; else what bridge made, if the experiment asks for it
+        conditions: an artifact of kind conditions; else what encode made, if the experiment asks for it
+        teacher: an artifact of kind model; else examples/moving_shapes/teacher, if the experiment asks for it
+        pairs: an artifact of kind pairs; else what stage1 made, if the experiment asks for it
         experiment: a name from `fastgen-k8s experiments`
         output: where the artifact goes
-        nodes: how many agents work together, a number or min:max
+        nodes: how many agents work together: a number, or MIN:MAX
         processes: worker processes of each agent
-        micro_batch: samples a process computes at once; 0 is its whole share
-        save_every: steps between two checkpoints; 0 is at the end only
-        log_every: steps between two lines of the log
-        collective_timeout: seconds after which a silent peer counts as lost
-        resource: what a node offers
+        micro_batch: samples that a process computes at once; else its whole share
+        resource: what a node offers, by name
+        pool: the nodes that it runs on, by their label; of a cluster
         grace: seconds for a step and a checkpoint when asked to stop
-        pool: the nodes it runs on, by their label (clusters only)
-        image: what its containers run (clusters and local_docker)
+        log_every: steps between two logged losses
+        save_every: steps between two checkpoints; 0: at the end only
+        keep: checkpoints that are kept
+        trackers: tensorboard, wandb or both
+        collective_timeout: seconds after which a silent peer counts as lost
+        image: what its containers run; clusters and local_docker
     """
-    inputs = {"student": student, "conditions": conditions, "teacher": teacher} | ({"pairs": pairs} if pairs else {})
-    placement = {
-        "nodes": nodes,
-        "processes": processes,
-        "micro_batch": micro_batch or None,
-        "resource": resource,
-        "pool": pool or None,
-        "grace": grace,
-    }
-    habits = {"save_every": save_every, "log_every": log_every, "collective_timeout": collective_timeout}
-    return stage_app("train", experiment, overrides, inputs, output, placement, habits, image)
+    return stage_app(
+        "train",
+        experiment,
+        overrides,
+        output,
+        image,
+        flags={
+            "nodes": nodes,
+            "processes": processes,
+            "micro_batch": micro_batch,
+            "resource": resource,
+            "pool": pool,
+            "grace": grace,
+            "log_every": log_every,
+            "save_every": save_every,
+            "keep": keep,
+            "trackers": trackers,
+            "collective_timeout": collective_timeout,
+        },
+        inputs={
+            "student": (student, made("bridge")),
+            "conditions": (conditions, made("encode")),
+            "teacher": (teacher, "examples/moving_shapes/teacher"),
+            "pairs": (pairs, made("stage1")),
+        },
+    )

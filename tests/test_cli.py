@@ -110,6 +110,7 @@ def test_what_is_not_installed_is_named_with_the_extra_that_brings_it(
         (["train", *KD, "--output", "x", "--tracker", "mlflow"], "mlflow"),
         (["train", *KD, "--output", "x", "--set", "placement.nodes=3:2"], "min 3 above max 2"),
         (["train", *KD, "--output", "x", "--set", "execution.kep=3"], "did you mean 'keep'?"),
+        (["train", *KD, "--output", "x", "--resource", "h100_9"], "did you mean 'h100_8'?"),
         (["bridge", *KD, "--output", "x", "--grace", "0"], "grace: input should be greater than 0"),
         (["pairs", *KD, "--output", "x", "--prompts", "p", "--input", "conditions=c"], "found both"),
         (["pairs", *KD, "--output", "x", "--negative-prompt-file", "n"], "wanted --prompts beside"),

@@ -10,11 +10,12 @@ from typing import Annotated, Any, cast
 import typer
 
 from fastgen_k8s.errors import Misdescribed
-from fastgen_k8s.launch.command import AGENT, argv, environment
+from fastgen_k8s.launch.command import AGENT
+from fastgen_k8s.launch.launch import Launch
 from fastgen_k8s.pipeline.kinds import KINDS, StageKind
 from fastgen_k8s.pipeline.negative import with_negative
 from fastgen_k8s.pipeline.words import WORDS, Word, placed
-from fastgen_k8s.pipeline.work import Execution, Placement, Work, check_read, check_world, parse_inputs
+from fastgen_k8s.pipeline.work import Execution, Placement, Work, check_read, parse_inputs
 
 commands = typer.Typer(rich_markup_mode=None)
 
@@ -86,12 +87,12 @@ def _start(
     work = _work(kind.name, experiment, words, given | ({"conditions": conditions} if encodes else {}), output)
     work.resolve()
     check_read([kind.name, "encode"] if encodes else [kind.name], work.overrides)
-    check_world(work, where)
+    launch = Launch(work, where, habits)
     if encodes:
         needed = {"prompts": str(prompts)} | {name: uri for name, uri in given.items() if name == "teacher"}
         _encode(_work("encode", experiment, words, needed, conditions))
     sys.stdout.flush()
-    os.execve(sys.executable, _words(work, where, habits), _environment(work, where))
+    os.execve(sys.executable, _words(launch), _environment(launch))
 
 
 def _work(kind: str, experiment: str, overrides: list[str], inputs: dict[str, str], output: str) -> Work:
@@ -100,15 +101,15 @@ def _work(kind: str, experiment: str, overrides: list[str], inputs: dict[str, st
 
 
 def _encode(work: Work) -> None:
-    where = Placement()
-    code = subprocess.run(_words(work, where, Execution()), env=_environment(work, where), check=False).returncode
+    launch = Launch(work, Placement(), Execution())
+    code = subprocess.run(_words(launch), env=_environment(launch), check=False).returncode
     if code:
         raise typer.Exit(code)
 
 
-def _words(work: Work, placement: Placement, execution: Execution) -> list[str]:
-    return [sys.executable, "-m", AGENT, *argv(work, placement, execution)]
+def _words(launch: Launch) -> list[str]:
+    return [sys.executable, "-m", AGENT, *launch.argv]
 
 
-def _environment(work: Work, placement: Placement) -> dict[str, str]:
-    return environment(work, placement) | dict(os.environ)  # what the person set already counts
+def _environment(launch: Launch) -> dict[str, str]:
+    return launch.environment | dict(os.environ)  # what the person set already counts

@@ -24,6 +24,7 @@ class StageKind(Config):
     shows: tuple[str, ...] = ()  # artifacts that inputs of any other name may be
     workers: Literal["one", "apart", "together"] = "one"
     recipe: PositiveInt = 1  # raised when the meaning of the stage changes
+    components: tuple[str, ...] = ()  # as which `torchx run` takes it: components/NAME.py
 
     @property
     def prompted(self) -> bool:
@@ -62,6 +63,7 @@ _ROWS = (
         makes="conditions",
         reads=("model.text", "conditions"),
         inputs={"prompts": (), "teacher": ("model",)},
+        components=("encode",),
     ),
     StageKind(
         name="pairs",
@@ -70,6 +72,7 @@ _ROWS = (
         reads=("model", "pairs"),
         inputs={"conditions": ("conditions",), "teacher": ("model",)},
         workers="apart",
+        components=("stage1",),
     ),
     StageKind(
         name="train",
@@ -83,6 +86,7 @@ _ROWS = (
             "student": ("weights", "training"),
         },
         workers="together",
+        components=("stage2", "stage3"),
     ),
     StageKind(
         name="bridge",
@@ -90,6 +94,7 @@ _ROWS = (
         makes="weights",
         reads=("model", "bridge"),
         inputs={"checkpoint": ("training",)},
+        components=("bridge",),
     ),
     StageKind(
         name="sample",
@@ -98,6 +103,7 @@ _ROWS = (
         reads=("model", "sample"),
         inputs={"conditions": ("conditions",), "teacher": ("model",), "student": ("weights", "training")},
         workers="apart",
+        components=("sample",),
     ),
     StageKind(
         name="report",
@@ -105,6 +111,7 @@ _ROWS = (
         makes="report",
         reads=("model", "report"),
         shows=("pairs", "samples", "training", "conditions", "model", "weights"),
+        components=("report",),
     ),
 )
 

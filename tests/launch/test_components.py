@@ -1,6 +1,8 @@
 """The components as TorchX sees them: linted, with a default for everything, and clear about what is missing."""
 # pyright: basic
 
+import inspect
+import runpy
 from pathlib import Path
 
 import pytest
@@ -8,14 +10,16 @@ from torchx.runner import get_runner
 from torchx.specs.file_linter import validate
 from torchx.specs.finder import get_component
 
+from components.__main__ import NAMES, files
 from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.launch.app import launch_of
 from fastgen_k8s.launch.cluster import Cluster
 from fastgen_k8s.launch.component import default, default_count, made
+from fastgen_k8s.launch.launch import Launch
+from fastgen_k8s.pipeline.kinds import KINDS
+from fastgen_k8s.pipeline.words import WORDS
 from fastgen_k8s.pipeline.work import Work
 
-COMPONENTS = sorted(Path("components").glob("*.py"))
-NAMES = [file.stem for file in COMPONENTS]
 MISSING = {
     "encode": "prompts",
     "stage1": "conditions",
@@ -26,16 +30,34 @@ MISSING = {
 }
 
 
-def planned(name: str, *words: str) -> Work:
-    """The work that a component comes to."""
+def launched(name: str, *words: str) -> Launch:
+    """What a component comes to."""
     with get_runner() as runner:
         request = runner.dryrun_component(f"components/{name}.py:{name}", list(words), "local_cwd")
     assert request.app is not None
-    return launch_of(request.app, Cluster()).work
+    return launch_of(request.app, Cluster())
 
 
-def test_there_is_a_component_for_every_stage() -> None:
-    assert sorted([*MISSING, "report"]) == NAMES
+def planned(name: str, *words: str) -> Work:
+    """The work that a component comes to."""
+    return launched(name, *words).work
+
+
+def test_the_files_are_in_step_with_the_rows() -> None:
+    written = {path.name: path.read_text() for path in Path("components").glob("*.py") if path.name != "__main__.py"}
+    assert written == {path.name: text for path, text in files().items()}, "run `make components`"
+
+
+def test_there_is_a_component_for_every_kind_of_stage() -> None:
+    assert sorted([*MISSING, "report"]) == sorted(NAMES)
+    assert sorted(name for kind in KINDS.values() for name in kind.components) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_component_takes_every_word_of_placement_and_execution(name: str) -> None:
+    assert {word.name for word in WORDS} <= set(
+        inspect.signature(get_component(f"components/{name}.py:{name}").fn).parameters
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -112,3 +134,57 @@ def test_a_count_in_the_environment_is_a_whole_number(monkeypatch: pytest.Monkey
     monkeypatch.setenv("FASTGEN_STAGE2_PROCESSES", "two")
     with pytest.raises(Misdescribed, match=r"FASTGEN_STAGE2_PROCESSES .*wanted a whole number, found 'two'"):
         default_count("stage2", "processes", "1")
+
+
+CONDITIONS = ["--conditions", "s3://bucket/conditions"]
+WIDE = [*CONDITIONS, "--teacher", "s3://bucket/teacher"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "inputs"),
+    [
+        ("stage3", ["--experiment", "cosmos_predict2/dmd2", *WIDE, "method.gan=null"], ["conditions", "teacher"]),
+        ("stage2", ["--experiment", "moving_shapes/teacher", *CONDITIONS], ["conditions"]),
+        ("stage2", ["--experiment", "wan_t2v/kd", *WIDE, "--pairs", "s3://b/p"], ["conditions", "pairs", "teacher"]),
+        (
+            "sample",
+            ["--experiment", "wan_t2v/kd", *WIDE, "--student", "s3://b/s"],
+            ["conditions", "student", "teacher"],
+        ),
+    ],
+    ids=["a bidirectional student starts as its teacher", "flow matching makes a teacher", "KD", "samples"],
+)
+def test_a_component_asks_for_what_its_experiment_needs(name: str, words: list[str], inputs: list[str]) -> None:
+    assert sorted(planned(name, *words).inputs) == inputs
+
+
+@pytest.mark.parametrize("experiment", ["moving_shapes/sf", "closed_form/gaussian_sf"])
+def test_stage_3_asks_for_the_student_of_a_causal_model(experiment: str) -> None:
+    with pytest.raises(BadInput, match=r"input 'student': .*torchx run components/bridge.py makes one"):
+        planned("stage3", "--experiment", experiment, *WIDE, "--student", "nowhere")
+
+
+def test_words_of_placement_and_execution_mean_what_they_mean_in_a_pipeline() -> None:
+    words = ["--experiment", "closed_form/gaussian_kd", *CONDITIONS, "--pairs", "s3://bucket/pairs"]
+    flags = ["--nodes", "1:2", "--micro-batch", "3", "--save_every", "7", "--trackers", "tensorboard,wandb"]
+    said = ["placement.nodes=1:2", "placement.micro_batch=3", "execution.save_every=7"]
+    one, other = launched("stage2", *words, *flags), launched("stage2", *words, *said)
+    assert one.placement == other.placement
+    assert one.execution == other.execution.override("trackers=[tensorboard, wandb]")
+    assert one.work == other.work
+    assert (one.placement.nodes, one.placement.micro_batch, one.execution.save_every) == ("1:2", 3, 7)
+
+
+def test_a_report_tells_settings_from_inputs() -> None:
+    made = launched("report", "model=s3://bucket/model", "report.videos=3", "placement.grace=90")
+    assert (made.work.inputs, made.work.overrides) == ({"model": "s3://bucket/model"}, ("report.videos=3",))
+    assert made.placement.grace == 90
+
+
+def test_a_variable_for_all_stages_makes_no_second_worker_of_a_stage_that_is_one_workers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FASTGEN_NODES", "2")
+    made = {name: runpy.run_path(f"components/{name}.py")[name] for name in ("stage1", "report")}
+    nodes = {name: inspect.signature(function).parameters["nodes"].default for name, function in made.items()}
+    assert nodes == {"stage1": "2", "report": "1"}
