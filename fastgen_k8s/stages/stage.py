@@ -85,6 +85,12 @@ def teacher_digest(job: StageJob) -> str:
     return job.input("teacher").manifest.digest if model.parts else digest(model.family.canonical())
 
 
+def student_origin(job: StageJob) -> str:
+    """What a training's student is before the first step, for its log."""
+    teacher = "its teacher" if job.experiment.model.parts and "teacher" in job.work.inputs else "random weights"
+    return job.work.inputs.get("student", teacher)
+
+
 class StageModule(Protocol):
     """What each module of this package offers."""
 

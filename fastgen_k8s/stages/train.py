@@ -15,7 +15,7 @@ from fastgen_k8s.networks.load import recompute_activations
 from fastgen_k8s.networks.pth import to_pth
 from fastgen_k8s.pipeline.kinds import KINDS
 from fastgen_k8s.stages.assembly import Data, build, check_inputs, moved, validation_samples
-from fastgen_k8s.stages.stage import StageJob
+from fastgen_k8s.stages.stage import StageJob, student_origin
 from fastgen_k8s.stages.student import made_for, rollout_facts
 from fastgen_k8s.training.checkpoint import Checkpoints, resume
 from fastgen_k8s.training.committed import committed, group_prefix
@@ -60,7 +60,8 @@ def _train(job: StageJob, world: World, stop: StopSignal, data: Data, method: Me
     checkpoints.last = state.step if resumed else None
     logbook = _logbook(job, writer, prefix, state.step + 1, checkpoints) if world.rank == 0 else None
     if logbook is not None:
-        log.info("training", experiment=job.experiment.name, processes=world.size, after=state.step, resumed=resumed)
+        begun = {"processes": world.size, "after": state.step, "resumed": resumed, "student_from": student_origin(job)}
+        log.info("training", experiment=job.experiment.name, **begun)
     habits = Habits(
         job.execution, settings.steps, stop, checkpoints, logbook, _validation(job, writer, data, method, world)
     )

@@ -6,11 +6,13 @@ from typing import Any, cast
 import pytest
 import torch
 import torch.utils.checkpoint
+from structlog.testing import capture_logs
 
 from fastgen_k8s.artifacts import store_at
 from fastgen_k8s.artifacts.metrics import read_metrics
+from fastgen_k8s.stages.stage import student_origin
 from fastgen_k8s.training.checkpoint import load_role
-from tests.conftest import run_stage
+from tests.conftest import job_of, run_stage
 
 KD = "closed_form/gaussian_kd"
 SHORT = ("train.steps=3", "train.global_batch=4")
@@ -41,8 +43,28 @@ def test_recomputing_activations_changes_no_number(
     assert all(torch.equal(kept[name], again[name]) for name in kept)
 
 
+@pytest.mark.parametrize(
+    ("experiment", "given", "wanted"),
+    [
+        ("cosmos_predict2/dmd2", ["teacher"], "its teacher"),
+        ("cosmos_predict2/sf", ["teacher", "student"], "student"),
+        ("closed_form/gaussian_kd", [], "random weights"),
+    ],
+    ids=["DMD2 of whole clips", "Self-Forcing", "a closed form, which has no weights"],
+)
+def test_the_log_says_what_a_student_starts_as(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, experiment: str, given: list[str], wanted: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in given:
+        Path(name).write_text(name)
+    assert student_origin(job_of("train", experiment, "out", **{name: name for name in given})) == wanted
+
+
 def test_exactly_so_many_steps_are_made_and_logged(tmp_path: Path, inputs: dict[str, Path]) -> None:
-    run_stage("train", KD, tmp_path / "kd", *SHORT, **inputs)
+    with capture_logs() as said:
+        run_stage("train", KD, tmp_path / "kd", *SHORT, **inputs)
+    assert [line["student_from"] for line in said if line["event"] == "training"] == ["random weights"]
     assert [line["step"] for line in read_metrics(store_at(str(tmp_path / "kd")))] == [1, 2, 3]
 
 
