@@ -12,13 +12,14 @@ import typer
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.launch.command import AGENT
 from fastgen_k8s.launch.launch import Launch
-from fastgen_k8s.pipeline.kinds import KINDS, StageKind
+from fastgen_k8s.pipeline.kinds import KINDS, MADE_BY, StageKind
 from fastgen_k8s.pipeline.negative import with_negative
 from fastgen_k8s.pipeline.words import WORDS, Word, placed
 from fastgen_k8s.pipeline.work import Execution, Placement, Work, check_read, parse_inputs
 
 commands = typer.Typer(rich_markup_mode=None)
 
+_ENCODER = MADE_BY["conditions"][0]
 _PROMPTS = "A file: .txt with a prompt a line, .json, .jsonl, .csv, .tsv."
 _BESIDE = "Prompts to encode first, into OUTPUT-conditions."
 
@@ -86,11 +87,11 @@ def _start(
         raise Misdescribed("wanted --prompts or --input conditions=URI, found both")
     work = _work(kind.name, experiment, words, given | ({"conditions": conditions} if encodes else {}), output)
     work.resolve()
-    check_read([kind.name, "encode"] if encodes else [kind.name], work.overrides)
+    check_read([kind.name, _ENCODER] if encodes else [kind.name], work.overrides)
     launch = Launch(work, where, habits)
     if encodes:
         needed = {"prompts": str(prompts)} | {name: uri for name, uri in given.items() if name == "teacher"}
-        _encode(_work("encode", experiment, words, needed, conditions))
+        _encode(_work(_ENCODER, experiment, words, needed, conditions))
     sys.stdout.flush()
     os.execve(sys.executable, _words(launch), _environment(launch))
 

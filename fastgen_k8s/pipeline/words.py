@@ -42,31 +42,17 @@ WORDS = (
 )
 
 
-class Placed(NamedTuple):
-    """Words and flags, told apart."""
+def placed(words: Iterable[str], flags: Mapping[str, object], where: str) -> tuple[list[str], Placement, Execution]:
+    """Overrides of the experiment among some words, and where and how the stage runs by the other words and by flags.
 
-    overrides: list[str]  # of the experiment
-    placement: Placement
-    execution: Execution
-
-
-def placed(words: Iterable[str], flags: Mapping[str, object], where: str) -> Placed:
-    """Settings of the experiment, and of the stage itself from its words and flags; a word counts more than a flag.
-
-    A flag that is None was not given. Misdescribed for what does not fit.
+    A word counts more than a flag; a flag that is None was not given. Misdescribed for what does not fit.
     """
-    given = list(words)
-    own = {name: [word.partition(".")[2] for word in given if is_of(word, name)] for name in SECTIONS}
-    return Placed(
-        [word for word in given if not any(is_of(word, name) for name in SECTIONS)],
-        Placement.parse(told("placement", flags), where).override(*own["placement"]),
-        Execution.parse(told("execution", flags), where).override(*own["execution"]),
-    )
-
-
-def is_of(word: str, section: str) -> bool:
-    """Whether `key=value` sets something below a section."""
-    return word.partition("=")[0].strip().startswith(f"{section}.")
+    own: dict[str, list[str]] = {"": [], **{section: [] for section in SECTIONS}}
+    for word in words:
+        section, _, rest = word.strip().partition(".")
+        own[section if section in SECTIONS else ""].append(rest if section in SECTIONS else word)
+    placement = Placement.parse(told("placement", flags), where).override(*own["placement"])
+    return own[""], placement, Execution.parse(told("execution", flags), where).override(*own["execution"])
 
 
 def told(section: str, flags: Mapping[str, object]) -> dict[str, object]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fastgen_k8s.artifacts import find_artifact, store_at
 from fastgen_k8s.artifacts.address import is_remote
+from fastgen_k8s.pipeline.kinds import KINDS
 from fastgen_k8s.pipeline.resolve import Resolved
 
 PAGE = "index.html"
@@ -28,6 +29,6 @@ def publish(report: Resolved) -> None:
 
 def pages(stages: Iterable[Resolved]) -> list[str]:
     """Where the reports among some stages can be opened, as seen from here."""
-    above = [stage.output.rpartition("/")[0] for stage in stages if stage.work.kind == "report"]
+    above = [stage.output.rpartition("/")[0] for stage in stages if KINDS[stage.work.kind].shows]
     found = [f"{place}/{PAGE}" for place in above if store_at(place).stat(PAGE) is not None]
     return [page if is_remote(page) else os.path.relpath(page) for page in found]

@@ -35,7 +35,7 @@ def test_a_flag_and_a_word_mean_the_same(word: Word) -> None:
     flag = FLAGS.get(word.name, int(value) if word.of is int else value)
     said = placed([f"{word.section}.{word.name}={value}", "train.steps=3"], {}, "test")
     assert said == placed(["train.steps=3"], {word.name: flag}, "test")
-    assert said.overrides == ["train.steps=3"]
+    assert said[0] == ["train.steps=3"]
     assert said != placed(["train.steps=3"], {}, "test")
 
 
