@@ -9,15 +9,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import structlog
-
+from fastgen_k8s import log
 from fastgen_k8s.errors import Misdescribed, StoreFailed
 from fastgen_k8s.printable import shown
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.rendezvous import RendezvousHandler, RendezvousInfo
 
-log = structlog.get_logger()
 _HABITS = {
     "join_timeout": "600",
     "last_call_timeout": "10",

@@ -9,8 +9,7 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-import structlog
-
+from fastgen_k8s import log
 from fastgen_k8s.agent.crew import Crew, may_preload
 from fastgen_k8s.agent.meeting import Alone, Elastic, Meeting
 from fastgen_k8s.agent.worker import End, finished, threads
@@ -20,7 +19,6 @@ from fastgen_k8s.pipeline.work import GRACE, Placement, check_world
 from fastgen_k8s.stages.stage import StageJob, resolve
 
 RESTARTS = 3  # of crashed workers, in the life of an agent
-log = structlog.get_logger()
 
 
 def main(argv: Sequence[str]) -> int:

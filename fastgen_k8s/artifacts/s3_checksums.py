@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import structlog
 from botocore.exceptions import ClientError
 
+from fastgen_k8s import log
 from fastgen_k8s.artifacts.s3_errors import answer, is_explained
 
 SETTING = "AWS_REQUEST_CHECKSUM_CALCULATION"
@@ -24,7 +24,6 @@ _CODES = frozenset(
 )
 _tried, _proved = set[str](), set[str]()  # addresses of stores that are asked without checksums; that have to be
 T = TypeVar("T")
-log = structlog.get_logger()
 
 
 def may_be_refused(operation: str, status: int, code: str) -> bool:

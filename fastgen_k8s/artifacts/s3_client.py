@@ -8,11 +8,11 @@ import weakref
 from functools import partial
 from typing import Any, Literal
 
-import structlog
 from boto3.s3.transfer import TransferConfig, create_transfer_manager
 from boto3.session import Session
 from botocore.config import Config
 
+from fastgen_k8s import log
 from fastgen_k8s.artifacts.s3_checksums import are_in_doubt, are_left_out, is_aws, left_out, may_be_refused
 from fastgen_k8s.artifacts.s3_errors import CUT_SHORT, UNANSWERED, may_pass, pause
 from fastgen_k8s.errors import Misdescribed
@@ -27,7 +27,6 @@ _ONE_AT_A_TIME = threading.Lock()  # making a client is no work for two threads
 _Key = tuple[int, tuple[tuple[str, str], ...], frozenset[str]]  # process, environment, stores without checksums
 _CURRENT: dict[_Key, tuple[Any, Any]] = {}
 _STYLES = ("auto", "path", "virtual")
-log = structlog.get_logger()
 _chance = random.Random()  # of pauses only
 
 

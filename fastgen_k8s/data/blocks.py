@@ -9,8 +9,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-import structlog
-
+from fastgen_k8s import log
 from fastgen_k8s.artifacts import Cached, FileEntry, Store, Writer, read
 from fastgen_k8s.artifacts.manifest import MANIFEST_BYTES, MOST_BYTES, Files, from_json, to_json
 from fastgen_k8s.artifacts.progress import Progress
@@ -19,8 +18,6 @@ from fastgen_k8s.errors import Misdescribed
 
 _FOLDER = "blocks"
 _TELL_EVERY = 1.0  # seconds
-
-log = structlog.get_logger()
 
 
 class Block(Config):

@@ -5,19 +5,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
-import structlog
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from fastgen_k8s import log
 from fastgen_k8s.artifacts.teacher import check_small, read_json
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.networks.device import local_device
 from fastgen_k8s.networks.folder import UNBUILT, finite, first_line
 
-log = structlog.get_logger()
 _VOCABULARIES = {".json", ".txt", ".model", ".jinja"}  # the files that tokenizers are made of
 _SENTENCE_PIECES, _THEIR_PACKAGES = ("spiece.model", "sentencepiece.bpe.model"), ("sentencepiece", "google.protobuf")
 _COUNTS, _MADE_TOKENS = {"extra_ids", "offset", "num_madeup_words"}, 1 << 16  # of tokens that a class makes, often 100

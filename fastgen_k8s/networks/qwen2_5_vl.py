@@ -5,18 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import structlog
 import torch
 from torch import Tensor
 from torch.nn.functional import gelu, linear
 
+from fastgen_k8s import log
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments.encoders import Qwen25Vl
 from fastgen_k8s.networks.folder import component, finite, read_tensors
 from fastgen_k8s.networks.network import Condition
 from fastgen_k8s.networks.pretrained import check_vocabulary, read_encoder, read_tokenizer
-
-log = structlog.get_logger()
 
 _SYSTEM = "You are a helpful assistant who will provide prompts to an image generator."
 _WEIGHT, _BIAS = "crossattn_proj.0.weight", "crossattn_proj.0.bias"

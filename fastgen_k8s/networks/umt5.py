@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import structlog
 import torch
 
+from fastgen_k8s import log
 from fastgen_k8s.experiments.encoders import Umt5
 from fastgen_k8s.networks.folder import component
 from fastgen_k8s.networks.network import Condition
 from fastgen_k8s.networks.pretrained import check_vocabulary, read_encoder, read_tokenizer
-
-log = structlog.get_logger()
 
 
 def read(settings: Umt5, teacher: Path | None) -> "Umt5Encoder":

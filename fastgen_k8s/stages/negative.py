@@ -1,11 +1,8 @@
 """What is said where a teacher is guided without a negative prompt."""
 
-import structlog
-
+from fastgen_k8s import log
 from fastgen_k8s.artifacts.facts import ConditionsFacts
 from fastgen_k8s.stages.stage import StageJob
-
-log = structlog.get_logger()
 
 
 def say_if_none(job: StageJob, guidance: float) -> None:

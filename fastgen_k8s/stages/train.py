@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-import structlog
-
+from fastgen_k8s import log
 from fastgen_k8s.artifacts import Manifest, Writer, open_artifact
 from fastgen_k8s.artifacts.facts import TrainingFacts
 from fastgen_k8s.artifacts.metrics import merged_file, read_metrics, to_lines
@@ -26,8 +25,6 @@ from fastgen_k8s.training.parallel import World, first, join, shard
 from fastgen_k8s.training.progress import Reporter
 from fastgen_k8s.training.state import TrainingState, start
 from fastgen_k8s.training.stop import StopSignal
-
-log = structlog.get_logger()
 
 
 def check(job: StageJob) -> None:

@@ -3,11 +3,8 @@
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-import structlog
-
+from fastgen_k8s import log
 from fastgen_k8s.errors import StoreFailed
-
-log = structlog.get_logger()
 
 
 class Background:

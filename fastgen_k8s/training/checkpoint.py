@@ -9,11 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-import structlog
 import torch
 from pydantic import JsonValue
 from torch import Tensor, nn
 
+from fastgen_k8s import log
 from fastgen_k8s.artifacts import Artifact, Cached, FileEntry, Store, find_artifact, store_at
 from fastgen_k8s.artifacts.facts import TrainingFacts
 from fastgen_k8s.artifacts.manifest import to_json
@@ -22,8 +22,6 @@ from fastgen_k8s.networks.dcp_whole import read_whole
 from fastgen_k8s.training.committed import FOLDER, LOOKS, Checkpoint, folder_of, manifest_file, newest, prune
 from fastgen_k8s.training.parallel import World, agree, first
 from fastgen_k8s.training.state import TrainingState
-
-log = structlog.get_logger()
 
 
 class Checkpoints:

@@ -8,16 +8,15 @@ import secrets
 from collections.abc import Mapping
 from typing import Annotated
 
-import structlog
 from pydantic import Field, JsonValue
 
+from fastgen_k8s import log
 from fastgen_k8s.artifacts import Cached, Store, read
 from fastgen_k8s.artifacts.manifest import MOST_BYTES, Files, from_json
 from fastgen_k8s.artifacts.names import FilePart
 from fastgen_k8s.config import Config
 from fastgen_k8s.errors import BadInput
 
-log = structlog.get_logger()
 FOLDER = "checkpoints"
 LOOKS = 5  # for a checkpoint that is not pruned while it is read
 MOST_STEPS = 2**53

@@ -4,15 +4,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-import structlog
 from rich import progress as bars
 from rich.console import Console
 
+from fastgen_k8s import log
 from fastgen_k8s.artifacts import Store
 from fastgen_k8s.artifacts.metrics import LOSS
 from fastgen_k8s.artifacts.progress import Progress
-
-log = structlog.get_logger()
 
 
 class Reporter:

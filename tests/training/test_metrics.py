@@ -93,7 +93,8 @@ def test_tensorboard_gets_a_file_of_events(tmp_path: Path) -> None:
 
 def test_later_groups_of_a_work_go_on_with_its_run_in_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "wandb.py").write_text(
-        "ids = []\nclass Run:\n    def finish(self): pass\ndef init(**settings): ids.append(settings['id']); return Run()\n"
+        "ids = []\nclass Run:\n    def finish(self): pass\n"
+        "def init(**settings): ids.append(settings['id']); return Run()\n"
     )
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     for group, work in (("0001-aa", "w1"), ("0002-bb", "w1"), ("0001-cc", "w2")):
