@@ -14,6 +14,7 @@ from torchx.runner import get_runner
 from fastgen_k8s.artifacts import Artifact, find_artifact, store_at
 from fastgen_k8s.artifacts.manifest import MANIFEST
 from fastgen_k8s.errors import BadInput, Stopped
+from fastgen_k8s.pipeline.kinds import KINDS
 from fastgen_k8s.pipeline.plan import (
     DONE,
     NO_PROGRESS,
@@ -201,7 +202,7 @@ class _Local:
         stage = self._run.stages[name]
         took = f"done in {self._history.seconds(stage):.1f} s"
         self._show.event(name, took if name in self._started else "up to date")
-        if stage.work.kind == "report":
+        if KINDS[stage.work.kind].shows:
             publish(stage)
 
     def _jobs_of(self, stage: str, digest: str) -> list[LocalJob]:
