@@ -10,7 +10,6 @@ from fastgen_k8s.artifacts import find_artifact
 from fastgen_k8s.artifacts.address import expanded, is_remote
 from fastgen_k8s.artifacts.single import input_digest
 from fastgen_k8s.errors import BadInput, Misdescribed
-from fastgen_k8s.experiments.method import DistributionMatchingSettings, FlowMatchingSettings, RegressionSettings
 from fastgen_k8s.experiments.schema import Experiment
 from fastgen_k8s.launch.app import app
 from fastgen_k8s.launch.launch import Launch
@@ -84,23 +83,15 @@ def _is_setting(kind: StageKind, word: str) -> bool:
 def _asks(kind: StageKind, experiment: Experiment, name: str) -> bool:
     """Whether a stage that nobody gave an input looks for it: not where the experiment does without.
 
-    Flow matching makes a teacher, so none and nothing of one is there before it. A bidirectional student starts as
-    its teacher, a causal one in a rollout as what the bridge took from an earlier stage.
+    A method without a teacher makes one, so nothing of it is there before. A student that learns beside its teacher
+    starts as that, or, where it is causal, as what the bridge took from an earlier stage.
     """
-    method, causal = experiment.method, experiment.model.chunk_size is not None
     if "method" not in kind.reads:
         return True
-    match name:
-        case "teacher":
-            return not isinstance(method, FlowMatchingSettings)
-        case "student":
-            return isinstance(method, DistributionMatchingSettings) and causal
-        case "pairs" if isinstance(method, DistributionMatchingSettings):
-            return method.gan is not None and method.gan.real == "pairs"
-        case "pairs":
-            return isinstance(method, RegressionSettings)
-        case _:
-            return True
+    needs, causal = experiment.method.needs, experiment.model.chunk_size is not None
+    taught = needs.teacher != "never"
+    asked = {"teacher": taught, "pairs": needs.pairs and taught, "student": needs.teacher == "always" and causal}
+    return asked.get(name, True)
 
 
 def _look(kind: StageKind, name: str, uri: str) -> None:
@@ -110,8 +101,8 @@ def _look(kind: StageKind, name: str, uri: str) -> None:
     try:
         input_digest(uri)
     except BadInput as error:
-        makers = [one.components[0] for one in KINDS.values() if (one.makes,) == kind.takes(name)[:1]]
-        makes = "".join(f"torchx run components/{maker}.py makes one, or " for maker in makers)
+        usual = [one.components for one in KINDS.values() if (one.makes,) == kind.takes(name)[:1]]
+        makes = "".join(f"torchx run components/{names[0]}.py makes one, or " for names in usual if names)
         raise BadInput(f"input {name!r}: {error} ({makes}--{name} URI, or FASTGEN_{name.upper()})") from error
 
 
