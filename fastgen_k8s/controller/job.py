@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import cast
 
 from fastgen_k8s.controller.children import ATTEMPT, DIGEST, FORM, PIPELINE, STAGE
 from fastgen_k8s.controller.form import form_of
@@ -72,8 +71,6 @@ def job(found: Object, pipeline: Pipeline, stage: Resolved, attempt: int, settin
     launch = Launch(stage.work, described.placement, described.execution, image)
     body = BACKENDS[pipeline.backend].render(launch, cluster)
     owner = {"apiVersion": API_VERSION, "kind": OBJECT_KIND, "name": meta["name"], "uid": meta["uid"]}
-    metadata = cast("Object", body["metadata"])
-    made_with = {FORM: form_of(pipeline, described).text()}
-    annotations = cast("dict[str, str]", metadata.get("annotations", {})) | made_with
-    ours = {"ownerReferences": [owner | {"controller": True}], "annotations": annotations}
-    return body | {"metadata": metadata | ours}
+    body["metadata"]["ownerReferences"] = [owner | {"controller": True}]
+    body["metadata"]["annotations"][FORM] = form_of(pipeline, described).text()
+    return body

@@ -24,7 +24,7 @@ class Backend(NamedTuple):
     product: str  # what has to be installed
     group: str  # with the version
     plural: str
-    render: Callable[[Launch, Cluster], dict[str, Any]]
+    render: Callable[[Launch, Cluster], Object]
     state: Callable[[Object], JobState]
     said: Callable[[Object], str]  # about itself, for a person
     cancel: Callable[[Api, str, Object], None]  # the job at a path: its pods are asked to stop, it stays

@@ -1,17 +1,18 @@
 """A launch as a JobSet: a rendezvous job, and one Job a trainer, each with exit codes that say what to do."""
 
 from fastgen_k8s.errors import PERMANENT, Misdescribed, Stopped
-from fastgen_k8s.launch.cluster import GROUP, Cluster
+from fastgen_k8s.kube.objects import Object
+from fastgen_k8s.launch.cluster import Cluster
 from fastgen_k8s.launch.command import job_name
 from fastgen_k8s.launch.launch import Launch
-from fastgen_k8s.launch.pod import PORT, RENDEZVOUS, TRAINER, Data, labels, rendezvous_pod, trainer_pod
+from fastgen_k8s.launch.pod import PORT, RENDEZVOUS, TRAINER, metadata, rendezvous_pod, trainer_pod
 
 API_VERSION = "jobset.x-k8s.io/v1alpha2"
 _CRASHES = 3  # of one trainer's pods; the agent's own restarts come before
 _STORES = 100  # of the rendezvous pod: its loss costs nothing but a meeting
 
 
-def jobset(launch: Launch, cluster: Cluster) -> Data:
+def jobset(launch: Launch, cluster: Cluster) -> Object:
     """The JobSet of a launch; Misdescribed for a place, image, name or options that a cluster cannot use.
 
     One Job a trainer, because the Job controller's back-off grows with every pod that one Job has lost. The first
@@ -22,28 +23,21 @@ def jobset(launch: Launch, cluster: Cluster) -> Data:
         raise Misdescribed(
             f"suspend: wanted none with the queue {cluster.queue!r}, found true: Kueue suspends a job and lets it go"
         )
-    work = launch.work
-    job = job_name(work, cluster.job)
+    job = job_name(launch.work, cluster.job)
     endpoint = f"{job}-{RENDEZVOUS}-0-0.{job}:{PORT}" if launch.meets else None
     trainer = _job(TRAINER, trainer_pod(launch, cluster, job, endpoint), _CRASHES)
     if cluster.deadline:
         trainer["activeDeadlineSeconds"] = cluster.deadline
-    replicated: list[Data] = [{"name": TRAINER, "replicas": launch.placement.max_nodes, "template": {"spec": trainer}}]
+    replicated: list[Object] = [
+        {"name": TRAINER, "replicas": launch.placement.max_nodes, "template": {"spec": trainer}}
+    ]
     if endpoint:
         store = _job(RENDEZVOUS, rendezvous_pod(launch, cluster, job), _STORES)
         replicated.insert(0, {"name": RENDEZVOUS, "replicas": 1, "template": {"spec": store}})
     kueue = {"kueue.x-k8s.io/queue-name": cluster.queue, "kueue.x-k8s.io/priority-class": cluster.queue_priority}
-    meta: Data = {
-        "name": job,
-        "namespace": cluster.namespace,
-        "labels": {
-            **cluster.labels,
-            **labels(launch, job, "job"),
-            **{name: value for name, value in kueue.items() if value},
-        },
-        "annotations": {f"{GROUP}/experiment": work.experiment, f"{GROUP}/output": work.output},
-    }
-    spec: Data = {
+    meta = metadata(launch, cluster, job)
+    meta["labels"] |= {name: value for name, value in kueue.items() if value}
+    spec: Object = {
         "suspend": cluster.suspend,
         "network": {"enableDNSHostnames": True, "publishNotReadyAddresses": True},
         "successPolicy": {"operator": "Any", "targetReplicatedJobs": [TRAINER]},
@@ -55,7 +49,7 @@ def jobset(launch: Launch, cluster: Cluster) -> Data:
     return {"apiVersion": API_VERSION, "kind": "JobSet", "metadata": meta, "spec": spec}
 
 
-def _job(container: str, pod: Data, crashes: int) -> Data:
+def _job(container: str, pod: Object, crashes: int) -> Object:
     return {
         "parallelism": 1,
         "completions": 1,
@@ -73,5 +67,5 @@ def _job(container: str, pod: Data, crashes: int) -> Data:
     }
 
 
-def _codes(container: str, *codes: int) -> Data:
+def _codes(container: str, *codes: int) -> Object:
     return {"containerName": container, "operator": "In", "values": list(codes)}

@@ -1,15 +1,13 @@
 """The pod of a launch: one template, admitted under Pod Security `restricted`, for every backend."""
 
 from collections.abc import Mapping, Sequence
-from typing import cast
 
+from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.cluster import GROUP, POOL, Cluster
 from fastgen_k8s.launch.command import AGENT, escaped
 from fastgen_k8s.launch.launch import Launch
 from fastgen_k8s.launch.resources import Resource
 from fastgen_k8s.pipeline.kinds import KINDS
-
-Data = dict[str, object]  # a part of an object of Kubernetes
 
 TRAINER, RENDEZVOUS = "trainer", "rendezvous"
 PORT = 29400  # of the rendezvous
@@ -24,9 +22,20 @@ _LOGS_GIB = 1  # of a container's log, as kubelets keep it
 _STORE = Resource(cpu=0, gpu=0, memory=768)  # a process with torch, that serves some hundred bytes
 
 
-def labels(launch: Launch, job: str, component: str) -> dict[str, str]:
+def metadata(launch: Launch, cluster: Cluster, job: str) -> Object:
+    """The metadata of a job, on every backend."""
+    return {
+        "name": job,
+        "namespace": cluster.namespace,
+        "labels": _labels(launch, cluster, job, "job"),
+        "annotations": {f"{GROUP}/experiment": launch.work.experiment, f"{GROUP}/output": launch.work.output},
+    }
+
+
+def _labels(launch: Launch, cluster: Cluster, job: str, component: str) -> dict[str, str]:
     """What pods and policies are selected by."""
     return {
+        **cluster.labels,
         "app.kubernetes.io/name": "fastgen-k8s",
         "app.kubernetes.io/component": component,
         f"{GROUP}/job": job,
@@ -34,7 +43,7 @@ def labels(launch: Launch, job: str, component: str) -> dict[str, str]:
     }
 
 
-def trainer_pod(launch: Launch, cluster: Cluster, job: str, endpoint: str | None) -> Data:
+def trainer_pod(launch: Launch, cluster: Cluster, job: str, endpoint: str | None) -> Object:
     """The template of a pod that works; `endpoint` is where the pods meet, if they do."""
     environment = {name: value for name, value in launch.environment.items() if not name.startswith("PET_RDZV_")}
     environment |= {
@@ -51,19 +60,18 @@ def trainer_pod(launch: Launch, cluster: Cluster, job: str, endpoint: str | None
         }
     command = ["-m", AGENT, *launch.argv]
     pod = _pod(launch, cluster, job, TRAINER, command, environment, launch.resource)
-    spec, meta = cast("Data", pod["spec"]), cast("Data", pod["metadata"])
-    spec["terminationGracePeriodSeconds"] = launch.placement.grace + _MARGIN
-    spec["topologySpreadConstraints"] = [_spread(job)]
+    pod["spec"]["terminationGracePeriodSeconds"] = launch.placement.grace + _MARGIN
+    pod["spec"]["topologySpreadConstraints"] = [_spread(job)]
     if not KINDS[launch.work.kind].evictable:
-        meta["annotations"] = cast("Data", meta["annotations"]) | {"karpenter.sh/do-not-disrupt": "true"}
+        pod["metadata"]["annotations"]["karpenter.sh/do-not-disrupt"] = "true"
     return pod
 
 
-def rendezvous_pod(launch: Launch, cluster: Cluster, job: str, arguments: Sequence[str] = ()) -> Data:
+def rendezvous_pod(launch: Launch, cluster: Cluster, job: str, arguments: Sequence[str] = ()) -> Object:
     """The template of the pod that hosts the store in which trainers meet, so that no trainer's loss ends the job."""
     command = ["-m", "fastgen_k8s.rendezvous", "--port", str(PORT), *arguments]
     pod = _pod(launch, cluster, job, RENDEZVOUS, command, {"OMP_NUM_THREADS": "1"}, _STORE)
-    cast("Data", pod["spec"])["terminationGracePeriodSeconds"] = _MARGIN
+    pod["spec"]["terminationGracePeriodSeconds"] = _MARGIN
     return pod
 
 
@@ -75,7 +83,7 @@ def _pod(
     command: Sequence[str],
     environment: Mapping[str, str],
     resource: Resource,
-) -> Data:
+) -> Object:
     shm = max(64, min(_SHM_MIB, resource.memory // 4))
     volumes, mounts = _volumes(launch, shm, cluster.cache_gib)
     container = _container(launch.image, component, [launch.python, *command], cluster) | {
@@ -83,7 +91,7 @@ def _pod(
         "resources": _resources(resource, cluster.cache_gib),
         "volumeMounts": mounts,
     }
-    spec: Data = {
+    spec: Object = {
         "restartPolicy": "Never",
         "serviceAccountName": cluster.service_account,
         "automountServiceAccountToken": False,
@@ -100,20 +108,20 @@ def _pod(
         "tolerations": _tolerations(launch, cluster),
     }
     pool = launch.placement.pool
-    optional: Data = {
+    optional: Object = {
         "nodeSelector": dict(cluster.node_selector) | ({POOL: pool} if pool else {}),
         "priorityClassName": cluster.priority_class,
         "imagePullSecrets": [{"name": name} for name in cluster.pull_secrets],
     }
     spec |= {name: value for name, value in optional.items() if value}
-    meta: Data = {
-        "labels": {**cluster.labels, **labels(launch, job, component)},
+    meta: Object = {
+        "labels": _labels(launch, cluster, job, component),
         "annotations": {"sidecar.istio.io/inject": "false"},  # a sidecar would keep a finished pod
     }
     return {"metadata": meta, "spec": spec}
 
 
-def _container(image: str, name: str, command: Sequence[str], cluster: Cluster) -> Data:
+def _container(image: str, name: str, command: Sequence[str], cluster: Cluster) -> Object:
     return {
         "name": name,
         "image": image,
@@ -132,22 +140,22 @@ def _container(image: str, name: str, command: Sequence[str], cluster: Cluster) 
     }
 
 
-def _environment(given: Mapping[str, str]) -> list[Data]:
+def _environment(given: Mapping[str, str]) -> list[Object]:
     plain = {name: value for name, value in given.items() if name != _ADDRESS} | {
         "PYTHONUNBUFFERED": "1",
         "HOME": "/tmp",
     }
-    address: Data = {"name": _ADDRESS, "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
+    address: Object = {"name": _ADDRESS, "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
     return [*({"name": name, "value": escaped(value)} for name, value in plain.items()), address]
 
 
-def _volumes(launch: Launch, shm_mib: int, cache_gib: int) -> tuple[list[Data], list[Data]]:
-    volumes: list[Data] = [
+def _volumes(launch: Launch, shm_mib: int, cache_gib: int) -> tuple[list[Object], list[Object]]:
+    volumes: list[Object] = [
         {"name": "tmp", "emptyDir": {"sizeLimit": f"{cache_gib}Gi"}},  # a bridge lays a whole network down there
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": f"{shm_mib}Mi"}},
         {"name": "cache", "emptyDir": {"sizeLimit": f"{cache_gib}Gi"}},
     ]
-    mounts: list[Data] = [
+    mounts: list[Object] = [
         {"name": "tmp", "mountPath": "/tmp"},
         {"name": "shm", "mountPath": "/dev/shm"},
         {"name": "cache", "mountPath": CACHE},
@@ -159,7 +167,7 @@ def _volumes(launch: Launch, shm_mib: int, cache_gib: int) -> tuple[list[Data], 
     return volumes, mounts
 
 
-def _resources(resource: Resource, cache_gib: int) -> Data:
+def _resources(resource: Resource, cache_gib: int) -> Object:
     """Memory and devices are held for the pod; CPU is asked for without a limit, which would only stall a step.
 
     Its disk has the limit of its two volumes and its log. Little of it is asked for: most stages never fill it.
@@ -175,8 +183,8 @@ def _resources(resource: Resource, cache_gib: int) -> Data:
     }
 
 
-def _tolerations(launch: Launch, cluster: Cluster) -> list[Data]:
-    found: list[Data] = [
+def _tolerations(launch: Launch, cluster: Cluster) -> list[Object]:
+    found: list[Object] = [
         {
             "key": f"node.kubernetes.io/{why}",
             "operator": "Exists",
@@ -191,13 +199,13 @@ def _tolerations(launch: Launch, cluster: Cluster) -> list[Data]:
     if launch.resource.gpu:
         found.append({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"})
     for taint in cluster.tolerations:
-        one: Data = {"key": taint.key, "operator": "Equal" if taint.value else "Exists"}
+        one: Object = {"key": taint.key, "operator": "Equal" if taint.value else "Exists"}
         one |= {"value": taint.value} if taint.value else {}
         found.append(one | ({"effect": taint.effect} if taint.effect else {}))
     return found
 
 
-def _spread(job: str) -> Data:
+def _spread(job: str) -> Object:
     """One trainer a node while there are nodes; a dead node is no place that has to be filled."""
     return {
         "maxSkew": 1,

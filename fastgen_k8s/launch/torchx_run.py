@@ -6,8 +6,9 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from torchx.cli.cmd_base import SubCommand
@@ -58,8 +59,8 @@ class RunCommand(CmdRun):
 class InOneLine(SubCommand):
     """A command of TorchX's as it is, but for how it fails."""
 
-    def __init__(self, command: SubCommand) -> None:
-        self.command = command
+    def __init__(self, command: Callable[[], SubCommand]) -> None:
+        self.command = command()
 
     def add_arguments(self, subparser: argparse.ArgumentParser) -> None:
         """Those of the command."""
@@ -71,34 +72,13 @@ class InOneLine(SubCommand):
             self.command.run(args)
 
 
-def status() -> SubCommand:
-    """`torchx status`; this and the following are found by the entry points `torchx.cli.cmds`."""
-    return InOneLine(CmdStatus())
-
-
-def describe() -> SubCommand:
-    """`torchx describe`."""
-    return InOneLine(CmdDescribe())
-
-
-def list_apps() -> SubCommand:
-    """`torchx list`."""
-    return InOneLine(CmdList())
-
-
-def log() -> SubCommand:
-    """`torchx log`."""
-    return InOneLine(CmdLog())
-
-
-def cancel() -> SubCommand:
-    """`torchx cancel`."""
-    return InOneLine(CmdCancel())
-
-
-def delete() -> SubCommand:
-    """`torchx delete`."""
-    return InOneLine(CmdDelete())
+# By these names the entry points `torchx.cli.cmds` find TorchX's own commands.
+status = partial(InOneLine, CmdStatus)
+describe = partial(InOneLine, CmdDescribe)
+list_apps = partial(InOneLine, CmdList)
+log = partial(InOneLine, CmdLog)
+cancel = partial(InOneLine, CmdCancel)
+delete = partial(InOneLine, CmdDelete)
 
 
 @contextmanager

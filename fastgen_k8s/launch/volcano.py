@@ -6,10 +6,11 @@ Volcano's own program was not run against this shape, which follows its sources 
 from collections.abc import Mapping
 
 from fastgen_k8s.errors import PERMANENT, Misdescribed
-from fastgen_k8s.launch.cluster import GROUP, Cluster
+from fastgen_k8s.kube.objects import Object
+from fastgen_k8s.launch.cluster import Cluster
 from fastgen_k8s.launch.command import job_name
 from fastgen_k8s.launch.launch import Launch
-from fastgen_k8s.launch.pod import PORT, RENDEZVOUS, TRAINER, Data, labels, rendezvous_pod, trainer_pod
+from fastgen_k8s.launch.pod import PORT, RENDEZVOUS, TRAINER, metadata, rendezvous_pod, trainer_pod
 
 API_VERSION = "batch.volcano.sh/v1alpha1"
 _CRASHES = 3  # of each pod
@@ -22,7 +23,7 @@ _LACKS: Mapping[str, str] = {
 }
 
 
-def vcjob(launch: Launch, cluster: Cluster) -> Data:
+def vcjob(launch: Launch, cluster: Cluster) -> Object:
     """The Job of a launch; Misdescribed for a place, image, name or option that Volcano cannot use.
 
     A task is complete when *all* its replicas have succeeded, and an elastic one may never have them all: so where
@@ -31,8 +32,8 @@ def vcjob(launch: Launch, cluster: Cluster) -> Data:
     """
     launch.check_shared()
     _check_offered(cluster)
-    work, fewest, most = launch.work, launch.placement.min_nodes, launch.placement.max_nodes
-    job = job_name(work, cluster.job)
+    fewest, most = launch.placement.min_nodes, launch.placement.max_nodes
+    job = job_name(launch.work, cluster.job)
     several = most > 1
     endpoint = f"{job}-{RENDEZVOUS}-0.{job}:{PORT}" if launch.meets else None
     pod = trainer_pod(launch, cluster, job, endpoint)
@@ -40,7 +41,7 @@ def vcjob(launch: Launch, cluster: Cluster) -> Data:
     if several:
         pod = rendezvous_pod(launch, cluster, job, ["--until", *launch.argv])
         tasks.insert(0, _task(RENDEZVOUS, 1, 1, pod, ends=True))
-    optional: Data = {
+    optional: Object = {
         "priorityClassName": cluster.priority_class,
         "ttlSecondsAfterFinished": cluster.ttl,
         "plugins": {"svc": list(_SVC)} if endpoint else None,
@@ -48,12 +49,7 @@ def vcjob(launch: Launch, cluster: Cluster) -> Data:
     return {
         "apiVersion": API_VERSION,
         "kind": "Job",
-        "metadata": {
-            "name": job,
-            "namespace": cluster.namespace,
-            "labels": {**cluster.labels, **labels(launch, job, "job")},
-            "annotations": {f"{GROUP}/experiment": work.experiment, f"{GROUP}/output": work.output},
-        },
+        "metadata": metadata(launch, cluster, job),
         "spec": {
             "schedulerName": "volcano",
             "queue": cluster.queue or "default",
@@ -65,13 +61,13 @@ def vcjob(launch: Launch, cluster: Cluster) -> Data:
     }
 
 
-def _task(name: str, replicas: int, fewest: int, pod: Data, ends: bool) -> Data:
+def _task(name: str, replicas: int, fewest: int, pod: Object, ends: bool) -> Object:
     """The first policy that fits decides, so exit codes come before the event that each failure raises.
 
     A pod that was deleted (evicted, preempted) fails before it is gone, and is counted like a crash: there is one
     number for the whole job, and no policy by which a pod is made anew without it. So that number has room for both.
     """
-    policies: list[Data] = [{"exitCode": code, "action": "TerminateJob"} for code in sorted(PERMANENT)]
+    policies: list[Object] = [{"exitCode": code, "action": "TerminateJob"} for code in sorted(PERMANENT)]
     policies.append({"event": "PodFailed", "action": "RestartPod"})
     if ends:
         policies.append({"event": "TaskCompleted", "action": "CompleteJob"})

@@ -1,7 +1,7 @@
 """A training job as the launcher renders it, for checks of the manifests around it."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from fastgen_k8s.launch.cluster import Cluster
 from fastgen_k8s.launch.jobset import jobset
@@ -20,10 +20,9 @@ def job(cluster: Mapping[str, Any] | None = None, **placement: Any) -> dict[str,
     """The JobSet `kd` of two trainers that meet."""
     placed = Placement.parse({"nodes": "2", **placement}, "test")
     there = Cluster.parse({"job": "kd", **(cluster or {})}, "test")
-    return cast("dict[str, Any]", jobset(Launch(WORK, placed, Execution(), "fastgen-k8s/trainer:1"), there))
+    return jobset(Launch(WORK, placed, Execution(), "fastgen-k8s/trainer:1"), there)
 
 
 def templates(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The pod templates of a JobSet, by the name of the replicated job."""
-    jobs = cast("list[dict[str, Any]]", found["spec"]["replicatedJobs"])
-    return {one["name"]: one["template"]["spec"]["template"] for one in jobs}
+    return {one["name"]: one["template"]["spec"]["template"] for one in found["spec"]["replicatedJobs"]}
