@@ -46,14 +46,13 @@ def may_preload(devices: Iterable[Path] = _ACCELERATORS) -> bool:
 
 
 class Crew:
-    """The workers of a stage on this node, forked from a server that imports the stage first if `preload`."""
+    """The workers of a stage on this node, forked from a server that imports some modules first."""
 
-    def __init__(self, kind: str, argv: Sequence[str], preload: bool) -> None:
+    def __init__(self, argv: Sequence[str], preload: Sequence[str]) -> None:
         self.argv = tuple(argv)
         self.workers: list[WorkerProcess] = []
         self._context = multiprocessing.get_context("forkserver")
-        modules = [f"fastgen_k8s.stages.{kind}", "fastgen_k8s.agent.worker"]
-        self._context.set_forkserver_preload(modules if preload else [])
+        self._context.set_forkserver_preload(list(preload))
         # The server is born with these signals blocked: one that is sent to the whole process group leaves it alone.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         multiprocessing.forkserver.ensure_running()

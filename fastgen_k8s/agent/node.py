@@ -63,9 +63,16 @@ def _run(argv: Sequence[str]) -> End:
     check_world(job.work, placement)
     if finished(job):
         return End(0)
-    agent = _Agent(job, placement, Crew(job.work.kind, argv, may_preload()))
+    agent = _Agent(job, placement, Crew(argv, preloaded(job) if may_preload() else ()))
     checked = agent.crew.check()
     return checked if checked.code else agent.work()
+
+
+def preloaded(job: StageJob) -> tuple[str, ...]:
+    """What is imported once for all workers: the stage, and where they share one work the class of its networks."""
+    kind = KINDS[job.work.kind]
+    transformer = job.experiment.model.network.transformer.partition(":")[0] if kind.shared else ""
+    return tuple(filter(None, (f"fastgen_k8s.stages.{kind.name}", "fastgen_k8s.agent.worker", transformer)))
 
 
 class _Agent:

@@ -9,6 +9,7 @@ class ByKind(Config):
     """The facts of one kind, without torch; the module `fastgen_k8s.networks.<kind>` has what it does with tensors."""
 
     parts: ClassVar[tuple[str, ...]] = ()  # of a teacher's folder, from which it is read
+    transformer: ClassVar[str] = ""  # diffusers' class of its networks, as package.module:name
 
     @classmethod
     def named(cls) -> str:

@@ -34,6 +34,10 @@ class WeightedFamily(Family, Protocol):
 
     top: tuple[str, ...]  # names of weights at a network's top, by which it is found in a checkpoint
 
+    def architecture(self, model: Model) -> dict[str, tuple[int, ...]]:
+        """The shape of each of a student's weights under diffusers' keys, without diffusers, which takes seconds."""
+        ...
+
     def correction(self, model: Model) -> Network:
         """A fake score at random that is given x_t and a closed form's flow, one after the other in the channels."""
         ...

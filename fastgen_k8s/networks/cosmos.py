@@ -1,6 +1,7 @@
 # pyright: basic
 """The family Cosmos-Predict2.5: diffusers' `CosmosTransformer3DModel`, as text to world."""
 
+import math
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -10,9 +11,10 @@ from torch import Tensor, nn
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments.families.cosmos import Cosmos
 from fastgen_k8s.networks.by_kind import WeightedFamily
-from fastgen_k8s.networks.video import VideoFamily
+from fastgen_k8s.networks.video import VideoFamily, layers
 
 _CONDITION_MASK = 1  # channels: which frames are given; none are
+_PADDING_MASK = 1
 
 
 def _as_it_is(mask: Tensor, size: list[int], interpolation: object) -> Tensor:
@@ -35,7 +37,7 @@ class Projected(nn.Sequential):
 class CosmosFamily(VideoFamily):
     """Text to world: no frame is given, nothing is padding, the frame rate has no part in positions."""
 
-    transformer = "diffusers.models.transformers.transformer_cosmos:CosmosTransformer3DModel"
+    transformer = Cosmos.transformer
     times = 1
     pairing = "halves"
     by_head = True
@@ -46,6 +48,29 @@ class CosmosFamily(VideoFamily):
         "proj_out.weight",
     )
     blocks, text, table = "transformer_blocks", "text_embed_dim", "max_size"
+
+    def shapes(self, network: Cosmos, channels: int) -> dict[str, tuple[int, ...]]:
+        width, patch = network.num_attention_heads * network.attention_head_dim, math.prod(network.patch_size)
+        seen = channels + _CONDITION_MASK + _PADDING_MASK
+        block = {
+            f"transformer_blocks.{number}.{name}": shape
+            for number in range(network.num_layers)
+            for name, shape in _block(network, width).items()
+        }
+        return {
+            **layers(
+                ("patch_embed.proj", seen * patch, width),
+                ("time_embed.t_embedder.linear_1", width, width),
+                ("time_embed.t_embedder.linear_2", width, 3 * width),
+                ("norm_out.linear_1", width, network.adaln_lora_dim),
+                ("norm_out.linear_2", network.adaln_lora_dim, 2 * width),
+                ("proj_out", width, channels * patch),
+                bias=False,
+            ),
+            "time_embed.norm.weight": (width,),
+            **block,
+            **layers(("crossattn_proj.0", network.crossattn_proj_in_channels, network.text_embed_dim)),
+        }
 
     def settings(self, network: Cosmos, sees: int, channels: int) -> dict[str, Any]:
         return {
@@ -84,6 +109,21 @@ class CosmosFamily(VideoFamily):
         mask = frames.new_zeros(1, 1, *frames.shape[-2:])  # [1, 1, H, W]
         given = mask.unsqueeze(2).expand(frames.shape[0], -1, -1, -1, -1)  # [B * T, 1, 1, H, W]
         return transformer(frames, times, text, condition_mask=given, padding_mask=mask, return_dict=False)[0]
+
+
+def _block(network: Cosmos, width: int) -> dict[str, tuple[int, ...]]:
+    """The weights of one block: attention to the clip and to the text, and two layers after it, each modulated."""
+    small, inner, text = network.adaln_lora_dim, int(width * network.mlp_ratio), network.text_embed_dim
+    norms = [f"{which}.{norm}.weight" for which in ("attn1", "attn2") for norm in ("norm_q", "norm_k")]
+    return {
+        **layers(*((f"norm{number}.linear_1", width, small) for number in (1, 2, 3)), bias=False),
+        **layers(*((f"norm{number}.linear_2", small, 3 * width) for number in (1, 2, 3)), bias=False),
+        **layers(*((f"attn1.{name}", width, width) for name in ("to_q", "to_k", "to_v", "to_out.0")), bias=False),
+        **layers(*((f"attn2.{name}", width, width) for name in ("to_q", "to_out.0")), bias=False),
+        **layers(*((f"attn2.{name}", text, width) for name in ("to_k", "to_v")), bias=False),
+        **dict.fromkeys(norms, (network.attention_head_dim,)),
+        **layers(("ff.net.0.proj", width, inner), ("ff.net.2", inner, width), bias=False),
+    }
 
 
 FAMILY: WeightedFamily = CosmosFamily()

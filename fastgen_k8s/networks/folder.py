@@ -106,6 +106,14 @@ def _tensor(content: safe_open, path: Path, name: str) -> Tensor:
 def fill(module: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
     """Copy a state into a module's own tensors: every key and shape accounted for, every value finite."""
     own = module.state_dict()
+    check_fits(own, state, where)
+    with torch.no_grad():
+        for name, value in state.items():
+            own[name].copy_(value)
+
+
+def check_fits(own: Mapping[str, Tensor], state: Mapping[str, Tensor], where: str) -> None:
+    """Refuse a state that is not one of these tensors' names, shapes and kinds, or not finite (BadInput)."""
     missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     if missing or unknown:
         raise BadInput(f"{where}: wanted the weights of this architecture, found {_difference(missing, unknown)}")
@@ -116,9 +124,6 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
             raise BadInput(f"{where}: wanted {name} of {own[name].dtype}, found {value.dtype}")
         if not finite(value):
             raise BadInput(f"{where}: wanted finite weights, found a non-finite value in {name}")
-    with torch.no_grad():
-        for name, value in state.items():
-            own[name].copy_(value)
 
 
 def finite(value: Tensor) -> bool:

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from fastgen_k8s.diffusion.draws import seeded
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments.model import Model
-from fastgen_k8s.networks.by_kind import family_of
+from fastgen_k8s.networks.by_kind import family_of, network_family_of
 from fastgen_k8s.networks.discriminator import Discriminator
-from fastgen_k8s.networks.folder import fill
+from fastgen_k8s.networks.folder import check_fits, fill
 from fastgen_k8s.networks.network import Network
 
 
@@ -24,8 +24,13 @@ def build_student(model: Model, teacher: Path | None) -> Network:
 
 def architecture(model: Model) -> dict[str, tuple[int, ...]]:
     """The shape of each of a student's weights under diffusers' keys; nothing is built."""
-    with torch.device("meta"):
-        return {name: tuple(value.shape) for name, value in weights(build_student(model, None)).items()}
+    return network_family_of(model).architecture(model)
+
+
+def check_weights(model: Model, state: Mapping[str, Tensor], where: str) -> None:
+    """Refuse weights that are not those of a student (BadInput); nothing is built."""
+    own = {name: torch.empty(shape, device="meta") for name, shape in architecture(model).items()}
+    check_fits(own, state, where)
 
 
 def build_teacher(model: Model, teacher: Path | None) -> Network:

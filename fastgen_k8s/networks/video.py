@@ -38,6 +38,10 @@ class VideoFamily:
         """Of a transformer for clips of some channels, that is given `sees` of them, one after the other."""
         raise NotImplementedError
 
+    def shapes(self, network: Any, channels: int) -> dict[str, tuple[int, ...]]:
+        """Of each weight of a transformer for clips of some channels, without its class."""
+        raise NotImplementedError
+
     def prepare(self, transformer: Any) -> None:
         """Make a transformer ready for `evaluate`; BadInput for one that wants more than a clip, its time and text."""
         raise NotImplementedError
@@ -69,6 +73,11 @@ class VideoFamily:
             return self.teacher(model, folder)
         return VideoNetwork(self, self._at_random(model, "fake_score"), None)
 
+    def architecture(self, model: Model) -> dict[str, tuple[int, ...]]:
+        """As `WeightedFamily` says."""
+        _check_fits(self, model.network.model_dump(), model)
+        return self.shapes(model.network, model.latent[0])
+
     def correction(self, model: Model) -> Network:
         """As `WeightedFamily` says."""
         return VideoNetwork(self, self._at_random(model, "fake_score", sees=2), None)
@@ -92,6 +101,14 @@ class VideoFamily:
             raise BadInput(f"{where}: wanted a {wanted.__name__}'s settings, found {first_line(error)}") from error
         fill(transformer, read_component(path), str(path))
         return transformer
+
+
+def layers(*sizes: tuple[str, int, int], bias: bool = True) -> dict[str, tuple[int, ...]]:
+    """The shapes of some linear layers' weights, given names, numbers in and numbers out."""
+    found: dict[str, tuple[int, ...]] = {}
+    for name, inside, outside in sizes:
+        found |= {f"{name}.weight": (outside, inside)} | ({f"{name}.bias": (outside,)} if bias else {})
+    return found
 
 
 class VideoNetwork(Network):

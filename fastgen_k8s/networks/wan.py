@@ -1,6 +1,7 @@
 # pyright: basic
 """The family Wan2.1: diffusers' `WanTransformer3DModel`."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,13 +11,13 @@ from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments.families.wan import Wan
 from fastgen_k8s.networks.by_kind import WeightedFamily
 from fastgen_k8s.networks.folder import UNBUILT, first_line
-from fastgen_k8s.networks.video import VideoFamily
+from fastgen_k8s.networks.video import VideoFamily, layers
 
 
 class WanFamily(VideoFamily):
     """Text to video; it knows no images."""
 
-    transformer = "diffusers.models.transformers.transformer_wan:WanTransformer3DModel"
+    transformer = Wan.transformer
     times = 1000
     pairing = "neighbours"
     by_head = False
@@ -29,6 +30,28 @@ class WanFamily(VideoFamily):
         "head.head.bias",
     )
     blocks, text, table = "blocks", "text_dim", "rope_max_seq_len"
+
+    def shapes(self, network: Wan, channels: int) -> dict[str, tuple[int, ...]]:
+        width, embedder = network.num_attention_heads * network.attention_head_dim, "condition_embedder"
+        block = {
+            f"blocks.{number}.{name}": shape
+            for number in range(network.num_layers)
+            for name, shape in _block(network, width).items()
+        }
+        return {
+            "scale_shift_table": (1, 2, width),
+            "patch_embedding.weight": (width, channels, *network.patch_size),
+            "patch_embedding.bias": (width,),
+            **layers(
+                (f"{embedder}.time_embedder.linear_1", network.freq_dim, width),
+                (f"{embedder}.time_embedder.linear_2", width, width),
+                (f"{embedder}.time_proj", width, 6 * width),
+                (f"{embedder}.text_embedder.linear_1", network.text_dim, width),
+                (f"{embedder}.text_embedder.linear_2", width, width),
+                ("proj_out", width, channels * math.prod(network.patch_size)),
+            ),
+            **block,
+        }
 
     def settings(self, network: Wan, sees: int, channels: int) -> dict[str, Any]:
         return {**network.model_dump(exclude={"kind"}), "in_channels": sees * channels, "out_channels": channels}
@@ -56,6 +79,19 @@ class WanFamily(VideoFamily):
         if len(converted) < len(state):
             raise BadInput(f"{where}: wanted each weight once, found two names that become one in diffusers")
         return converted
+
+
+def _block(network: Wan, width: int) -> dict[str, tuple[int, ...]]:
+    """The weights of one block: attention to the clip and to the text, and two layers after it."""
+    attention = [f"{which}.{layer}" for which in ("attn1", "attn2") for layer in ("to_q", "to_k", "to_v", "to_out.0")]
+    norms = ["norm2.weight", "norm2.bias"] if network.cross_attn_norm else []
+    norms += [f"{which}.{norm}.weight" for which in ("attn1", "attn2") for norm in ("norm_q", "norm_k")]
+    return {
+        "scale_shift_table": (1, 6, width),
+        **layers(*((name, width, width) for name in attention)),
+        **dict.fromkeys(norms, (width,)),
+        **layers(("ffn.net.0.proj", width, network.ffn_dim), ("ffn.net.2", network.ffn_dim, width)),
+    }
 
 
 FAMILY: WeightedFamily = WanFamily()

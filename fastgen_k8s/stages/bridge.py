@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from pydantic import JsonValue
 from torch import Tensor
 
@@ -12,7 +11,7 @@ from fastgen_k8s.artifacts.facts import TrainingFacts, WeightsFacts
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.networks.folder import WEIGHTS
 from fastgen_k8s.networks.foreign import read_weights
-from fastgen_k8s.networks.load import architecture, build_student, load_weights, transformer_config
+from fastgen_k8s.networks.load import architecture, check_weights, transformer_config
 from fastgen_k8s.networks.weights_file import apart, shard_index, shards, write_pth, write_safetensors
 from fastgen_k8s.stages.stage import StageJob
 from fastgen_k8s.stages.student import DIFFUSERS, PT, ROLLOUT, SAFETENSORS, check_student, made_for
@@ -34,9 +33,7 @@ def run(job: StageJob) -> Manifest:
     """Account for every key, shape and value, then write the weights in the wanted format."""
     settings, model = job.experiment.bridge, job.experiment.model
     state, facts = _read(job)
-    with torch.device("meta"):
-        expected = build_student(model, None)  # every key and shape, and no memory
-    load_weights(expected, state, job.work.inputs["checkpoint"])
+    check_weights(model, state, job.work.inputs["checkpoint"])
     writer = job.begin()
     _write(writer, state, job)
     made = {**made_for(model).said(), "role": settings.role, "weights": settings.weights, **facts}

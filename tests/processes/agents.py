@@ -128,10 +128,10 @@ def shared(port: int, **more: object) -> dict[str, str]:
     }
 
 
-def address_space(module: str) -> int:
-    """Bytes of address space of a process that has imported a module and done nothing else."""
+def address_space(*modules: str) -> int:
+    """Bytes of address space of a process that has imported some modules and done nothing else."""
     with ProcessPoolExecutor(1, get_context("forkserver")) as processes:
-        return processes.submit(_size_with, module).result()
+        return processes.submit(_size_with, modules).result()
 
 
 def free_port() -> int:
@@ -151,8 +151,9 @@ def wait_until(happened: Callable[[], bool], *agents: Agent, timeout: float = 24
         time.sleep(0.02)
 
 
-def _size_with(module: str) -> int:
-    importlib.import_module(module)
+def _size_with(modules: Sequence[str]) -> int:
+    for module in modules:
+        importlib.import_module(module)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     return pages * resource.getpagesize()
 

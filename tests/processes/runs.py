@@ -14,10 +14,12 @@ from torch import Tensor
 
 from fastgen_k8s.agent.crew import Crew
 from fastgen_k8s.agent.meeting import Alone
+from fastgen_k8s.agent.node import preloaded
 from fastgen_k8s.agent.worker import End
 from fastgen_k8s.artifacts import find_artifact, store_at
 from fastgen_k8s.artifacts.metrics import read_metrics
 from fastgen_k8s.pipeline.work import Execution, Work
+from fastgen_k8s.stages.stage import resolve
 from fastgen_k8s.training.checkpoint import load_role
 
 Lines = list[dict[str, Any]]
@@ -57,7 +59,7 @@ class Run:
 
     def start(self) -> Crew:
         """Its workers, started."""
-        crew = Crew("train", self.argv(), preload=True)
+        crew = Crew(self.argv(), preloaded(resolve(self.argv())))
         group = Alone(self.processes).next()
         # The fork server may be older than what this process says of stores.
         stores = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "FASTGEN_"))}

@@ -12,10 +12,17 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import IO
 
+from diffusers.models.transformers import transformer_wan
+
 from fastgen_k8s.agent.by_hand import main
 from fastgen_k8s.stages import pairs
 
-__all__ = ["Worker", "pairs", "worker"]  # the stages are here to be imported early
+__all__ = [
+    "Worker",
+    "pairs",
+    "transformer_wan",
+    "worker",
+]  # the stages and their networks are here to be imported early
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload([__name__])

@@ -16,6 +16,7 @@ from fastgen_k8s.stages.student import student_state
 from fastgen_k8s.training.checkpoint import load_role
 from tests.conftest import job_of, run_stage
 from tests.networks import folders, tiny
+from tests.stages.imports import imported_by
 
 KD, SF = "closed_form/gaussian_kd", "closed_form/gaussian_sf"
 STATE: dict[str, Tensor] = weights(build_student(get_experiment(KD).model, None))
@@ -43,6 +44,10 @@ def test_what_comes_out_is_what_was_trained(tmp_path: Path, training: Path, form
     artifact = run_stage("bridge", KD, tmp_path / "b", *settings, checkpoint=training)
     trained, _ = load_role(str(training), "student", "ema" if kind == "ema" else "raw")
     assert equal(dict(student_state(artifact, "raw")), trained)
+
+
+def test_a_training_becomes_a_file_without_diffusers(tmp_path: Path, training: Path) -> None:
+    assert imported_by(job_of("bridge", KD, tmp_path / "b", checkpoint=training)) == []
 
 
 def test_raw_and_averaged_weights_differ(training: Path) -> None:

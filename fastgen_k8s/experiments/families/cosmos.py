@@ -11,6 +11,7 @@ class Cosmos(ByKind):
     """The architecture of Cosmos-Predict2.5's `CosmosTransformer3DModel`; the defaults are those of 2B."""
 
     parts: ClassVar = ("transformer",)
+    transformer: ClassVar = "diffusers.models.transformers.transformer_cosmos:CosmosTransformer3DModel"
 
     kind: Literal["cosmos"]
     num_layers: PositiveInt = 28

@@ -11,6 +11,7 @@ class Wan(ByKind):
     """The architecture of a `WanTransformer3DModel`; a teacher's folder that has another one is refused."""
 
     parts: ClassVar = ("transformer",)
+    transformer: ClassVar = "diffusers.models.transformers.transformer_wan:WanTransformer3DModel"
 
     kind: Literal["wan"]
     num_layers: PositiveInt = 30
