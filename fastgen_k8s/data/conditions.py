@@ -50,7 +50,7 @@ class Conditions:
     def check(self, text: TextEncoder) -> None:
         """Refuse encodings that are not those of the model's text encoder (BadInput)."""
         found = self._shapes.get("text", [])
-        wanted = [text.tokens, *(found[1:] if text.numbers is None else [text.numbers])]
+        wanted = [text.length, *(found[1:] if text.numbers is None else [text.numbers])]
         if found != wanted:
             raise BadInput(f"{self._artifact.uri}: wanted a text {wanted} of model.text {text.kind}, found {found}")
 

@@ -10,7 +10,7 @@ from fastgen_k8s.experiments.by_kind import ByKind
 class Labels(ByKind):
     """Prompts from a closed list, as one-hot vectors [1, len(labels)]; the empty prompt is zeros."""
 
-    tokens: ClassVar = 1  # of every text
+    length: ClassVar = 1  # tokens
 
     kind: Literal["labels"]
     labels: tuple[str, ...]
@@ -30,11 +30,6 @@ class Umt5(ByKind):
     kind: Literal["umt5"]
     length: PositiveInt = 512  # tokens
 
-    @property
-    def tokens(self) -> int:
-        """Of every text."""
-        return self.length
-
 
 class Qwen25Vl(ByKind):
     """The teacher folder's Qwen2.5-VL, every layer, projected by the teacher as its blocks would read it."""
@@ -44,11 +39,6 @@ class Qwen25Vl(ByKind):
 
     kind: Literal["qwen2_5_vl"]
     length: PositiveInt = 512  # tokens
-
-    @property
-    def tokens(self) -> int:
-        """Of every text."""
-        return self.length
 
 
 TextEncoder = Annotated[

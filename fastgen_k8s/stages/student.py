@@ -16,8 +16,8 @@ from fastgen_k8s.networks.folder import read_component
 from fastgen_k8s.networks.foreign import read_weights
 from fastgen_k8s.training.checkpoint import load_role
 
-PT, SAFETENSORS, DIFFUSERS = "ode_init.pt", "ode_init.safetensors", "transformer/"
-"""Where a bridge puts the weights, by format."""
+PT, SAFETENSORS = "ode_init.pt", "ode_init.safetensors"
+"""Where a bridge puts the weights, by format; those of a diffusers folder go below the component's name."""
 ROLLOUT = tuple(Rollout.model_fields)
 """How a student was rolled out in its training, as recorded, and how a sample stage does it."""
 
@@ -63,4 +63,5 @@ def student_state(artifact: Artifact, weights: str) -> Mapping[str, Tensor]:
     for name in (PT, SAFETENSORS):
         if name in artifact.manifest.files:
             return read_weights(artifact.local(name)).state
-    return read_component(artifact.folder(DIFFUSERS))
+    settings = next((name for name in artifact.manifest.files if name.endswith("/config.json")), "transformer/")
+    return read_component(artifact.folder(settings.removesuffix("config.json")))
