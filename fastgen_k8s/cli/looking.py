@@ -25,7 +25,7 @@ def experiments(name: Annotated[str | None, typer.Argument(help="Print this one 
         return
     for experiment in EXPERIMENTS.values():
         latent = " x ".join(str(size) for size in experiment.model.latent)
-        print(f"{experiment.name:36} {experiment.method.kind:22} {experiment.train.steps:6} steps   latent {latent}")
+        print(f"{experiment.name:36} {experiment.method.name:22} {experiment.train.steps:6} steps   latent {latent}")
 
 
 @models.command("add")

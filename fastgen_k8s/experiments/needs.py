@@ -20,6 +20,11 @@ class MethodSettings(Config):
     """The settings of a method; a subclass has a `kind` of its own and stands in the table of methods."""
 
     @property
+    def name(self) -> str:
+        """The word that chooses it."""
+        return str(self.canonical()["kind"])
+
+    @property
     def needs(self) -> Needs:
         """What its stage must be given."""
         return Needs()

@@ -93,15 +93,9 @@ def draw_exits(settings: DistributionMatchingSettings, steps: int, chunks: int, 
     """
     if settings.exit_sampling == "last":
         return (steps - 1,) * chunks
-    weights = settings.exit_weights or (1.0,) * steps
+    bounds = list(accumulate(settings.exit_weights or (1.0,) * steps))
     streams = ["exit" if settings.same_step_across_blocks else f"exit/{chunk}" for chunk in range(chunks)]
-    return tuple(weighted_choice(weights, draws.shared_uniform(stream)) for stream in streams)
-
-
-def weighted_choice(weights: Sequence[float], uniform: float) -> int:
-    """The index whose share of the weights' sum holds `uniform` in [0, 1)."""
-    bounds = list(accumulate(weights))
-    return min(bisect(bounds, uniform * bounds[-1]), len(bounds) - 1)
+    return tuple(min(bisect(bounds, draws.shared_uniform(stream) * bounds[-1]), steps - 1) for stream in streams)
 
 
 @torch.no_grad()

@@ -101,7 +101,7 @@ def _facts(job: StageJob, method: Method) -> TrainingFacts:
     made = {
         **made_for(job.experiment.model).said(),
         **rollout_facts(job.experiment.method),
-        "method": job.experiment.method.canonical()["kind"],
+        "method": job.experiment.method.name,
         "roles": list(method.roles),
         "steps": settings.steps,
         "seed": settings.seed,

@@ -10,7 +10,7 @@ from fastgen_k8s.diffusion.draws import KeyedDraws
 from fastgen_k8s.diffusion.schedule import add_noise, flow_to_eps
 from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.experiments.method import DistributionMatchingSettings, Rollout
-from fastgen_k8s.methods.rollout import draw_exits, rollout, sample, weighted_choice
+from fastgen_k8s.methods.rollout import draw_exits, rollout, sample
 from fastgen_k8s.networks.load import build_student
 from fastgen_k8s.networks.network import KVCache, flow, x0
 from tests.methods.fixed import Fixed
@@ -151,4 +151,4 @@ def test_exits_are_drawn_per_chunk_only_if_they_may_differ_and_never_per_slot() 
 
 
 def test_a_choice_that_rounding_pushes_past_the_end_is_the_last_one() -> None:
-    assert weighted_choice((0.1, 0.2), 1.0) == 1
+    assert draw_exits(settings(exit_sampling="weighted", exit_weights=[0.1, 0.2]), 2, 1, Fixed(shared=1.0)) == (1,)
