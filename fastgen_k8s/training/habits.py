@@ -47,6 +47,8 @@ class Logbook:
             tracker.add(report.step, scalars)
         self.progress.show(report.step, report.losses)
         if now - self._put >= _PUT_EVERY or report.step == steps:
+            if report.step == steps:
+                self._background.wait()  # no newer one will be offered
             self._put = now
             self._offer(report.step, _as_json(report.losses), now)
 

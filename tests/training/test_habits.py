@@ -1,5 +1,6 @@
 """What a run tells of its steps."""
 
+import threading
 from pathlib import Path
 
 from fastgen_k8s.artifacts import store_at
@@ -36,3 +37,23 @@ def test_a_run_that_was_asked_to_stop_tells_of_its_last_step_and_the_checkpoint_
     book.close()
     said = read_progress(str(tmp_path))
     assert (said.step, said.checkpoint) == (13, 13)
+
+
+def test_the_last_step_is_told_although_the_one_before_is_still_being_written(tmp_path: Path) -> None:
+    written = threading.Event()
+
+    def checkpoint() -> int | None:
+        written.wait()
+        return None
+
+    book = Logbook(
+        store_at(str(tmp_path)), "0001-a", Execution(trackers=()), Reporter("test", 1, 20, checkpoint), "work"
+    )
+    book.tell(StepReport(10, {"total": 2.0}, {}, {}, ()), 20)
+    last = threading.Thread(target=book.tell, args=(StepReport(20, {"total": 1.0}, {}, {}, ()), 20))
+    last.start()
+    last.join(0.2)  # it waits, or it has left out what it should have told
+    written.set()
+    last.join()
+    book.close()
+    assert read_progress(str(tmp_path)).step == 20
