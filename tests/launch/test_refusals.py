@@ -57,7 +57,7 @@ def test_a_cluster_wants_an_image(backend: str) -> None:
         rendered(backend, image="")
 
 
-@pytest.mark.parametrize("place", ["runs/pairs", "/data/pairs", "file:///data/pairs"])
+@pytest.mark.parametrize("place", ["runs/pairs", "/data/pairs", "file:///data/pairs", "gs://bucket/pairs"])
 @pytest.mark.parametrize("what", ["output", "pairs"])
 def test_a_place_on_one_machine_is_refused(backend: str, what: str, place: str) -> None:
     change = {"output": place} if what == "output" else {"inputs": {"pairs": place}}
