@@ -16,7 +16,7 @@ from benchmarks.tree import Spent
 
 TEACHER = "teacher=examples/moving_shapes/teacher"
 PROMPTS = "prompts=examples/moving_shapes/prompts.txt"
-SMALL = ("--set", "pairs.samples_per_prompt=1", "--set", "train.steps=1", "--set", "train.batch_size=2")
+SMALL = ("--set", "pairs.samples_per_prompt=1", "--set", "train.steps=1", "--set", "train.global_batch=2")
 NEW = Path(__file__).resolve().parent.parent
 
 Words = Sequence[str]
