@@ -46,6 +46,12 @@ def add_noise(x0: Tensor, eps: Tensor, t: Tensor, schedule: Schedule = RECTIFIED
     return (a * x0.double() + s * eps.double()).to(x0.dtype)
 
 
+def pure_noise(eps: Tensor, t: float, schedule: Schedule = RECTIFIED_FLOW) -> Tensor:
+    """x_t = s eps: where a student and a solver begin, with no clip in it."""
+    _, s = schedule.coefficients(torch.tensor(t, dtype=torch.float64))
+    return float(s) * eps
+
+
 def flow_to_x0(flow: Tensor, x_t: Tensor, t: Tensor, schedule: Schedule = RECTIFIED_FLOW) -> Tensor:
     """x0 = (x_t - s v) / (a + s), computed in float64."""
     a, s = over_clip(schedule, t, x_t)

@@ -119,7 +119,7 @@ class DistributionMatching:
                 self.student, eps, batch.condition, self.model, draws, self.settings, exits=exits, gradient_from=begin
             )
         t, eps = self._noise(x, draws, "fake")
-        made = Noised(x, add_noise(x, eps, t), t, eps)
+        made = Noised(x, add_noise(x, eps, t, self.teacher.schedule), t, eps)
         loss, terms = self._of_student(made, batch) if learns else self._of_critics(made, batch, draws)
         return Losses(loss, terms | self._variances(x, exits, batch.x0))
 
@@ -142,7 +142,7 @@ class DistributionMatching:
             real, same = given(batch.x0, "clean latents"), self.adversary.settings.same_noise
             t, eps = (made.t, made.eps) if same else self._noise(real, draws, "real")
             adversarial, more = self.adversary.of_discriminator(
-                (made.x_t, made.t), (add_noise(real, eps, t), t), batch.condition, draws
+                (made.x_t, made.t), (add_noise(real, eps, t, self.teacher.schedule), t), batch.condition, draws
             )
             loss, terms = loss + adversarial, terms | more
         return loss, terms
@@ -158,7 +158,8 @@ class DistributionMatching:
         """w (fake - real), the teacher's x0 with guidance and the fake score's without."""
         x, x_t, t, _ = made
         real = guided_flow(self.teacher, x_t, t, condition, for_batch(self.negative, len(x)), self.settings.guidance)
-        return losses.score_gradient(x, flow_to_x0(real, x_t, t), x0(self.fake_score, x_t, t, condition))
+        real = flow_to_x0(real, x_t, t, self.teacher.schedule)
+        return losses.score_gradient(x, real, x0(self.fake_score, x_t, t, condition))
 
     def _denoising(self, network: Network, made: Noised, condition: Condition) -> Tensor:
         """How well a network denoises the student's clips [B], as flow or as x0 (DMD2, arXiv 2405.14867)."""

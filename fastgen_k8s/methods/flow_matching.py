@@ -25,6 +25,8 @@ def build(settings: FlowMatchingSettings, parts: Parts) -> Method:
     if settings.teacher_forcing and parts.model.chunk_size is None:
         raise Misdescribed("method.teacher_forcing wants model.chunk_size, found null")
 
+    schedule = parts.student.schedule
+
     def of_flow(batch: Batch, draws: Draws) -> Losses:
         x0 = given(batch.x0, "clean latents")
         condition = with_drops(batch.condition, parts.empty, draws, settings.drop_prompt)
@@ -33,9 +35,9 @@ def build(settings: FlowMatchingSettings, parts: Parts) -> Method:
         t = draw_times(uniform, parts.model.shift, *TIMES)  # [B, K]
         if settings.teacher_forcing:
             t = per_frame(t, chunks)  # [B, T]
-            v = flow_on_clean_past(parts.student, add_noise(x0, eps, t), t, x0, condition, chunks)
+            v = flow_on_clean_past(parts.student, add_noise(x0, eps, t, schedule), t, x0, condition, chunks)
         else:
-            v = flow(parts.student, add_noise(x0, eps, t[:, 0]), t[:, 0], condition)
+            v = flow(parts.student, add_noise(x0, eps, t[:, 0], schedule), t[:, 0], condition)
         loss = losses.matching(v, eps - x0)
         return Losses(loss, {"flow": loss})
 

@@ -37,7 +37,7 @@ class TrajectoryRegression:
         """0.5 (x0_hat - x0)^2 at a picked state of each sample, or of each of its chunks."""
         x0, column = given(batch.x0, "clean latents"), self.pick(draws)  # [B, C, T, H, W], [B, T]
         x_t, t = self.state(batch, column), self.times.to(x0.device)[column]
-        predicted = flow_to_x0(self.predict(batch, x_t, t), x_t, t)
+        predicted = flow_to_x0(self.predict(batch, x_t, t), x_t, t, self.student.schedule)
         if self.may_be_clean and self.settings.clean_chunks == "mask":
             loss = losses.masked_regression(predicted, x0, column < self.steps, self.steps)
         else:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fastgen_k8s.diffusion.chunks import chunk_sizes, chunk_slices
 from fastgen_k8s.diffusion.draws import Draws
-from fastgen_k8s.diffusion.schedule import add_noise, flow_to_eps, flow_to_x0
+from fastgen_k8s.diffusion.schedule import add_noise, flow_to_eps, flow_to_x0, pure_noise
 from fastgen_k8s.experiments.method import DistributionMatchingSettings, Rollout
 from fastgen_k8s.experiments.model import Model
 from fastgen_k8s.networks.network import Condition, KVCache, Network, flow, x0
@@ -38,15 +38,15 @@ def rollout(
     """
     fresh = draws.normal("renoise", (model.steps - 1, *eps.shape[1:])) if how.renoise == "sde" else None
     cache = None if model.chunk_size is None else KVCache()
-    clean = list[Tensor]()
+    clean, schedule = list[Tensor](), student.schedule
     for exit_step, frames in zip(exits, chunk_slices(sizes(model, eps.shape[2])), strict=True):
-        x_t = model.times[0] * eps[:, :, frames]
+        x_t = pure_noise(eps[:, :, frames], model.times[0], schedule)
         with torch.no_grad():
             for step in range(exit_step):
                 t = _times(x_t, model.times[step])
                 v = flow(student, x_t, t, condition, cache=cache)
-                noise = flow_to_eps(v, x_t, t) if fresh is None else fresh[:, step, :, frames]
-                x_t = add_noise(flow_to_x0(v, x_t, t), noise, _times(x_t, model.times[step + 1]))
+                noise = flow_to_eps(v, x_t, t, schedule) if fresh is None else fresh[:, step, :, frames]
+                x_t = add_noise(flow_to_x0(v, x_t, t, schedule), noise, _times(x_t, model.times[step + 1]), schedule)
         with torch.set_grad_enabled(torch.is_grad_enabled() and frames.start >= gradient_from):
             clean.append(x0(student, x_t, _times(x_t, model.times[exit_step]), condition, cache=cache))
         if cache is not None and frames.stop < eps.shape[2]:
@@ -103,7 +103,7 @@ def _remember(student: Network, x0: Tensor, condition: Condition, cache: KVCache
     """Write a finished chunk to the cache, as clean or noised to `context_noise`."""
     t = _times(x0, how.context_noise)
     if how.context_noise > 0:
-        x0 = add_noise(x0, draws.normal(f"context/{cache.frames}", x0.shape[1:]), t)
+        x0 = add_noise(x0, draws.normal(f"context/{cache.frames}", x0.shape[1:]), t, student.schedule)
     flow(student, x0, t, condition, cache=cache, write=True)
 
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from fastgen_k8s.diffusion.chunks import chunk_sizes, chunk_slices
+from fastgen_k8s.diffusion.schedule import pure_noise
 from fastgen_k8s.diffusion.solvers import snapped_grid, solve
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments.model import Model
@@ -28,7 +29,7 @@ def trajectory(
             raise Misdescribed("pairs.teacher 'autoregressive' wants model.chunk_size, found null")
         chunks, past, negative_past = chunk_sizes(eps.shape[2], model.chunk_size), KVCache(), KVCache()
     grid = snapped_grid(pairs.solver_steps, model.shift, model.t_list)
-    start, negative = model.times[0] * eps, for_batch(negative, len(eps))
+    start, negative = pure_noise(eps, model.times[0], teacher.schedule), for_batch(negative, len(eps))
     caches = {"cache": past, "negative_cache": negative_past}
 
     def velocity(x_t: Tensor, t: float) -> Tensor:
