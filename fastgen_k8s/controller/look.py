@@ -49,9 +49,7 @@ class Looking:
         now: float,
     ) -> dict[str, Look]:
         """What is found of every stage; a FastgenError when the store does not say."""
-        newest: dict[str, Child] = {}
-        for one in sorted(children, key=lambda one: one.attempt):
-            newest[one.stage] = one
+        newest = {one.stage: one for one in sorted(children, key=lambda one: one.attempt)}
         done: set[str] = set()
         looks: dict[str, Look] = {}
         for stage in accepted.pipeline.stages:

@@ -93,22 +93,8 @@ def fold(was: StageStatus, look: Look, now: float) -> StageStatus:
 
 def begun(was: StageStatus, job: str, attempt: int, nodes: int) -> StageStatus:
     """A stage whose next attempt has its job; how the one before ended stays there to read."""
-    return was.model_copy(
-        update={
-            "state": "Queued",
-            "attempt": attempt,
-            "job": job,
-            "nodes": nodes,
-            "nodesReady": 0,
-            "progress": None,
-            "progressedAt": None,
-            "message": None,
-            "reason": None,
-            "startedAt": None,
-            "finishedAt": None,
-            "sha256": None,
-        }
-    )
+    kept = was.model_dump(include={"name", "failures", "checkpoint", "exitCode", "exitClass", "artifact"})
+    return StageStatus(**kept, state="Queued", attempt=attempt, job=job, nodes=nodes)
 
 
 def stopping(was: StageStatus, why: str) -> StageStatus:

@@ -1,22 +1,31 @@
-"""`run.json` beside the stages: when each ran and how it ended, for the report and for people; hashed by nobody."""
+"""`run.json` beside the stages: the status of each, as a cluster has it, and its times; hashed by nobody."""
 
 import json
 import platform
-import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from importlib import metadata
 
 from fastgen_k8s.artifacts import store_at
 from fastgen_k8s.artifacts.manifest import MOST_BYTES, from_json
 from fastgen_k8s.config import Config
+from fastgen_k8s.errors import Stopped
+from fastgen_k8s.lifecycle.exits import Outcome
+from fastgen_k8s.lifecycle.fold import failed
+from fastgen_k8s.lifecycle.status import StageStatus
+from fastgen_k8s.lifecycle.times import rfc3339
 from fastgen_k8s.pipeline.resolve import Resolved
 
 NAME = "run.json"
 _PACKAGES = ("fastgen-k8s", "torch", "diffusers", "transformers", "torchx-nightly")
+_PASSING: dict[str, None] = {
+    "progress": None,
+    "progressedAt": None,
+    "checkpoint": None,
+}  # who looks, asks the stage
 
 
 class Attempt(Config):
-    """One job of a stage; times are seconds since 1970."""
+    """One job of a stage, as the version before wrote it down; times are seconds since 1970."""
 
     started: float
     ended: float | None = None
@@ -24,14 +33,19 @@ class Attempt(Config):
 
 
 class StageHistory(Config):
-    """The jobs that worked on a stage's present digest."""
+    """What became of a stage's present digest."""
 
     kind: str
     experiment: str
     digest: str
     output: str
-    attempts: tuple[Attempt, ...] = ()
     seconds: float = 0.0  # of all attempts that have ended
+    status: StageStatus | None = None
+    attempts: tuple[Attempt, ...] | None = None  # of the version before, which had no status
+
+    def standing(self, name: str) -> StageStatus:
+        """The status in which it was left."""
+        return self.status or _by_attempts(name, self.attempts or ())
 
 
 class RunHistory(Config):
@@ -44,54 +58,40 @@ class RunHistory(Config):
 
 
 class History:
-    """The history of a root, written after each change."""
+    """The history of a root in which the `stages` of a pipeline are run."""
 
-    def __init__(self, root: str, pipeline: str) -> None:
-        self._store = store_at(root)
-        new = RunHistory(pipeline=pipeline, versions=_versions(), machine=_machine())
+    def __init__(self, root: str, pipeline: str, stages: Mapping[str, Resolved]) -> None:
+        self._store, self._stages = store_at(root), stages
+        new = RunHistory(pipeline=pipeline, versions=_versions(), machine=f"{platform.system()} {platform.machine()}")
         earlier = read_history(root) or new
         self._run = new.model_copy(update={"stages": earlier.stages})
+        self.seconds = {name: self._of(name).seconds for name in stages}
 
-    def planned(self, stages: Mapping[str, Resolved], chosen: Collection[str]) -> None:
-        """The stages that are to be run take their places in the pipeline's order; what else was run here stays."""
-        before = dict(self._run.stages)
-        now = before | {name: self._of(stage) for name, stage in stages.items() if name in chosen}
-        ours = {name: now[name] for name in stages if name in now}
-        if list(before.items())[: len(ours)] != list(ours.items()):
-            self._write(ours | {name: was for name, was in before.items() if name not in ours})
+    def left(self, name: str) -> StageStatus:
+        """The status in which a stage was left."""
+        return self._of(name).standing(name)
 
-    def started(self, stage: Resolved) -> None:
-        """A job begins."""
-        was = self._of(stage)
-        self._put(stage, (*was.attempts, Attempt(started=round(time.time(), 3))))
+    def note(self, standing: Mapping[str, StageStatus]) -> None:
+        """Write down how some stages stand, if that is news; what else was run here stays, behind the pipeline."""
+        ours = {name: self._with(name, status) for name, status in standing.items()}
+        known = {**self._run.stages, **ours}
+        ordered = {name: known[name] for name in self._stages if name in known}
+        run = self._run.model_copy(update={"stages": ordered | known})
+        if _lasting(run) != _lasting(self._run):
+            text = json.dumps(run.model_dump(mode="json", exclude_none=True), indent=1) + "\n"
+            self._store.put(NAME, text.encode())
+        self._run = run
 
-    def ended(self, stage: Resolved, code: int | None, when: float | None = None) -> None:
-        """The job that began last has ended; None: nobody saw how."""
-        *before, last = self._of(stage).attempts or (None,)
-        if isinstance(last, Attempt) and last.ended is None:
-            closed = last.model_copy(update={"ended": round(when or time.time(), 3), "code": code})
-            self._put(stage, (*[attempt for attempt in before if attempt], closed))
-
-    def seconds(self, stage: Resolved) -> float:
-        """How long the jobs of a stage's digest took together."""
-        return self._of(stage).seconds
-
-    def _of(self, stage: Resolved) -> StageHistory:
-        was = self._run.stages.get(stage.stage.name)
+    def _of(self, name: str) -> StageHistory:
+        was, stage = self._run.stages.get(name), self._stages[name]
         if was is not None and was.digest == stage.digest:
             return was
         kind, experiment = stage.work.kind, stage.work.experiment
         return StageHistory(kind=kind, experiment=experiment, digest=stage.digest, output=stage.output)
 
-    def _put(self, stage: Resolved, attempts: tuple[Attempt, ...]) -> None:
-        seconds = round(sum(attempt.ended - attempt.started for attempt in attempts if attempt.ended is not None), 3)
-        new = self._of(stage).model_copy(update={"attempts": attempts, "seconds": seconds})
-        self._write(dict(self._run.stages) | {stage.stage.name: new})
-
-    def _write(self, stages: Mapping[str, StageHistory]) -> None:
-        self._run = self._run.model_copy(update={"stages": stages})
-        text = json.dumps(self._run.model_dump(mode="json"), indent=1) + "\n"
-        self._store.put(NAME, text.encode())
+    def _with(self, name: str, status: StageStatus) -> StageHistory:
+        update = {"seconds": round(self.seconds[name], 3), "status": status, "attempts": None}
+        return self._of(name).model_copy(update=update)
 
 
 def read_history(root: str) -> RunHistory | None:
@@ -100,11 +100,27 @@ def read_history(root: str) -> RunHistory | None:
     return from_json(RunHistory, data, f"{root}/{NAME}") if data else None
 
 
+def _by_attempts(name: str, attempts: tuple[Attempt, ...]) -> StageStatus:
+    """How a stage stands by the last of its jobs, while its artifact is not there."""
+    if not attempts:
+        return StageStatus(name=name)
+    last = attempts[-1]
+    begun = StageStatus(name=name, state="Running", attempt=len(attempts), startedAt=rfc3339(last.started))
+    if last.ended is None:
+        return begun
+    if last.code in (None, 0, Stopped.code):
+        return begun.model_copy(update={"state": "Waiting", "finishedAt": rfc3339(last.ended)})
+    said = {"state": "Failed", "message": f"failed with exit code {last.code}"}
+    return failed(begun, Outcome.of(last.code, ""), last.ended).model_copy(update=said)
+
+
+def _lasting(run: RunHistory) -> object:
+    """What is news when it changes."""
+    stages = run.stages.items()
+    return [(name, one.seconds, one.standing(name).model_copy(update=_PASSING)) for name, one in stages]
+
+
 def _versions() -> dict[str, str]:
     installed = {distribution.name.lower(): distribution.version for distribution in metadata.distributions()}
     python = {"python": platform.python_version()}
     return python | {name: installed[name] for name in _PACKAGES if name in installed}
-
-
-def _machine() -> str:
-    return f"{platform.system()} {platform.machine()}"

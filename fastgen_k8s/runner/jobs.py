@@ -16,23 +16,11 @@ from fastgen_k8s.launch.launch import Launch
 from fastgen_k8s.launch.local import exit_code
 from fastgen_k8s.pipeline.resolve import Resolved
 from fastgen_k8s.runner import processes
+from fastgen_k8s.runner.job import LocalJob
 from fastgen_k8s.runner.root import Root
 
 SCHEDULER = "local_cwd"
 _GRACE_ON_TOP = 10  # seconds that an agent needs besides its workers' grace
-
-
-@dataclass
-class LocalJob:
-    """A job of a stage that was alive when last looked at."""
-
-    stage: str
-    digest: str  # first 16 of its work's digest, the last part of its output
-    output: str
-    since: float  # seconds, monotonic
-    handle: str | None = None  # of TorchX; None: adopted from a killed runner
-    stopping: str | None = None  # why it was asked to stop
-    kill_at: float | None = None  # seconds, monotonic: when patience ends
 
 
 @dataclass(frozen=True)
@@ -51,7 +39,11 @@ class LocalJobs:
         self._runner, self._root = runner, root
         self.alive: list[LocalJob] = self._left_behind()
 
-    def start(self, stage: Resolved) -> None:
+    def of(self, stage: str) -> LocalJob | None:
+        """The job of a stage that is alive."""
+        return next((job for job in self.alive if job.stage == stage), None)
+
+    def start(self, stage: Resolved, attempt: int) -> LocalJob:
         """Begin a job of a stage."""
         application = app(Launch(stage.work, stage.stage.placement, stage.stage.execution))
         logs = str(self._root.logs(stage.stage.name))
@@ -59,13 +51,13 @@ class LocalJobs:
             handle = self._runner.run(application, SCHEDULER, cfg={"log_dir": logs})
         except OSError as error:
             raise StoreFailed(f"{error.filename or logs}: {error.strerror}") from error
-        self.alive.append(
-            LocalJob(stage.stage.name, Path(stage.output).name, stage.output, time.monotonic(), handle=handle)
-        )
+        job = LocalJob(stage.stage.name, Path(stage.output).name, stage.output, time.time(), attempt, handle)
+        self.alive.append(job)
+        return job
 
-    def stop(self, job: LocalJob, why: str, grace: float) -> None:
+    def stop(self, job: LocalJob, grace: float) -> None:
         """Ask a job to write its checkpoint and end; after its grace it is killed."""
-        job.stopping, job.kill_at = why, time.monotonic() + grace + _GRACE_ON_TOP
+        job.kill_at = time.monotonic() + grace + _GRACE_ON_TOP
         processes.send(self._agents(job), signal.SIGTERM)
 
     def kill(self, job: LocalJob) -> None:
@@ -97,8 +89,7 @@ class LocalJobs:
     def _left_behind(self) -> list[LocalJob]:
         """The jobs of a killed runner."""
         outputs = dict.fromkeys(agent.output for agent in processes.find(self._root.uri))
-        now = time.monotonic()
-        return [LocalJob(Path(output).parent.name, Path(output).name, output, now) for output in outputs]
+        return [LocalJob(Path(output).parent.name, Path(output).name, output, time.time()) for output in outputs]
 
     def _agents(self, job: LocalJob) -> list[processes.Agent]:
         return [agent for agent in processes.find(self._root.uri) if agent.output == job.output]

@@ -1,7 +1,6 @@
 """How far a stage is, in words."""
 
-from fastgen_k8s.artifacts.progress import Progress, read_progress
-from fastgen_k8s.errors import FastgenError
+from fastgen_k8s.artifacts.progress import Progress
 from fastgen_k8s.view.rows import span
 
 
@@ -12,14 +11,6 @@ def shown(progress: Progress) -> str:
     words += [] if progress.eta is None else [f"{_left(progress.eta)} left"]
     words += [] if progress.loss is None else [f"loss {progress.loss:.4g}"]
     return ", ".join(words)
-
-
-def progress_of(output: str) -> Progress:
-    """What a stage said last of its steps; nothing while its store does not answer: who draws it goes on."""
-    try:
-        return read_progress(output)
-    except FastgenError:
-        return Progress()
 
 
 def _left(seconds: float) -> str:

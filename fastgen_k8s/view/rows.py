@@ -13,9 +13,7 @@ from rich.text import Text
 from fastgen_k8s.printable import clean
 
 _STYLES = {
-    "done": "green",
     "succeeded": "green",
-    "up to date": "green",
     "queued": "cyan",
     "running": "bold",
     "stopping": "yellow",

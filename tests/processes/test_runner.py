@@ -125,13 +125,24 @@ def grace_of(agent: processes.Agent) -> str:
     return next(word.partition("=")[2] for word in words if word.startswith(f"{GRACE}="))
 
 
-def test_a_second_run_does_nothing_and_the_times_are_kept(finished: Path) -> None:
+def test_a_second_run_does_nothing_and_keeps_the_times_that_the_version_before_wrote(finished: Path) -> None:
+    file = finished / ROOT / "run.json"
+    first = json.loads(file.read_text())
+    assert all(stage["seconds"] > 0 and stage["status"]["state"] == "Succeeded" for stage in first["stages"].values())
+    times = {name: stage["seconds"] for name, stage in first["stages"].items()}
+    for stage in first["stages"].values():
+        del stage["status"]
+        stage["attempts"] = [{"started": 1.0, "ended": 1.0 + stage["seconds"], "code": 0}]
+    file.write_text(json.dumps(first))
     again = run(finished)
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("up to date") == 2
     assert [jobs(finished, "conditions"), jobs(finished, "made")] == [1, 1]
-    stages = json.loads((finished / ROOT / "run.json").read_text())["stages"]
-    assert all(stage["seconds"] > 0 and stage["attempts"][0]["code"] == 0 for stage in stages.values())
+    stages = json.loads(file.read_text())["stages"]
+    assert {name: stage["seconds"] for name, stage in stages.items()} == times
+    assert [(stage["status"]["state"], stage["status"]["attempt"]) for stage in stages.values()] == [
+        ("Succeeded", 1)
+    ] * 2
 
 
 def test_a_changed_setting_runs_only_what_depends_on_it(finished: Path) -> None:
@@ -254,5 +265,5 @@ def test_a_run_is_watched_and_followed_until_it_fails(place: Path) -> None:
             following.communicate(timeout=PATIENCE)
         running.communicate(timeout=PATIENCE)
     assert ("stage=made" in shown, said.startswith("trainer/0 ")) == (True, True)
-    assert "failed, exit code 137" in rest
+    assert "failed, Crashed (137): failed with exit code 137" in rest
     assert [watching.returncode, following.returncode, running.returncode] == [137, 0, 137]

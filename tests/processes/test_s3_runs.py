@@ -71,7 +71,7 @@ def test_a_pipeline_runs_from_prompts_to_report_on_s3_and_is_not_done_twice(pipe
     assert (again.returncode, again.stderr.count("up to date")) == (0, len(STAGES)), again.stderr
     assert b"<html" in read(store_at(root), "report/index.html")
     stages = json.loads(read(store_at(root), "run.json"))["stages"]
-    assert all(stage["attempts"][0]["code"] == 0 for stage in stages.values())
+    assert all((stage["status"]["state"], stage["status"]["attempt"]) == ("Succeeded", 1) for stage in stages.values())
 
 
 @pytest.fixture

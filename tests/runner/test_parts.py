@@ -3,11 +3,11 @@
 import json
 import os
 from pathlib import Path
-from typing import cast
 
 import pytest
 
 from fastgen_k8s.errors import BadInput, Stopped
+from fastgen_k8s.lifecycle.status import StageStatus
 from fastgen_k8s.pipeline.resolve import Resolved
 from fastgen_k8s.pipeline.spec import Stage
 from fastgen_k8s.pipeline.work import Work
@@ -17,6 +17,8 @@ from fastgen_k8s.runner.processes import Agent, agent_of
 from fastgen_k8s.runner.words import last_words
 
 STAGE = Stage(name="kd", kind="train", experiment="closed_form/gaussian_kd")
+
+KEPT = {"kind", "experiment", "digest", "output", "seconds", "status"}
 
 
 def resolved(digest: str = "d" * 64, name: str = "kd") -> Resolved:
@@ -69,11 +71,6 @@ def stages(root: Path) -> dict[str, dict[str, object]]:
     return json.loads((root / "run.json").read_text())["stages"]
 
 
-def attempts(stage: dict[str, object]) -> list[dict[str, object]]:
-    """The attempts of one of them."""
-    return cast("list[dict[str, object]]", stage["attempts"])
-
-
 @pytest.mark.parametrize(
     ("root", "said"),
     [("file", "found a file"), ("file/below", "found a file"), ("l" * 300, "File name too long")],
@@ -85,48 +82,84 @@ def test_a_root_that_can_be_no_folder_is_refused(root: str, said: str, tmp_path:
     assert (tmp_path / "file").read_text() == "kept"
 
 
-def test_the_times_of_a_stage_add_up_over_its_attempts(tmp_path: Path) -> None:
-    history = History(str(tmp_path), "tiny")
-    for code in (1, 0):
-        history.started(resolved())
-        history.ended(resolved(), code)
-    again = History(str(tmp_path), "tiny")
-    assert [attempt["code"] for attempt in attempts(stages(tmp_path)["kd"])] == [1, 0]
-    assert again.seconds(resolved()) == pytest.approx(history.seconds(resolved()))
+def status(name: str, state: str = "Succeeded", **said: object) -> StageStatus:
+    """A stage in a state."""
+    return StageStatus.parse({"name": name, "state": state, "attempt": 1} | said, "test")
 
 
-def test_an_end_that_nobody_saw_is_filled_in_later(tmp_path: Path) -> None:
-    History(str(tmp_path), "tiny").started(resolved())
-    began = json.loads((tmp_path / "run.json").read_text())["stages"]["kd"]["attempts"][0]["started"]
-    later = History(str(tmp_path), "tiny")
-    later.ended(resolved(), None, began + 5)
-    later.ended(resolved(), None, began + 9)  # it has ended already
-    assert later.seconds(resolved()) == pytest.approx(5)
+def test_a_stage_is_left_as_it_was_with_the_time_that_it_took(tmp_path: Path) -> None:
+    history = History(str(tmp_path), "tiny", {"kd": resolved()})
+    history.seconds["kd"] += 5
+    history.note({"kd": status("kd")})
+    again = History(str(tmp_path), "tiny", {"kd": resolved()})
+    assert (again.left("kd"), again.seconds["kd"]) == (status("kd"), 5)
 
 
 def test_another_digest_begins_a_new_history(tmp_path: Path) -> None:
-    history = History(str(tmp_path), "tiny")
-    history.started(resolved())
-    history.started(resolved("e" * 64))
-    assert stages(tmp_path)["kd"]["digest"] == "e" * 64
-    assert len(attempts(stages(tmp_path)["kd"])) == 1
+    history = History(str(tmp_path), "tiny", {"kd": resolved()})
+    history.seconds["kd"] += 5
+    history.note({"kd": status("kd")})
+    other = History(str(tmp_path), "tiny", {"kd": resolved("e" * 64)})
+    assert (other.left("kd"), other.seconds["kd"]) == (StageStatus(name="kd"), 0)
+    other.note({"kd": status("kd", "Running")})
+    assert (stages(tmp_path)["kd"]["digest"], stages(tmp_path)["kd"]["seconds"]) == ("e" * 64, 0)
 
 
-def test_planned_stages_stand_in_the_order_of_the_pipeline_and_keep_their_times(tmp_path: Path) -> None:
-    history = History(str(tmp_path), "tiny")
-    for name in ("other", "kd"):
-        history.started(resolved(name=name))
+def test_a_step_is_no_reason_to_write(tmp_path: Path) -> None:
+    history = History(str(tmp_path), "tiny", {"kd": resolved()})
+    history.note({"kd": status("kd", "Running")})
+    (tmp_path / "run.json").unlink()
+    history.note({"kd": status("kd", "Running", progress={"step": 3, "total": 9}, checkpoint=2)})
+    assert not (tmp_path / "run.json").exists()
+    history.note({"kd": status("kd")})
+    assert (tmp_path / "run.json").exists()
+
+
+def test_stages_stand_in_the_order_of_the_pipeline_and_what_else_was_run_behind_them(tmp_path: Path) -> None:
     pipeline = {name: resolved(name=name) for name in ("pairs", "kd", "sf")}
-    History(str(tmp_path), "tiny").planned(pipeline, {"pairs"})
-    assert {name: len(attempts(stage)) for name, stage in stages(tmp_path).items()} == {"pairs": 0, "kd": 1, "other": 1}
-    History(str(tmp_path), "tiny").planned(pipeline, pipeline.keys())
+    for name in ("other", "kd"):
+        History(str(tmp_path), "tiny", {name: resolved(name=name)}).note({name: status(name)})
+    History(str(tmp_path), "tiny", pipeline).note({"pairs": status("pairs")})
+    assert list(stages(tmp_path)) == ["pairs", "kd", "other"]
+    History(str(tmp_path), "tiny", pipeline).note({name: status(name) for name in pipeline})
     assert list(stages(tmp_path)) == ["pairs", "kd", "sf", "other"]
+
+
+@pytest.mark.parametrize(
+    ("attempts", "state", "code"),
+    [
+        ([], "Waiting", None),
+        ([{"started": 1.0}], "Running", None),
+        ([{"started": 1.0, "ended": 3.0}], "Waiting", None),
+        ([{"started": 1.0, "ended": 3.0, "code": 75}], "Waiting", None),
+        ([{"started": 1.0, "ended": 3.0, "code": 65}], "Failed", 65),
+        ([{"started": 1.0, "ended": 3.0, "code": 1}, {"started": 4.0}], "Running", None),
+    ],
+)
+def test_what_the_version_before_wrote_is_read_and_written_anew(
+    attempts: list[dict[str, object]], state: str, code: int | None, tmp_path: Path
+) -> None:
+    entry = {
+        "kind": "train",
+        "experiment": "e",
+        "digest": "d" * 64,
+        "output": "o",
+        "attempts": attempts,
+        "seconds": 2.0,
+    }
+    written = {"pipeline": "tiny", "versions": {}, "machine": "m", "stages": {"kd": entry}}
+    (tmp_path / "run.json").write_text(json.dumps(written))
+    history = History(str(tmp_path), "tiny", {"kd": resolved()})
+    left = history.left("kd")
+    assert (left.state, left.exitCode, left.attempt, history.seconds["kd"]) == (state, code, len(attempts), 2.0)
+    history.note({"kd": status("kd")})
+    assert (set(stages(tmp_path)["kd"]), stages(tmp_path)["kd"]["seconds"]) == (KEPT, 2.0)
 
 
 def test_a_history_that_is_no_history_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("[")
     with pytest.raises(BadInput, match=r"run\.json: wanted JSON"):
-        History(str(tmp_path), "tiny")
+        History(str(tmp_path), "tiny", {})
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from fastgen_k8s.artifacts.progress import Progress
-from fastgen_k8s.view.progress import progress_of, shown
+from fastgen_k8s.view.progress import shown
 
 
 @pytest.mark.parametrize(
@@ -18,8 +18,3 @@ from fastgen_k8s.view.progress import progress_of, shown
 )
 def test_what_is_known_is_said(progress: Progress, words: str) -> None:
     assert shown(progress) == words
-
-
-def test_a_store_that_does_not_answer_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
-    assert progress_of("s3://somewhere/stage") == Progress()

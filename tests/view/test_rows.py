@@ -10,7 +10,7 @@ from fastgen_k8s.view.rows import PipelineView, StageRow, clock, drawn, plain, s
 
 LOCAL = PipelineView(
     (
-        StageRow("conditions", "encode", "up to date", 1.0),
+        StageRow("conditions", "encode", "succeeded", 1.0),
         StageRow("kd", "train", "running", 12.34, "3/9, 4 s left", share=1 / 3),
         StageRow("sf", "train", "waiting"),
     )
@@ -35,9 +35,9 @@ def on_a_terminal(view: PipelineView) -> str:
 
 def test_a_laptops_pipeline_is_a_line_a_stage() -> None:
     assert plain(LOCAL) == [
-        "stage       kind    state         time",
-        "conditions  encode  up to date   1.0 s",
-        "kd          train   running     12.3 s  3/9, 4 s left",
+        "stage       kind    state        time",
+        "conditions  encode  succeeded   1.0 s",
+        "kd          train   running    12.3 s  3/9, 4 s left",
         "sf          train   waiting",
     ]
 
