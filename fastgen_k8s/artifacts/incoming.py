@@ -7,7 +7,7 @@ from pathlib import Path
 from fastgen_k8s.artifacts.manifest import FileEntry, check_size
 from fastgen_k8s.errors import BadInput
 
-PIECE = 1 << 20  # bytes
+PIECE = 1 << 19  # bytes, of which two are in memory: one that is looked at, and the next
 
 
 class Garbled(BadInput):
