@@ -14,7 +14,7 @@ from typing import IO
 
 from diffusers.models.transformers import transformer_wan
 
-from fastgen_k8s.agent.by_hand import main
+from fastgen_k8s.agent.worker import check, do, ended, stop_when_asked
 from fastgen_k8s.stages import pairs
 
 __all__ = [
@@ -53,7 +53,7 @@ class Worker:
 
 @contextmanager
 def worker(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> Generator[Worker]:
-    """One worker of a stage (`python -m fastgen_k8s.stages ARGV`); killed if it still runs when the block ends."""
+    """One worker of a stage; killed if it still runs when the block ends."""
     reader, writer = _CONTEXT.Pipe(duplex=False)
     process = _CONTEXT.Process(target=_run, args=(writer, list(argv), dict(environment or {})))
     process.start()
@@ -71,4 +71,15 @@ def _run(output: Connection, argv: Sequence[str], environment: Mapping[str, str]
     os.dup2(output.fileno(), 2)
     output.close()
     os.environ.update(environment)
-    sys.exit(main(list(argv)))
+    sys.exit(_work(argv))
+
+
+def _work(argv: Sequence[str]) -> int:
+    """Check and do one stage's work, as the processes of an agent do; its exit code."""
+    stop_when_asked()
+    for task in (check, do):
+        end = ended(task, argv)
+        if end.code:
+            print(f"error: {end.words}", file=sys.stderr)
+            return end.code
+    return 0
