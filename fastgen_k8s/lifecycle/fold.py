@@ -1,11 +1,10 @@
-"""What was found of a stage, folded into its status, and the status as the plan sees it. Pure: no clock, no cluster.
+"""What was found of a stage, folded into its status. Pure: no clock, no cluster.
 
 An attempt is live until its outcome is known; the outcome is in the status before anything of the attempt is deleted.
 That its job is gone, and that it failed, are different facts.
 """
 
 import re
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -14,11 +13,8 @@ from fastgen_k8s.artifacts.progress import Progress
 from fastgen_k8s.errors import Stopped
 from fastgen_k8s.lifecycle.exits import Outcome
 from fastgen_k8s.lifecycle.status import LIVE, SETTLED, StageProgress, StageStatus
-from fastgen_k8s.lifecycle.times import rfc3339, seconds
-from fastgen_k8s.pipeline.plan import DONE, Failure, Rest, Running, StageSeen
-from fastgen_k8s.pipeline.spec import Stage
+from fastgen_k8s.lifecycle.times import rfc3339
 
-REST = 5.0  # seconds before a stage whose job somebody removed gets another
 _CHANCE = re.compile(r":[0-9]+->")  # of Go: "read tcp 10.0.0.7:41234->10.0.0.1:443: i/o timeout"
 _LONGEST = 1000  # characters of a message
 
@@ -123,49 +119,10 @@ def again(was: StageStatus, same: bool) -> StageStatus:
     return fresh.model_copy(update=was.model_dump(include=set(kept)) | {"progress": was.progress if same else None})
 
 
-def seen(stage: Stage, status: StageStatus, digest: str, look: Look) -> StageSeen:
-    """A stage's status as the plan sees it."""
-    if status.state == "Succeeded":
-        return StageSeen(digest, whole=True, outcome=DONE)
-    if status.state == "Failed":
-        return StageSeen(digest, outcome=status.message or "failed")
-    finished = seconds(status.finishedAt) if status.finishedAt else 0.0
-    code = status.exitCode if status.exitCode is not None else 1
-    failure = Failure(code, finished, status.exitClass == "Stalled")
-    return StageSeen(
-        digest,
-        whole=look.facts is not None,
-        facts=look.facts or {},
-        running=_running(status, look, digest),
-        failures=(failure,) * status.failures,
-        rest=Rest(finished + REST, "its job was removed; the stage starts again")
-        if status.exitClass == "Gone"
-        else None,
-        patience=patience(f"{stage.name}/{status.job}/{status.attempt}"),
-    )
-
-
-def patience(key: str) -> float:
-    """A factor from 1 to 1.25 that is a function of who waits."""
-    return 1.0 + zlib.crc32(key.encode()) % 1000 / 4000
-
-
 def bounded(text: str) -> str:
     """A message that the API takes, without the port that a client had by chance: the same trouble, the same words."""
     line = _CHANCE.sub("->", " ".join(text.split()))
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
-
-
-def _running(status: StageStatus, look: Look, digest: str) -> tuple[Running, ...]:
-    """The live attempt; one that never began to work is never late, and one of which nobody knows has not stalled."""
-    if status.state not in LIVE or (look.child is not None and look.child.ended) or look.gone:
-        return ()
-    of = look.child.digest if look.child is not None else digest[:16]
-    began = seconds(status.startedAt) if status.startedAt else float("inf")
-    progressed = seconds(status.progressedAt) if status.progressedAt else None
-    progressed = float("inf") if look.unread else progressed
-    outdated = look.renew or look.differs is not None
-    return (Running(of, began, status.state == "Stopping", progressed, outdated),)
 
 
 def _adopted(was: StageStatus, child: AttemptJob | None) -> StageStatus:

@@ -7,13 +7,12 @@ from pathlib import Path
 from fastgen_k8s.artifacts import find_artifact
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.lifecycle.conditions import code, outcome
-from fastgen_k8s.lifecycle.decide import recorded
+from fastgen_k8s.lifecycle.decide import DONE, recorded
 from fastgen_k8s.lifecycle.fold import Look, again, fold
 from fastgen_k8s.lifecycle.status import LIVE, StageStatus, Status
 from fastgen_k8s.lifecycle.times import rfc3339
 from fastgen_k8s.people.files import lines_of
 from fastgen_k8s.people.source import StageLog
-from fastgen_k8s.pipeline.plan import DONE
 from fastgen_k8s.pipeline.resolve import place
 from fastgen_k8s.runner import processes
 from fastgen_k8s.runner.history import NAME, RunHistory, read_history

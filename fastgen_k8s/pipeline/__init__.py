@@ -1,1 +1,1 @@
-"""Works, placements and pipelines as data, and the plan as a pure function."""
+"""Works, placements and pipelines as data."""

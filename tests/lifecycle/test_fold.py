@@ -9,14 +9,11 @@ from fastgen_k8s.controller.children import Child
 from fastgen_k8s.launch.jobsets import JOBSET
 from fastgen_k8s.launch.outcome import JobState
 from fastgen_k8s.lifecycle.exits import Outcome
-from fastgen_k8s.lifecycle.fold import Look, again, begun, fold, seen, stopping
+from fastgen_k8s.lifecycle.fold import Look, again, begun, fold, stopping
 from fastgen_k8s.lifecycle.status import StageProgress, StageStatus
 from fastgen_k8s.lifecycle.times import rfc3339
-from fastgen_k8s.pipeline.plan import DONE, Failure, StageSeen
-from fastgen_k8s.pipeline.spec import Stage
 
 NOW, DIGEST = 1_000_000.0, "d" * 64
-STAGE = Stage(name="kd", kind="train", experiment="closed_form/gaussian_kd")
 READY = {
     "metadata": {"labels": {"app.kubernetes.io/component": "trainer"}},
     "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
@@ -102,12 +99,6 @@ def test_a_job_that_works_says_that_it_is_not_as_it_is_wanted_now_and_what_to_do
     assert fold(found, Look(WORKS), NOW).message is None
 
 
-@pytest.mark.parametrize("look", [Look(JOB, differs="image a:1 instead of b:2"), Look(JOB, renew=True)])
-def test_the_plan_hears_of_a_job_that_is_to_be_made_anew(look: Look) -> None:
-    [job] = seen(STAGE, QUEUED, DIGEST, look).running
-    assert job.outdated
-
-
 def test_a_failure_is_counted_once() -> None:
     ended = Look(replace(JOB, state=JobState.FAILED), outcome=CRASH)
     once = fold(RUNNING, ended, NOW)
@@ -154,30 +145,9 @@ def test_a_message_from_a_cluster_is_bounded_and_one_line() -> None:
     assert (len(message) <= 1024, "\n" in message) == (True, False)
 
 
-@pytest.mark.parametrize(
-    ("status", "expected"),
-    [
-        (RUNNING.model_copy(update={"state": "Succeeded"}), StageSeen(DIGEST, whole=True, outcome=DONE)),
-        (RUNNING.model_copy(update={"state": "Failed", "message": "why"}), StageSeen(DIGEST, outcome="why")),
-    ],
-)
-def test_what_was_recorded_is_settled(status: StageStatus, expected: StageSeen) -> None:
-    assert seen(STAGE, status, DIGEST, Look()) == expected
-
-
-def test_the_plan_sees_as_many_failures_as_were_counted() -> None:
+def test_failures_are_counted_with_the_end_of_the_last() -> None:
     twice = fold(begun(fold(RUNNING, Look(outcome=CRASH), NOW), "p-kd-2", 2, 2), Look(outcome=CRASH), NOW + 60)
-    assert seen(STAGE, twice, DIGEST, Look()).failures == (Failure(1, NOW + 60),) * 2
-
-
-def test_a_job_that_does_not_work_yet_is_never_late() -> None:
-    [job] = seen(STAGE, QUEUED, DIGEST, Look(JOB)).running
-    assert job.since == float("inf")
-
-
-def test_a_job_has_not_stalled_while_the_store_does_not_say_how_far_it_is() -> None:
-    [job] = seen(STAGE, RUNNING, DIGEST, Look(WORKS, unread=True)).running
-    assert job.progressed == float("inf")
+    assert (twice.failures, twice.exitCode, twice.finishedAt) == (2, 1, rfc3339(NOW + 60))
 
 
 @pytest.mark.parametrize(("was", "same"), [(RUNNING, True), (RUNNING, False), (stopping(RUNNING, "Stalled"), False)])

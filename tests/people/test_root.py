@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from fastgen_k8s.artifacts import begin, store_at
-from fastgen_k8s.lifecycle.decide import recorded
+from fastgen_k8s.lifecycle.decide import DONE, recorded
 from fastgen_k8s.lifecycle.exits import Outcome
 from fastgen_k8s.lifecycle.fold import Look, failed, fold
 from fastgen_k8s.lifecycle.status import StageStatus
 from fastgen_k8s.lifecycle.times import rfc3339
 from fastgen_k8s.pipeline.kinds import Kind
-from fastgen_k8s.pipeline.plan import DONE
 from fastgen_k8s.pipeline.resolve import Resolved, place
 from fastgen_k8s.pipeline.spec import Stage
 from fastgen_k8s.pipeline.work import Work
