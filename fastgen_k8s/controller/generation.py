@@ -7,9 +7,9 @@ from fastgen_k8s.controller.accept import Accepted
 from fastgen_k8s.controller.children import RETRY
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.kube.objects import Object
-from fastgen_k8s.lifecycle.conditions import ACCEPTED, SUCCEEDED, columns, condition, merge, outcome, suspension
-from fastgen_k8s.lifecycle.fold import again
-from fastgen_k8s.lifecycle.status import StageStatus, Status
+from fastgen_k8s.lifecycle.conditions import SUCCEEDED, columns, merge, outcome, suspension
+from fastgen_k8s.lifecycle.fold import Look, again, fold, stopping
+from fastgen_k8s.lifecycle.status import Condition, StageStatus, Status
 
 
 def read_status(found: Object) -> Status:
@@ -67,21 +67,36 @@ def of_generation(found: Object, accepted: Accepted, stored: Status, now: str) -
     return stored.model_copy(update=update)
 
 
-def whole(status: Status, accepted: Accepted, stages: Mapping[str, StageStatus], late: bool, now: str) -> Status:
-    """The status with its conditions and columns."""
-    generation, suspended = status.observedGeneration or 0, accepted.pipeline.suspend
-    ordered = tuple(stages[stage.name] for stage in accepted.pipeline.stages)
-    succeeded = outcome(ordered, generation, suspended, late)
-    said = [condition(ACCEPTED, "True", "Accepted", "", generation), succeeded]
-    said.append(suspension(suspended, ordered, generation))
+def whole(
+    status: Status, said: Condition, stages: Mapping[str, StageStatus], suspended: bool, late: bool, now: str
+) -> Status:
+    """The status with its conditions and columns; what is `said` of the newest generation may be that it is refused,
+    and then the rest tells of the one that was accepted last.
+    """
+    told, ordered = status.observedGeneration or 0, tuple(stages.values())
+    succeeded = outcome(ordered, told, suspended, late)
+    conditions = [said, succeeded, suspension(suspended, ordered, said.observedGeneration or told)]
+    shown = columns(ordered, succeeded)
     return status.model_copy(
         update={
             "stages": ordered,
-            "conditions": merge(status.conditions, said, now),
-            "columns": columns(ordered, succeeded),
-            "finishedAt": None if succeeded.status == "Unknown" else now,
+            "conditions": merge(status.conditions, conditions, now),
+            "columns": shown if said.status == "True" else shown.model_copy(update={"status": said.reason}),
+            "finishedAt": None if succeeded.status == "Unknown" else status.finishedAt or now,
         }
     )
+
+
+def halted(
+    stages: Mapping[str, StageStatus], looks: Mapping[str, Look], suspend: bool, now: float
+) -> dict[str, StageStatus]:
+    """Stages of which only the jobs are known; a job that has ended keeps its outcome until somebody can read it."""
+    return {name: _halted(fold(stage, looks[name], now), looks[name], suspend) for name, stage in stages.items()}
+
+
+def _halted(stage: StageStatus, look: Look, suspend: bool) -> StageStatus:
+    ended = look.child is not None and look.child.ended
+    return stopping(stage, "Suspended") if suspend and not ended and stage.state in ("Queued", "Running") else stage
 
 
 def with_places(stages: Mapping[str, StageStatus], accepted: Accepted) -> dict[str, StageStatus]:

@@ -12,6 +12,7 @@ from fastgen_k8s.controller.children import Child
 from fastgen_k8s.controller.generation import (
     finished,
     generation_of,
+    halted,
     of_generation,
     read_status,
     retried_stage,
@@ -27,7 +28,6 @@ from fastgen_k8s.controller.remove import removals
 from fastgen_k8s.controller.roots import Roots, check_places
 from fastgen_k8s.controller.store import Artifacts
 from fastgen_k8s.controller.telemetry import Telemetry
-from fastgen_k8s.controller.unaccepted import halted, standing
 from fastgen_k8s.controller.view import ClusterView, Key
 from fastgen_k8s.controller.waiting import MADE
 from fastgen_k8s.controller.writes import Writes, path
@@ -35,7 +35,7 @@ from fastgen_k8s.errors import BadInput, FastgenError, Misdescribed
 from fastgen_k8s.kube.connection import Connection, Refused
 from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.lifecycle.conditions import ACCEPTED, SUCCEEDED, columns, condition, merge
-from fastgen_k8s.lifecycle.decide import decide
+from fastgen_k8s.lifecycle.decide import Decision, decide
 from fastgen_k8s.lifecycle.fold import begun, fold
 from fastgen_k8s.lifecycle.status import LIVE, Condition, StageStatus, Status
 from fastgen_k8s.lifecycle.times import rfc3339, seconds
@@ -88,12 +88,8 @@ class Reconciler:
             said = condition(ACCEPTED, "False", reason, str(error), generation_of(found))
             return self._follow(found, stored, children, said)
         except FastgenError as error:
-            self._follow(
-                found,
-                stored,
-                children,
-                condition(ACCEPTED, "Unknown", "StoreUnreadable", str(error), generation_of(found)),
-            )
+            said = condition(ACCEPTED, "Unknown", "StoreUnreadable", str(error), generation_of(found))
+            self._follow(found, stored, children, said)
             raise
         return self._carry(found, accepted, stored, children)
 
@@ -115,23 +111,11 @@ class Reconciler:
 
     def _carry(self, found: Object, accepted: Accepted, stored: Status, children: list[Child]) -> float:
         """An accepted pipeline, one look further."""
-        pipeline, now = accepted.pipeline, self._connection.clock.now()
+        now = self._connection.clock.now()
+        said = condition(ACCEPTED, "True", "Accepted", "", generation_of(found))
         status = of_generation(found, accepted, stored, rfc3339(now))
-        stages = {stage.name: stage for stage in status.stages}
         self._remove(found, stored, children, accepted)
-        try:
-            looks = self._looking.looks(found, accepted, stages, children, now)
-        except FastgenError as error:
-            self._say(
-                found, stored, condition(SUCCEEDED, "Unknown", "StoreUnreadable", str(error), generation_of(found))
-            )
-            raise
-        renew = retried_stage(found, stored)
-        looks = {name: replace(look, renew=name == renew) for name, look in looks.items()}
-        folded = {name: fold(stages[name], look, now) for name, look in looks.items()}
-        left = _left(pipeline.deadline, status.startedAt, now)
-        late = left is not None and left <= 0
-        decision = decide(pipeline, folded, accepted.digests, looks, now, late)
+        decision, left = self._decide(found, stored, accepted, status, children, now, said)
         decided, pause, put_off = dict(decision.stages), decision.again, list[Refused]()
         if decision.start:
             if not self._is_fresh(found):
@@ -141,15 +125,11 @@ class Reconciler:
                 again = _SHARED if decided[name].reason == SHARED else _REFUSED
                 pause = again if decided[name].state not in LIVE else pause
         decided = with_places(decided, accepted)
-        self._write(found, stored, whole(status, accepted, decided, late, rfc3339(now)), accepted)
-        live = [name for name, stage in decided.items() if stage.state in LIVE]
-        self._places.keep(_key(found), [accepted.stages[name].output for name in live])
+        status = whole(status, said, decided, accepted.pipeline.suspend, left == 0.0, rfc3339(now))
+        pauses = [RESYNC, self._put_down(found, stored, status, accepted)]
         if put_off:
             raise put_off[0]  # the status says it; the queue offers the job again, after more and more time
-        pauses = [RESYNC, *([] if pause is None else [pause]), *([] if left is None or late else [left])]
-        if live:
-            pauses.append(self._looking.readings.rest(_key(found)))
-        return min(pauses)
+        return min(pauses + ([] if pause is None else [pause]) + ([left] if left else []))
 
     def _follow(self, found: Object, stored: Status, children: list[Child], said: Condition) -> float:
         """A generation that is refused starts nothing. What an earlier one has started is followed to its end, or is
@@ -159,32 +139,53 @@ class Reconciler:
             self._say(found, stored, said)
             return _INPUT
         now, suspend = self._connection.clock.now(), found["spec"].get("suspend") is True
-        accepted, late, again = self._last_accepted(found, stored), False, None
-        stages = {stage.name: stage for stage in stored.stages}
+        accepted, left, again = self._last_accepted(found, stored), None, None
         self._remove(found, stored, children, accepted)
         if accepted is None:
+            stages = {stage.name: stage for stage in stored.stages}
             decided = halted(stages, self._looking.jobs(found, stages, children), suspend, now)
         else:
-            pipeline = accepted.pipeline.model_copy(update={"suspend": suspend})
-            left = _left(pipeline.deadline, stored.startedAt, now)
-            late = left is not None and left <= 0
-            try:
-                looks = self._looking.looks(found, accepted, stages, children, now)
-            except FastgenError:
-                self._say(found, stored, said)
-                raise
-            folded = {name: fold(stages[name], look, now) for name, look in looks.items()}
-            taken = "refused" if said.status == "False" else "not taken in yet"
-            why = f"generation {said.observedGeneration} is {taken}"
-            decision = decide(pipeline, folded, accepted.digests, looks, now, late, why)
+            accepted = replace(accepted, pipeline=accepted.pipeline.model_copy(update={"suspend": suspend}))
+            decision, left = self._decide(found, stored, accepted, stored, children, now, said)
             decided, again = with_places(decision.stages, accepted), decision.again
-        self._write(
-            found, stored, standing(stored, said, tuple(decided.values()), suspend, late, rfc3339(now)), accepted
-        )
-        pauses = [_INPUT, *([] if again is None else [again])]
-        live = [name for name, stage in decided.items() if stage.state in LIVE]
+        status = whole(stored, said, decided, suspend, left == 0.0, rfc3339(now))
+        pauses = [_INPUT, self._put_down(found, stored, status, accepted)]
+        return min(pauses + ([] if again is None else [again]))
+
+    def _decide(
+        self,
+        found: Object,
+        stored: Status,
+        accepted: Accepted,
+        status: Status,
+        children: list[Child],
+        now: float,
+        said: Condition,
+    ) -> tuple[Decision, float | None]:
+        """What a look at an accepted pipeline comes to, and the seconds to its deadline; nothing is started where it is
+        `said` that the newest generation is another.
+        """
+        stages, newest = {stage.name: stage for stage in status.stages}, said.status == "True"
+        try:
+            looks = self._looking.looks(found, accepted, stages, children, now)
+        except FastgenError as error:
+            unread = condition(SUCCEEDED, "Unknown", "StoreUnreadable", str(error), generation_of(found))
+            self._say(found, stored, unread if newest else said)
+            raise
+        renew = retried_stage(found, stored) if newest else None
+        looks = {name: replace(look, renew=name == renew) for name, look in looks.items()}
+        folded = {name: fold(stages[name], look, now) for name, look in looks.items()}
+        left = _left(accepted.pipeline.deadline, status.startedAt, now)
+        taken = "refused" if said.status == "False" else "not taken in yet"
+        why = None if newest else f"generation {said.observedGeneration} is {taken}"
+        return decide(accepted.pipeline, folded, accepted.digests, looks, now, left == 0.0, why), left
+
+    def _put_down(self, found: Object, stored: Status, status: Status, accepted: Accepted | None) -> float:
+        """Write the status, and keep the places of what lives; seconds to the next look at that."""
+        self._write(found, stored, status, accepted)
+        live = [stage.name for stage in status.stages if stage.state in LIVE]
         self._places.keep(_key(found), [] if accepted is None else [accepted.stages[name].output for name in live])
-        return min(pauses + ([self._looking.readings.rest(_key(found))] if live else []))
+        return self._looking.readings.rest(_key(found)) if live else RESYNC
 
     def _last_accepted(self, found: Object, stored: Status) -> Accepted | None:
         """What was taken in last, while its places may be read and its stages are those of the status."""
@@ -285,7 +286,8 @@ class Reconciler:
 
 
 def _left(seconds_allowed: int | None, since: str | None, now: float) -> float | None:
-    return None if seconds_allowed is None or since is None else seconds(since) + seconds_allowed - now
+    """Seconds until so many have gone by since a time; 0 when they have."""
+    return None if seconds_allowed is None or since is None else max(0.0, seconds(since) + seconds_allowed - now)
 
 
 def _key(found: Object) -> Key:
