@@ -51,11 +51,6 @@ class Progress:
     checkpoint: _Count = None  # step of the last one
     terms: Mapping[str, float | None] = field(default_factory=dict[str, float | None])  # of the loss, for people
 
-    @property
-    def share(self) -> float | None:
-        """The part of its steps that is made, from 0 to 1."""
-        return None if self.step is None or not self.steps else min(1.0, max(0.0, self.step / self.steps))
-
     def put(self, store: Store) -> None:
         """Write it beside an artifact, with what is known alone."""
         losses = None if self.loss is None and not self.terms else {LOSS: self.loss, **self.terms}

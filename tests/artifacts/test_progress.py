@@ -33,15 +33,6 @@ def test_what_makes_no_sense_is_not_said(content: str | None, wanted: Progress, 
     assert read_progress(str(tmp_path)) == wanted
 
 
-@pytest.mark.parametrize(
-    ("step", "steps", "share"), [(3, 9, 1 / 3), (9, 9, 1.0), (12, 9, 1.0), (0, 0, None), (None, 9, None)]
-)
-def test_the_share_of_the_steps_lies_between_none_and_all(
-    step: int | None, steps: int | None, share: float | None
-) -> None:
-    assert Progress(step=step, steps=steps).share == share
-
-
 def test_a_file_that_no_stage_would_write_says_nothing(tmp_path: Path) -> None:
     said = '{"step": 3, "steps": 9}'
     (tmp_path / FILE).write_text(said + " " * (MOST_BYTES - len(said)))
