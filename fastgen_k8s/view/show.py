@@ -3,8 +3,8 @@
 import sys
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self, TextIO
+from contextlib import AbstractContextManager
+from typing import TextIO
 
 import structlog
 from rich.console import Console
@@ -41,30 +41,21 @@ def show(view: PipelineView) -> None:
         print(*plain(view), sep="\n")
 
 
-class Terminal:
+class Terminal(Live):
     """A table that is drawn over."""
 
     def __init__(self, console: Console) -> None:
-        self._live = Live(console=console, refresh_per_second=4)
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._live.stop()
+        super().__init__(console=console, refresh_per_second=4)
 
     def event(self, stage: str, what: str) -> None:
         """The table says it."""
 
     def look(self, view: PipelineView) -> None:
         """Draw the table."""
-        self._live.update(drawn(view))
+        self.update(drawn(view))
 
 
-class Lines:
+class Lines(AbstractContextManager["Lines"]):
     """One line an event, and one now and then about a running stage."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -72,13 +63,8 @@ class Lines:
         self._clock = clock
         self._said: dict[str, float] = {}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
+    def __exit__(self, *_: object) -> None:
+        """Nothing is open."""
 
     def event(self, stage: str, what: str) -> None:
         """Say it."""
