@@ -11,8 +11,7 @@ from fastgen_k8s.controller.form import Form, read_form
 from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.cluster import GROUP
 from fastgen_k8s.launch.jobs import Backend
-from fastgen_k8s.launch.outcome import CANCELLED, COMPONENT, ENDED, JobState, count
-from fastgen_k8s.launch.owned import controller, owns
+from fastgen_k8s.launch.outcome import CANCELLED, COMPONENT, ENDED, JobState, controller, count, owns
 from fastgen_k8s.launch.pod import TRAINER
 from fastgen_k8s.lifecycle.times import seconds
 

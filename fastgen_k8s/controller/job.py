@@ -9,9 +9,9 @@ from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.cluster import Cluster
 from fastgen_k8s.launch.jobs import Backend
-from fastgen_k8s.launch.jobsets import JOBSET
+from fastgen_k8s.launch.jobset import JOBSET
 from fastgen_k8s.launch.launch import Launch, check_image
-from fastgen_k8s.launch.vcjobs import VOLCANO
+from fastgen_k8s.launch.volcano import VOLCANO
 from fastgen_k8s.pipeline.kinds import KINDS
 from fastgen_k8s.pipeline.resolve import Resolved
 from fastgen_k8s.pipeline.spec import API_VERSION, OBJECT_KIND, Pipeline

@@ -20,8 +20,7 @@ from fastgen_k8s.errors import FastgenError
 from fastgen_k8s.kube.connection import Connection
 from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.jobs import Backend
-from fastgen_k8s.launch.outcome import JobState
-from fastgen_k8s.launch.owned import controller, owns
+from fastgen_k8s.launch.outcome import JobState, controller, owns
 from fastgen_k8s.lifecycle.fold import Look
 from fastgen_k8s.lifecycle.status import LIVE, SETTLED, StageStatus
 from fastgen_k8s.lifecycle.times import seconds

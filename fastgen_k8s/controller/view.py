@@ -8,7 +8,7 @@ from typing import Any
 from fastgen_k8s.controller.children import JOB, PIPELINE, Child, child, owner
 from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.jobs import Backend
-from fastgen_k8s.launch.owned import owns
+from fastgen_k8s.launch.outcome import owns
 
 Key = tuple[str, str]  # namespace and name of a pipeline
 Wake = Callable[[Key, float], None]

@@ -1,15 +1,23 @@
-"""A launch as a TorchX application, and back: TorchX hands its schedulers what a component has made of it."""
+"""A launch as a TorchX application, and back: TorchX hands its schedulers what a component has made of it.
+
+And how one of its `local_cwd` scheduler ended, whose status hides the agents' exit codes.
+"""
 # pyright: reportMissingTypeStubs=false
 
+import json
+from collections.abc import Mapping
+from pathlib import Path
 from string import Template
+from typing import cast
 
 from torchx import specs
-from torchx.specs import AppDef, Role, VolumeMount
+from torchx.specs import AppDef, AppStatus, Role, VolumeMount
 
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.launch.cluster import Cluster
 from fastgen_k8s.launch.command import AGENT, escaped, job_name, name
 from fastgen_k8s.launch.launch import Launch, VolumeClaim
+from fastgen_k8s.launch.outcome import worst
 from fastgen_k8s.launch.resources import Resource
 from fastgen_k8s.pipeline.argv import parse
 from fastgen_k8s.pipeline.work import Placement
@@ -72,3 +80,12 @@ def _role_of(app: AppDef) -> Role:
 def _as_read(word: str, **macros: str) -> str:
     """A word of an application as TorchX's schedulers read it: a macro is what it stands for, `$$` is a dollar."""
     return Template(word).safe_substitute(macros)
+
+
+def exit_code(status: AppStatus) -> tuple[int, Path]:
+    """Exit code and log of a finished application; the scheduler writes both into a file beside its logs."""
+    folder = Path((status.ui_url or "").removeprefix("file://"))  # a path as it is, with `#` and `%` in it
+    summary = cast("Mapping[str, Mapping[str, list[dict[str, object]]]]", json.loads((folder / "SUCCESS").read_text()))
+    replicas = summary["roles"][ROLE]
+    code, chosen = worst([cast("int", replica["exitcode"]) for replica in replicas])
+    return code, Path(str(replicas[chosen]["stderr"]))

@@ -9,8 +9,7 @@ from fastgen_k8s.kube.api import Api
 from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.cluster import GROUP, Cluster
 from fastgen_k8s.launch.launch import Launch
-from fastgen_k8s.launch.outcome import COMPONENT, ENDED, JobState, number
-from fastgen_k8s.launch.owned import controller, owns
+from fastgen_k8s.launch.outcome import COMPONENT, ENDED, JobState, controller, number, owns
 
 _OURS = "app.kubernetes.io/name=fastgen-k8s"
 _LOOK_EVERY = 1.0  # seconds

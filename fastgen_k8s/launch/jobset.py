@@ -1,15 +1,26 @@
-"""A launch as a JobSet: a rendezvous job, and one Job a trainer, each with exit codes that say what to do."""
+"""A launch as a JobSet: a rendezvous job, and one Job a trainer, each with exit codes that say what to do.
 
-from fastgen_k8s.errors import PERMANENT, Misdescribed, Stopped
+And JobSets as a backend: what they say of themselves, and how they are stopped for good.
+"""
+
+import time
+from collections.abc import Callable
+
+from fastgen_k8s.errors import PERMANENT, BadInput, Misdescribed, Stopped
+from fastgen_k8s.kube.api import Api
 from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.cluster import Cluster
 from fastgen_k8s.launch.command import job_name
+from fastgen_k8s.launch.jobs import Backend
 from fastgen_k8s.launch.launch import Launch
+from fastgen_k8s.launch.outcome import CANCELLED, ENDED, jobset_state
 from fastgen_k8s.launch.pod import PORT, RENDEZVOUS, TRAINER, metadata, rendezvous_pod, trainer_pod
 
 API_VERSION = "jobset.x-k8s.io/v1alpha2"
 _CRASHES = 3  # of one trainer's pods; the agent's own restarts come before
 _STORES = 100  # of the rendezvous pod: its loss costs nothing but a meeting
+PATIENCE = 30.0  # seconds in which a Kueue that works has seen a job, and has suspended one
+_LOOK_EVERY = 0.2  # seconds
 
 
 def jobset(launch: Launch, cluster: Cluster) -> Object:
@@ -69,3 +80,73 @@ def _job(container: str, pod: Object, crashes: int) -> Object:
 
 def _codes(container: str, *codes: int) -> Object:
     return {"containerName": container, "operator": "In", "values": list(codes)}
+
+
+def _said(jobset: Object) -> str:
+    """What the newest condition that is true says."""
+    conditions: list[Object] = [
+        one for one in jobset.get("status", {}).get("conditions", ()) if one["status"] == "True"
+    ]
+    if not conditions:
+        return ""
+    newest = max(conditions, key=lambda one: str(one.get("lastTransitionTime", "")))
+    return f"{newest.get('reason', '')}: {newest.get('message', '')}"
+
+
+def _cancel(api: Api, path: str, jobset: Object) -> None:
+    """Have it suspended, and only then call it cancelled; BadInput where Kueue does not say that it will not start it.
+
+    A job that waits in a queue is Kueue's to suspend: it sets `suspend` back where somebody else has set it, and its
+    Workload, of which nothing is admitted any more once it is inactive, appears a moment after the job.
+    """
+    if "kueue.x-k8s.io/queue-name" in jobset["metadata"].get("labels", {}) and _deactivated(api, jobset):
+        _until(lambda: _at_rest(api.find(path)), f"{path}: wanted it suspended by Kueue, found it running")
+        api.patch(path, {"metadata": {"annotations": {CANCELLED: "true"}}})
+    else:
+        api.patch(path, {"metadata": {"annotations": {CANCELLED: "true"}}, "spec": {"suspend": True}})
+
+
+def _deactivated(api: Api, jobset: Object) -> bool:
+    """Whether Kueue, where it is installed, has been told to admit the job's Workload no more."""
+    meta = jobset["metadata"]
+    where = f"/apis/kueue.x-k8s.io/v1beta2/namespaces/{meta['namespace']}/workloads"
+    chosen = f"kueue.x-k8s.io/job-uid={meta['uid']}"
+    if api.find(where, labelSelector=chosen) is None:
+        return False
+    there = list[Object]()
+
+    def some() -> bool:
+        there[:] = (api.find(where, labelSelector=chosen) or {"items": ()})["items"]
+        return bool(there)
+
+    name = f"{meta['namespace']}/{meta['name']}"
+    _until(some, f"{name}: wanted a Workload, by which Kueue is told to start it no more, found none")
+    for one in there:
+        api.patch(f"{where}/{one['metadata']['name']}", {"spec": {"active": False}})
+    return True
+
+
+def _at_rest(jobset: Object | None) -> bool:
+    """Whether it is suspended, or over."""
+    return jobset is None or bool(jobset["spec"].get("suspend")) or jobset_state(jobset) in ENDED
+
+
+def _until(holds: Callable[[], bool], otherwise: str) -> None:
+    """Wait for what Kueue does; BadInput says otherwise."""
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        if time.monotonic() > end:
+            raise BadInput(f"{otherwise} after {PATIENCE:g} s: nothing was cancelled")
+        time.sleep(_LOOK_EVERY)
+
+
+JOBSET = Backend(
+    kind="JobSet",
+    product="JobSet",
+    group=API_VERSION,
+    plural="jobsets",
+    render=jobset,
+    state=jobset_state,
+    said=_said,
+    cancel=_cancel,
+)

@@ -3,7 +3,7 @@
 torchx run -s jobset -cfg namespace=fastgen,queue=training components/stage2.py
 """
 
-from fastgen_k8s.launch.jobsets import JOBSET
+from fastgen_k8s.launch.jobset import JOBSET
 from fastgen_k8s.launch.scheduler import ClusterScheduler
 
 

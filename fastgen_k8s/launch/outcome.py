@@ -1,4 +1,9 @@
-"""What a job and its pods say of themselves: the job's state, and the exit code that explains it."""
+"""What a job and its pods say of themselves: its state, which pods are its own, the exit code that explains it.
+
+A job's pods are those that it has made, or a Job that it is made of has; a label alone is anybody's. Of a JobSet's
+Jobs, which own its pods, only the names are known where nobody asks for them: `<JobSet>-<role>-<index>`. The JobSet's
+uid stands in a label that its controller gives to all of them.
+"""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -13,6 +18,8 @@ CANCELLED = f"{GROUP}/cancelled"  # annotation of what is suspended: for good
 COMPONENT = "app.kubernetes.io/component"
 INDEX = "jobset.sigs.k8s.io/job-index"  # label: which trainer
 TASK_INDEX = "volcano.sh/task-index"  # the same of Volcano
+_JOBSET_UID = "jobset.sigs.k8s.io/jobset-uid"
+_OF_KUBERNETES, _OF_VOLCANO = "batch", "batch.volcano.sh"
 _RULE = re.compile(r"failed with exit code (\d+) matching FailJob rule")
 
 
@@ -82,6 +89,24 @@ def number(pod: Object) -> int:
     """Which replica of its role a pod is; the first where its labels say no number."""
     labels = pod["metadata"]["labels"]
     return count(labels.get(INDEX, labels.get(TASK_INDEX))) or 0
+
+
+def controller(found: Object) -> Object | None:
+    """Who has made an object and looks after it."""
+    owners: Iterable[Object] = found["metadata"].get("ownerReferences", ())
+    return next((one for one in owners if one.get("controller")), None)
+
+
+def owns(job: str, pod: Object, uid: str | None = None) -> bool:
+    """Whether a pod is one of the JobSet, or of the Job of Volcano, of that name and, where it is known, that uid."""
+    owner, labels = controller(pod), pod["metadata"].get("labels", {})
+    if owner is None or owner["kind"] != "Job":
+        return False
+    group = str(owner["apiVersion"]).partition("/")[0]
+    if group == _OF_VOLCANO:
+        return owner["name"] == job and uid in (None, owner["uid"]) and COMPONENT in labels
+    named = f"{job}-{labels.get(COMPONENT)}-{labels.get(INDEX)}"
+    return group == _OF_KUBERNETES and owner["name"] == named and uid in (None, labels.get(_JOBSET_UID))
 
 
 def replicas(pods: Iterable[Object]) -> list[Replica]:

@@ -23,7 +23,7 @@ from torchx.runner import Runner
 from torchx.specs import AppState, AppStatus
 
 from fastgen_k8s.errors import FastgenError, Misdescribed, failed_io, refuse
-from fastgen_k8s.launch.local import exit_code
+from fastgen_k8s.launch.app import exit_code
 
 
 class RunCommand(CmdRun):

@@ -1,15 +1,19 @@
 """A launch as a Job of Volcano: a task for each role, exit codes first, the end when the work is published.
 
+And such Jobs as a backend: what they say of themselves, and how they are stopped for good.
 Volcano's own program was not run against this shape, which follows its sources and what a 1.14.4 was seen to do.
 """
 
 from collections.abc import Mapping
 
 from fastgen_k8s.errors import PERMANENT, Misdescribed
+from fastgen_k8s.kube.api import Api
 from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.cluster import Cluster
 from fastgen_k8s.launch.command import job_name
+from fastgen_k8s.launch.jobs import Backend
 from fastgen_k8s.launch.launch import Launch
+from fastgen_k8s.launch.outcome import vcjob_state
 from fastgen_k8s.launch.pod import PORT, RENDEZVOUS, TRAINER, metadata, rendezvous_pod, trainer_pod
 
 API_VERSION = "batch.volcano.sh/v1alpha1"
@@ -78,3 +82,44 @@ def _check_offered(cluster: Cluster) -> None:
     for name, value in cluster.canonical().items():
         if name in _LACKS:
             raise Misdescribed(f"{name}: wanted none on Volcano, found {value!r}: {_LACKS[name]}")
+
+
+def _said(vcjob: Object) -> str:
+    """What its phase says, and how often it was started again."""
+    status = vcjob.get("status", {})
+    state = status.get("state", {})
+    words = [state.get("phase", "not looked at yet"), state.get("reason", ""), state.get("message", "")]
+    retries = status.get("retryCount", 0)
+    return ": ".join(word for word in words if word) + (
+        f" (pods replaced after a failure: {retries})" if retries else ""
+    )
+
+
+def _cancel(api: Api, path: str, vcjob: Object) -> None:
+    """Tell Volcano to abort it; the command goes when it has been followed, or with the job."""
+    meta = vcjob["metadata"]
+    target = {"apiVersion": API_VERSION, "kind": "Job", "name": meta["name"], "uid": meta["uid"], "controller": True}
+    command = {
+        "apiVersion": "bus.volcano.sh/v1alpha1",
+        "kind": "Command",
+        "metadata": {
+            "generateName": f"{meta['name']}-abort-",
+            "namespace": meta["namespace"],
+            "ownerReferences": [target],
+        },
+        "action": "AbortJob",
+        "target": target,
+    }
+    api.create(f"/apis/bus.volcano.sh/v1alpha1/namespaces/{meta['namespace']}/commands", command)
+
+
+VOLCANO = Backend(
+    kind="Job (batch.volcano.sh)",
+    product="Volcano",
+    group=API_VERSION,
+    plural="jobs",
+    render=vcjob,
+    state=vcjob_state,
+    said=_said,
+    cancel=_cancel,
+)

@@ -4,7 +4,7 @@ torchx run -s kubernetes -cfg namespace=fastgen,queue=training components/stage2
 """
 
 from fastgen_k8s.launch.scheduler import ClusterScheduler
-from fastgen_k8s.launch.vcjobs import VOLCANO
+from fastgen_k8s.launch.volcano import VOLCANO
 
 
 def create_scheduler(session_name: str, **_: object) -> ClusterScheduler:

@@ -9,7 +9,7 @@ import pytest
 
 from fastgen_k8s.kube.api import Api
 from fastgen_k8s.launch.jobs import ClusterJobs
-from fastgen_k8s.launch.jobsets import JOBSET
+from fastgen_k8s.launch.jobset import JOBSET
 from fastgen_k8s.launch.outcome import JobState, jobset_state
 from tests.cluster import jobsets, queues
 from tests.cluster.api import Object

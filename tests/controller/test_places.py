@@ -8,7 +8,7 @@ from fastgen_k8s.controller.children import ATTEMPT, DIGEST, STAGE
 from fastgen_k8s.controller.places import Places, shared
 from fastgen_k8s.controller.view import ClusterView
 from fastgen_k8s.kube.objects import Object
-from fastgen_k8s.launch.jobsets import JOBSET
+from fastgen_k8s.launch.jobset import JOBSET
 from fastgen_k8s.lifecycle.status import StageStatus
 from fastgen_k8s.pipeline.resolve import place as place_of
 from fastgen_k8s.pipeline.spec import API_VERSION

@@ -22,7 +22,7 @@ from fastgen_k8s.controller.view import ClusterView
 from fastgen_k8s.controller.writes import Writes
 from fastgen_k8s.kube.connection import Connection, Refused
 from fastgen_k8s.kube.objects import Object
-from fastgen_k8s.launch.jobsets import JOBSET
+from fastgen_k8s.launch.jobset import JOBSET
 from fastgen_k8s.lifecycle.status import Status
 from fastgen_k8s.pipeline.argv import parse
 from fastgen_k8s.pipeline.resolve import place

@@ -7,7 +7,7 @@ import pytest
 from fastgen_k8s.controller.children import ATTEMPT, JOB, PIPELINE, STAGE, keep_pod
 from fastgen_k8s.controller.view import KUEUE_JOB, ClusterView, Object
 from fastgen_k8s.launch.cluster import GROUP
-from fastgen_k8s.launch.jobsets import JOBSET
+from fastgen_k8s.launch.jobset import JOBSET
 
 OWNER = {"apiVersion": f"{GROUP}/v1alpha1", "uid": "u"}
 PLACE = {"namespace": "n", "name": "p", "uid": "u", "generation": 1, "annotations": dict[str, str]()}

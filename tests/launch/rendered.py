@@ -6,9 +6,9 @@ from typing import Any
 
 from fastgen_k8s.launch.cluster import Cluster
 from fastgen_k8s.launch.jobs import Backend
-from fastgen_k8s.launch.jobsets import JOBSET
+from fastgen_k8s.launch.jobset import JOBSET
 from fastgen_k8s.launch.launch import Launch
-from fastgen_k8s.launch.vcjobs import VOLCANO
+from fastgen_k8s.launch.volcano import VOLCANO
 from fastgen_k8s.pipeline.kinds import Kind
 from fastgen_k8s.pipeline.work import Execution, Placement, Work
 

@@ -10,9 +10,8 @@ import pytest
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.kube.api import Api
 from fastgen_k8s.kube.objects import Object
-from fastgen_k8s.launch import jobsets
 from fastgen_k8s.launch.jobs import ClusterJobs
-from fastgen_k8s.launch.jobsets import JOBSET
+from fastgen_k8s.launch.jobset import JOBSET
 from fastgen_k8s.launch.outcome import CANCELLED
 from tests.scripted_api import Answer, Asked, kubeconfig, scripted
 
@@ -54,7 +53,7 @@ class Cluster:
 @pytest.fixture
 def cancel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Cluster], None]:
     """`torchx cancel` of the JobSet of a cluster, which waits half a second for Kueue."""
-    monkeypatch.setattr(jobsets, "PATIENCE", 0.5)
+    monkeypatch.setattr("fastgen_k8s.launch.jobset.PATIENCE", 0.5)
 
     @contextmanager
     def reached(cluster: Cluster) -> Generator[None]:

@@ -9,8 +9,8 @@ from fastgen_k8s.kube.api import Api
 from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.cluster import GROUP
 from fastgen_k8s.launch.jobs import ClusterJobs
-from fastgen_k8s.launch.jobsets import JOBSET
-from fastgen_k8s.launch.owned import owns
+from fastgen_k8s.launch.jobset import JOBSET
+from fastgen_k8s.launch.outcome import owns
 from tests.launch.rendered import rendered
 from tests.scripted_api import Answer, Asked, kubeconfig, scripted
 

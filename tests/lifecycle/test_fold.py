@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 
 from fastgen_k8s.controller.children import Child
-from fastgen_k8s.launch.jobsets import JOBSET
+from fastgen_k8s.launch.jobset import JOBSET
 from fastgen_k8s.launch.outcome import JobState
 from fastgen_k8s.lifecycle.exits import Outcome
 from fastgen_k8s.lifecycle.fold import Look, again, begun, fold, stopping
