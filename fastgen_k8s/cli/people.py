@@ -70,7 +70,7 @@ def status(
     if watch:
         raise Misdescribed("wanted the name of a pipeline to watch, found none")
     pipelines = _pipelines(namespace)
-    from fastgen_k8s.people.listing import listing
+    from fastgen_k8s.people.present import listing
 
     there = pipelines.all()
     said = lines(listing(there, datetime.now(UTC))) if there else [f"no pipelines in {pipelines.namespace}"]

@@ -1,10 +1,10 @@
-"""The status that a generation starts from and comes to, from what is stored and what was decided. Pure."""
+"""The status that a generation starts from and comes to, and the jobs that it has done with. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastgen_k8s.controller.accept import Accepted
-from fastgen_k8s.controller.children import RETRY
+from fastgen_k8s.controller.children import RETRY, Child
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.lifecycle.conditions import SUCCEEDED, columns, merge, outcome, suspension
@@ -111,3 +111,25 @@ def with_places(stages: Mapping[str, StageStatus], accepted: Accepted) -> dict[s
 
 def generation_of(found: Object) -> int:
     return int(found["metadata"]["generation"])
+
+
+def removals(stored: Status, children: Iterable[Child], names: frozenset[str], cleanup: str) -> list[Child]:
+    """The jobs to delete: those whose end, or whose stopping, is in the stored status; `names` are the stages of the
+    object's spec, `cleanup` its policy for ended jobs.
+    """
+    stages = {stage.name: stage for stage in stored.stages}
+    return [one for one in children if not one.leaving and _is_done(one, stages.get(one.stage), names, cleanup)]
+
+
+def _is_done(job: Child, stage: StageStatus | None, names: frozenset[str], cleanup: str) -> bool:
+    if stage is None:
+        return job.stage not in names  # a stage that was taken out; one that is new has its status written next
+    if job.attempt > stage.attempt:
+        return False
+    if job.attempt == stage.attempt and stage.state == "Stopping":
+        return True
+    if not job.ended:  # one of an attempt that is over was asked for by a replica whose request arrived very late
+        return job.attempt < stage.attempt or stage.state in ("Waiting", "Failed")
+    if cleanup == "always":
+        return job.attempt < stage.attempt or stage.state in ("Succeeded", "Failed", "Waiting")
+    return cleanup == "succeeded" and job.attempt == stage.attempt and stage.state == "Succeeded"

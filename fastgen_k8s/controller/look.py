@@ -10,19 +10,18 @@ from fastgen_k8s.controller.accept import Accepted
 from fastgen_k8s.controller.children import JOB, Child, child, keep_job, keep_pod
 from fastgen_k8s.controller.form import difference, form_of
 from fastgen_k8s.controller.job import BACKENDS, job_name
-from fastgen_k8s.controller.outcomes import outcome
 from fastgen_k8s.controller.readings import Readings
 from fastgen_k8s.controller.refusals import Refusals
 from fastgen_k8s.controller.store import Artifacts
 from fastgen_k8s.controller.view import ClusterView, Key
 from fastgen_k8s.controller.waiting import Waits, why
-from fastgen_k8s.errors import FastgenError
+from fastgen_k8s.errors import FastgenError, OutOfMemory
 from fastgen_k8s.kube.connection import Connection
 from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.jobs import Backend
-from fastgen_k8s.launch.outcome import JobState, controller, owns
+from fastgen_k8s.launch.outcome import JobState, controller, exit_code, owns, replicas
 from fastgen_k8s.lifecycle.fold import Look
-from fastgen_k8s.lifecycle.status import LIVE, SETTLED, StageStatus
+from fastgen_k8s.lifecycle.status import LIVE, SETTLED, Outcome, StageStatus
 from fastgen_k8s.lifecycle.times import seconds
 from fastgen_k8s.pipeline.spec import Stage
 
@@ -190,3 +189,20 @@ def _stalls(status: StageStatus, stage: Stage) -> float | None:
 
 def _alive(pod: Object) -> bool:
     return pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+
+
+def outcome(jobs: Iterable[Object], pods: Iterable[Object], said: str) -> Outcome:
+    """The outcome of a job that has failed, from its Jobs and pods as they are now and from what it says itself."""
+    jobs, pods = list(jobs), list(pods)
+    code = exit_code(jobs, pods) or 1  # 0: it succeeded and left no artifact
+    words = [one.why for one in replicas(pods) if one.code == code and one.why]
+    sentence = words[-1] if words else said
+    if code == OutOfMemory.code:
+        sentence = f"{sentence or 'out of memory'}{_memory(pods)}"
+    return Outcome.of(code, sentence.removeprefix("error: "))
+
+
+def _memory(pods: Iterable[Object]) -> str:
+    """The memory that the pods might have, where they say it."""
+    limits = [one["resources"]["limits"].get("memory") for pod in pods for one in pod["spec"].get("containers", ())]
+    return next((f" (each pod may have {limit})" for limit in limits if limit), "")

@@ -15,6 +15,7 @@ from fastgen_k8s.controller.generation import (
     halted,
     of_generation,
     read_status,
+    removals,
     retried_stage,
     retry_asked,
     whole,
@@ -24,7 +25,6 @@ from fastgen_k8s.controller.job import BACKENDS, Settings, job, job_name
 from fastgen_k8s.controller.look import Looking
 from fastgen_k8s.controller.places import SHARED, Places, shared
 from fastgen_k8s.controller.refusals import refused
-from fastgen_k8s.controller.remove import removals
 from fastgen_k8s.controller.roots import Roots, check_places
 from fastgen_k8s.controller.store import Artifacts
 from fastgen_k8s.controller.telemetry import Telemetry

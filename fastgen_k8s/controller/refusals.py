@@ -9,9 +9,8 @@ from typing import NamedTuple
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.kube.connection import Connection, Refused
 from fastgen_k8s.kube.objects import Object
-from fastgen_k8s.lifecycle.exits import Outcome
 from fastgen_k8s.lifecycle.fold import bounded, failed
-from fastgen_k8s.lifecycle.status import StageStatus
+from fastgen_k8s.lifecycle.status import Outcome, StageStatus
 
 _EVERY = 10.0  # seconds between two reads
 

@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from fastgen_k8s.errors import Misdescribed, Stopped
-from fastgen_k8s.lifecycle.exits import code_of
 from fastgen_k8s.lifecycle.fold import bounded
-from fastgen_k8s.lifecycle.status import LIVE, Columns, Condition, StageStatus, Status
+from fastgen_k8s.lifecycle.status import LIVE, Columns, Condition, StageStatus, Status, code_of
 
 ACCEPTED, SUCCEEDED, SUSPENDED = "Accepted", "Succeeded", "Suspended"
 """`Succeeded` is Unknown while the pipeline is under way, False when it has failed."""

@@ -4,12 +4,14 @@ Names are Kubernetes' (camelCase), since people and their tools read this object
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from fastgen_k8s.artifacts.names import Sha256
 from fastgen_k8s.config import Config
+from fastgen_k8s.errors import BadInput, Misdescribed, OutOfMemory, Stopped, StoreFailed, Unhealthy
 from fastgen_k8s.pipeline.spec import FactKey, Name, Number, Uri
 
 Reason = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]*$", max_length=64)]
@@ -71,6 +73,35 @@ ExitClass = Literal[
 ]
 
 
+_CLASSES: Mapping[int, ExitClass] = {
+    Misdescribed.code: "Misdescribed",
+    BadInput.code: "BadInput",
+    Unhealthy.code: "Unhealthy",
+    OutOfMemory.code: "OutOfMemory",
+    StoreFailed.code: "StoreFailed",
+}
+_CODES: Mapping[ExitClass, int] = {
+    "DeadlineExceeded": Stopped.code,
+    "GateFailed": Unhealthy.code,  # whatever its job said: that one ended well
+    "Stalled": 1,
+    **{kind: code for code, kind in _CLASSES.items()},
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an attempt without an artifact came to."""
+
+    code: int
+    kind: ExitClass
+    said: str
+
+    @classmethod
+    def of(cls, code: int, said: str) -> "Outcome":
+        """That of an attempt that ended by itself, with this exit code."""
+        return cls(code, _CLASSES.get(code, "Crashed"), said)
+
+
 class StageStatus(Config):
     """One stage of the observed generation."""
 
@@ -92,6 +123,12 @@ class StageStatus(Config):
     sha256: Sha256 | None = None  # of its artifact.json, as the first that was seen of this work's
     startedAt: Timestamp | None = None  # when a pod of the last attempt began to work
     finishedAt: Timestamp | None = None  # when the last attempt ended
+
+
+def code_of(failed: StageStatus) -> int:
+    """The exit code that the end of a stage comes to."""
+    known = None if failed.exitClass is None else _CODES.get(failed.exitClass)
+    return known or failed.exitCode or 1
 
 
 class Columns(Config):

@@ -1,17 +1,22 @@
-"""How a pipeline stands by its object in a cluster. Pure."""
+"""How pipelines stand by their objects in a cluster: each by itself, and all in a table. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
+from rich.table import Table
+from rich.text import Text
 
 from fastgen_k8s.controller.children import RETRY
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.lifecycle.conditions import ACCEPTED, code
-from fastgen_k8s.lifecycle.status import StageStatus, Status
-from fastgen_k8s.view.rows import PipelineView
+from fastgen_k8s.lifecycle.status import Columns, StageStatus, Status
+from fastgen_k8s.printable import clean
+from fastgen_k8s.view.rows import PipelineView, span
 from fastgen_k8s.view.stage import row
+
+_HEADINGS = ("name", "stage", "progress", "nodes", "loss", "status", "age")  # of `kubectl get`
 
 
 def status_of(found: Mapping[str, Any]) -> Status:
@@ -52,3 +57,16 @@ def _notes(status: Status, generation: int | None) -> list[str]:
     elif seen is not None and seen != generation:
         said.append(f"generation {generation} has not been looked at yet, this is generation {seen}")
     return said
+
+
+def listing(pipelines: Iterable[Mapping[str, Any]], now: datetime) -> Table:
+    """The pipelines of a namespace, one a line."""
+    drawn = Table(box=None, pad_edge=False)
+    for heading in _HEADINGS:
+        drawn.add_column(heading, no_wrap=True)
+    for found in pipelines:
+        shown = status_of(found).columns or Columns()
+        age = now - datetime.fromisoformat(found["metadata"]["creationTimestamp"])
+        cells = (shown.stage, shown.progress, shown.nodes, shown.loss, shown.status, span(age.total_seconds()))
+        drawn.add_row(*(Text(clean(cell)) for cell in (found["metadata"]["name"], *cells)))
+    return drawn

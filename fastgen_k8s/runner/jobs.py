@@ -20,6 +20,8 @@ from fastgen_k8s.runner.root import Root
 
 SCHEDULER = "local_cwd"
 _GRACE_ON_TOP = 10  # seconds that an agent needs besides its workers' grace
+_TAIL = 64 * 1024  # bytes of a log that are looked at
+_LINES = 20
 
 
 @dataclass(frozen=True)
@@ -97,3 +99,14 @@ class LocalJobs:
 def path_of_this_python() -> list[str]:
     """What the local scheduler has to find first, so that `python` is the one that runs us."""
     return [escaped(str(Path(sys.executable).parent))]
+
+
+def last_words(log: Path | None) -> list[str]:
+    """The stage's own `error:` line where it wrote one, else the last lines of its log."""
+    if log is None or not log.is_file():
+        return []
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _TAIL))
+        lines = [line.rstrip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return errors[-1:] or lines[-_LINES:]

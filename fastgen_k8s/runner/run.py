@@ -15,20 +15,18 @@ from fastgen_k8s.artifacts import Artifact, find_artifact, store_at
 from fastgen_k8s.artifacts.manifest import MANIFEST
 from fastgen_k8s.errors import BadInput, Stopped
 from fastgen_k8s.lifecycle.decide import decide
-from fastgen_k8s.lifecycle.exits import Outcome, code_of
 from fastgen_k8s.lifecycle.fold import Look, again, begun, fold
-from fastgen_k8s.lifecycle.status import LIVE, SETTLED, StageStatus
+from fastgen_k8s.lifecycle.status import LIVE, SETTLED, Outcome, StageStatus, code_of
 from fastgen_k8s.lifecycle.times import seconds
 from fastgen_k8s.pipeline.kinds import KINDS
 from fastgen_k8s.pipeline.resolve import bound, missing
 from fastgen_k8s.printable import last_drawn
 from fastgen_k8s.runner.history import History
 from fastgen_k8s.runner.job import LocalJob, at_work
-from fastgen_k8s.runner.jobs import SCHEDULER, Ended, LocalJobs, path_of_this_python
+from fastgen_k8s.runner.jobs import SCHEDULER, Ended, LocalJobs, last_words, path_of_this_python
 from fastgen_k8s.runner.lock import only_runner
 from fastgen_k8s.runner.pages import pages, publish
 from fastgen_k8s.runner.prepare import Run
-from fastgen_k8s.runner.words import last_words
 from fastgen_k8s.view.rows import PipelineView, StageRow
 from fastgen_k8s.view.show import Show
 from fastgen_k8s.view.stage import row

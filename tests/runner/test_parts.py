@@ -12,9 +12,9 @@ from fastgen_k8s.pipeline.resolve import Resolved
 from fastgen_k8s.pipeline.spec import Stage
 from fastgen_k8s.pipeline.work import Work
 from fastgen_k8s.runner.history import History
+from fastgen_k8s.runner.jobs import last_words
 from fastgen_k8s.runner.lock import holder, only_runner
 from fastgen_k8s.runner.processes import Agent, agent_of
-from fastgen_k8s.runner.words import last_words
 
 STAGE = Stage(name="kd", kind="train", experiment="closed_form/gaussian_kd")
 
