@@ -10,8 +10,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from fastgen_k8s.errors import Misdescribed
-from fastgen_k8s.launch.command import AGENT
-from fastgen_k8s.launch.launch import Launch
+from fastgen_k8s.launch.launch import AGENT, Launch
 from fastgen_k8s.pipeline.kinds import KINDS, MADE_BY, StageKind
 from fastgen_k8s.pipeline.negative import with_negative
 from fastgen_k8s.pipeline.words import WORDS, Word, placed

@@ -15,8 +15,7 @@ from torchx.specs import AppDef, AppStatus, Role, VolumeMount
 
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.launch.cluster import Cluster
-from fastgen_k8s.launch.command import AGENT, escaped, job_name, name
-from fastgen_k8s.launch.launch import Launch, VolumeClaim
+from fastgen_k8s.launch.launch import AGENT, Launch, VolumeClaim, escaped, job_name, name
 from fastgen_k8s.launch.outcome import worst
 from fastgen_k8s.launch.resources import Resource
 from fastgen_k8s.pipeline.argv import parse

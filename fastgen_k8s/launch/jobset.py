@@ -10,9 +10,8 @@ from fastgen_k8s.errors import PERMANENT, BadInput, Misdescribed, Stopped
 from fastgen_k8s.kube.api import Api
 from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.cluster import Cluster
-from fastgen_k8s.launch.command import job_name
 from fastgen_k8s.launch.jobs import Backend
-from fastgen_k8s.launch.launch import Launch
+from fastgen_k8s.launch.launch import Launch, job_name
 from fastgen_k8s.launch.outcome import CANCELLED, ENDED, jobset_state
 from fastgen_k8s.launch.pod import PORT, RENDEZVOUS, TRAINER, metadata, rendezvous_pod, trainer_pod
 

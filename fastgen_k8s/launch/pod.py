@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.cluster import GROUP, POOL, Cluster
-from fastgen_k8s.launch.command import AGENT, escaped
-from fastgen_k8s.launch.launch import Launch
+from fastgen_k8s.launch.launch import AGENT, Launch, escaped
 from fastgen_k8s.launch.resources import Resource
 from fastgen_k8s.pipeline.kinds import KINDS
 

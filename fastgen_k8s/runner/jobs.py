@@ -11,8 +11,7 @@ from torchx.runner import Runner
 
 from fastgen_k8s.errors import StoreFailed
 from fastgen_k8s.launch.app import app, exit_code
-from fastgen_k8s.launch.command import escaped
-from fastgen_k8s.launch.launch import Launch
+from fastgen_k8s.launch.launch import Launch, escaped
 from fastgen_k8s.pipeline.resolve import Resolved
 from fastgen_k8s.runner import processes
 from fastgen_k8s.runner.job import LocalJob

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from fastgen_k8s.launch.command import AGENT
+from fastgen_k8s.launch.launch import AGENT
 
 _PROC = Path("/proc")
 
