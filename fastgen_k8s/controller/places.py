@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Collection
 
-from fastgen_k8s.controller.view import ClusterView, Key
+from fastgen_k8s.controller.view import ClusterView, Key, key_of
 from fastgen_k8s.lifecycle.fold import bounded
 from fastgen_k8s.lifecycle.status import LIVE, StageStatus
 from fastgen_k8s.pipeline.resolve import place as place_of
@@ -43,7 +43,7 @@ def writer(view: ClusterView, place: str, besides: Key) -> Key | None:
     """The pipeline, other than that one, which has a live attempt that writes a place."""
     for found in view.all():
         meta, root, status = found["metadata"], str(found["spec"].get("root")), found["status"]
-        key = meta["namespace"], meta["name"]
+        key = key_of(found)
         if key == besides or not place.startswith(f"{root}/"):
             continue
         digests = status.get("digests", {})

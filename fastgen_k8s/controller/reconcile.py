@@ -28,7 +28,7 @@ from fastgen_k8s.controller.refusals import refused
 from fastgen_k8s.controller.roots import Roots, check_places
 from fastgen_k8s.controller.store import Artifacts
 from fastgen_k8s.controller.telemetry import Telemetry
-from fastgen_k8s.controller.view import ClusterView, Key
+from fastgen_k8s.controller.view import ClusterView, Key, key_of
 from fastgen_k8s.controller.waiting import MADE
 from fastgen_k8s.controller.writes import Writes, path
 from fastgen_k8s.errors import BadInput, FastgenError, Misdescribed
@@ -95,7 +95,7 @@ class Reconciler:
 
     def _accept(self, found: Object, stored: Status) -> Accepted:
         """The pipeline as it was taken in; its places are judged each time, for the list of roots may have changed."""
-        key, uid, generation = _key(found), found["metadata"]["uid"], generation_of(found)
+        key, uid, generation = key_of(found), found["metadata"]["uid"], generation_of(found)
         roots, known = self._roots.of(key[0]), self._accepted.get(key)
         if known is None or known[:2] != (uid, generation):
             taken = accept(found, stored, self._settings, roots, self._artifacts.input)
@@ -184,8 +184,8 @@ class Reconciler:
         """Write the status, and keep the places of what lives; seconds to the next look at that."""
         self._write(found, stored, status, accepted)
         live = [stage.name for stage in status.stages if stage.state in LIVE]
-        self._places.keep(_key(found), [] if accepted is None else [accepted.stages[name].output for name in live])
-        return self._looking.readings.rest(_key(found)) if live else RESYNC
+        self._places.keep(key_of(found), [] if accepted is None else [accepted.stages[name].output for name in live])
+        return self._looking.readings.rest(key_of(found)) if live else RESYNC
 
     def _last_accepted(self, found: Object, stored: Status) -> Accepted | None:
         """What was taken in last, while its places may be read and its stages are those of the status."""
@@ -193,7 +193,7 @@ class Reconciler:
         if accepted is None or list(accepted.stages) != [stage.name for stage in stored.stages]:
             return None
         try:
-            check_places(accepted.pipeline, self._roots.of(_key(found)[0]))
+            check_places(accepted.pipeline, self._roots.of(key_of(found)[0]))
         except Misdescribed:
             return None
         return accepted
@@ -222,7 +222,7 @@ class Reconciler:
         attempt, namespace = stage.attempt + 1, found["metadata"]["namespace"]
         made = job_name(found, name, attempt)
         if self._connection.get(backend.path(namespace, made)) is None:
-            holder = self._places.take(resolved.output, _key(found))
+            holder = self._places.take(resolved.output, key_of(found))
             if holder is not None:
                 return shared(stage, holder, resolved.output)
             try:
@@ -246,7 +246,7 @@ class Reconciler:
 
     def _afterwards(self, found: Object, stored: Status, children: list[Child]) -> float | None:
         """A finished generation is never planned again: only its jobs, and in the end it itself, are removed."""
-        self._forget(_key(found))
+        self._forget(key_of(found))
         spec = found["spec"]
         names = frozenset(str(stage["name"]) for stage in spec.get("stages", ()))
         for one in removals(stored, children, names, spec.get("cleanup", "succeeded")):
@@ -278,7 +278,7 @@ class Reconciler:
         if accepted is not None:
             changes.count(stored, status, accepted.pipeline, self._telemetry, self._connection.clock.now())
         for told in changes.events(stored, status):
-            log.info(told.reason, pipeline="/".join(_key(found)), said=told.message)
+            log.info(told.reason, pipeline="/".join(key_of(found)), said=told.message)
             try:
                 self._writes.event(found, told.kind, told.reason, told.message, told.mark, self._connection.clock.now())
             except Refused as refusal:  # the status says it too
@@ -288,7 +288,3 @@ class Reconciler:
 def _left(seconds_allowed: int | None, since: str | None, now: float) -> float | None:
     """Seconds until so many have gone by since a time; 0 when they have."""
     return None if seconds_allowed is None or since is None else max(0.0, seconds(since) + seconds_allowed - now)
-
-
-def _key(found: Object) -> Key:
-    return found["metadata"]["namespace"], found["metadata"]["name"]

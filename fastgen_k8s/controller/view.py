@@ -32,8 +32,7 @@ class ClusterView:
 
     def pipeline(self, old: Object | None, new: Object | None) -> None:
         """A pipeline was made, changed or removed."""
-        meta = (new or old or {})["metadata"]
-        key = meta["namespace"], meta["name"]
+        key = key_of(new or old or {})
         with self._lock:
             if new is None:
                 self._pipelines.pop(key, None)
@@ -107,7 +106,7 @@ class ClusterView:
         """The jobs of a pipeline with their pods."""
         with self._lock:
             jobs = list(self._jobs.get(uid, {}).values())
-            found = [child(job, self._pods.get(_key(job), {}).values(), backend) for job, backend in jobs]
+            found = [child(job, self._pods.get(key_of(job), {}).values(), backend) for job, backend in jobs]
             return [one for one in found if one is not None]
 
     def pods(self, namespace: str, job: str) -> list[Object]:
@@ -133,5 +132,6 @@ def _asked(found: Object | None) -> tuple[Any, ...]:
     return meta.get("uid"), meta.get("generation"), meta.get("annotations"), meta.get("deletionTimestamp")
 
 
-def _key(found: Object) -> Key:
+def key_of(found: Object) -> Key:
+    """Where an object is."""
     return found["metadata"]["namespace"], found["metadata"]["name"]

@@ -1,6 +1,7 @@
 """A pipeline below a root, as its runner keeps it there: `run.json`, artifacts, progress and logs."""
 
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -11,8 +12,7 @@ from fastgen_k8s.lifecycle.decide import DONE, recorded
 from fastgen_k8s.lifecycle.fold import Look, again, fold
 from fastgen_k8s.lifecycle.status import LIVE, StageStatus, Status
 from fastgen_k8s.lifecycle.times import rfc3339
-from fastgen_k8s.people.files import lines_of
-from fastgen_k8s.people.source import StageLog
+from fastgen_k8s.people.source import Said, StageLog
 from fastgen_k8s.pipeline.resolve import place
 from fastgen_k8s.runner import processes
 from fastgen_k8s.runner.history import NAME, RunHistory, read_history
@@ -21,6 +21,9 @@ from fastgen_k8s.runner.lock import holder
 from fastgen_k8s.runner.root import Root
 from fastgen_k8s.view.rows import PipelineView
 from fastgen_k8s.view.stage import row
+
+_LOOK_EVERY = 0.2  # seconds
+_FILES = "*/*/std*.log"  # role, replica; what joins both streams ends with the runner, these with the agent
 
 
 class LocalRoot:
@@ -95,3 +98,28 @@ def standing(was: StageStatus, look: Look, now: float, held: bool) -> StageStatu
     if held or not stage.attempt or stage.state != "Waiting":
         return stage
     return stage.model_copy(update={"message": "the same run goes on where it was"})
+
+
+def lines_of(job: Path, follow: bool, alive: Callable[[], bool]) -> Iterator[Said]:
+    """The lines of all replicas of a job, each behind its replica's name; followed as long as the job is `alive`."""
+    read: dict[Path, int] = {}  # bytes
+    while True:
+        more = follow and alive()  # asked before reading: what it wrote until now is read
+        for path in sorted(job.glob(_FILES)):
+            lines, read[path] = _new_lines(path, read.get(path, 0), whole=more)
+            name = f"{path.parent.parent.name}/{path.parent.name}"
+            yield from (Said(name, line) for line in lines)
+        if not more:
+            return
+        time.sleep(_LOOK_EVERY)
+
+
+def _new_lines(path: Path, begin: int, whole: bool) -> tuple[list[str], int]:
+    """The lines of a file from a place on, without an unfinished last one if `whole`; and where they end."""
+    with path.open("rb") as file:
+        file.seek(begin)
+        data = file.read()
+    if whole:
+        data = data[: data.rfind(b"\n") + 1]
+    text = data.decode(errors="replace").removesuffix("\n")
+    return text.split("\n") if data else [], begin + len(data)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fastgen_k8s.people.files import lines_of
+from fastgen_k8s.people.root import lines_of
 
 
 @pytest.fixture
