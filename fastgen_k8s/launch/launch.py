@@ -59,7 +59,7 @@ class Launch:
 
     @property
     def environment(self) -> dict[str, str]:
-        """An agent's variables: how many workers it starts, how agents find each other (torchrun's PET_), and what was given."""
+        """An agent's variables: how many workers it starts and how agents meet (torchrun's PET_), and those given."""
         found = {
             "OMP_NUM_THREADS": "1",  # OpenMP barriers of several busy processes spin against each other
             "PET_NNODES": self.placement.nodes,
