@@ -11,7 +11,7 @@ from fastgen_k8s.controller.form import Form, read_form
 from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.cluster import GROUP
 from fastgen_k8s.launch.jobs import Backend
-from fastgen_k8s.launch.outcome import CANCELLED, COMPONENT, ENDED, JobState, controller, count, owns
+from fastgen_k8s.launch.outcome import CANCELLED, COMPONENT, ENDED, JobState, condition_of, controller, count, owns
 from fastgen_k8s.launch.pod import TRAINER
 from fastgen_k8s.lifecycle.times import seconds
 
@@ -54,7 +54,8 @@ class Child:
     @property
     def ready(self) -> int:
         """How many of its trainers work."""
-        return sum(_is_ready(pod) for pod in self.pods if pod["metadata"]["labels"].get(COMPONENT) == TRAINER)
+        trainers = (pod for pod in self.pods if pod["metadata"]["labels"].get(COMPONENT) == TRAINER)
+        return sum(condition_of(pod, "Ready", "True") is not None for pod in trainers)
 
 
 def keep_pipeline(found: Object) -> Object:
@@ -129,8 +130,3 @@ def _controllers(found: Object) -> list[Object]:
     maker = controller(found)
     kept = ("apiVersion", "kind", "name", "uid", "controller")
     return [] if maker is None else [{name: maker[name] for name in kept}]
-
-
-def _is_ready(pod: Object) -> bool:
-    conditions = pod.get("status", {}).get("conditions", ())
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)

@@ -13,7 +13,7 @@ from fastgen_k8s.controller.job import BACKENDS, job_name
 from fastgen_k8s.controller.readings import Readings
 from fastgen_k8s.controller.refusals import Refusals
 from fastgen_k8s.controller.store import Artifacts
-from fastgen_k8s.controller.view import ClusterView, Key
+from fastgen_k8s.controller.view import ClusterView
 from fastgen_k8s.controller.waiting import Waits, why
 from fastgen_k8s.errors import FastgenError, OutOfMemory
 from fastgen_k8s.kube.connection import Connection
@@ -122,7 +122,9 @@ class Looking:
         key, stalls = (meta["namespace"], meta["name"]), _stalls(status, stage.stage)
         if not self.readings.wanted(key, status.name, now, stalls):
             return replace(look, unread=not self.readings.answered(key, status.name))
-        return self._with_progress(look, key, status.name, stage.output, now)
+        read = self._told(look, stage.output)
+        self.readings.note(key, status.name, now, answered=not read.unread)
+        return read
 
     def _find(self, backend: Backend, namespace: str, name: str) -> Child | None:
         job = self._connection.get(backend.path(namespace, name))
@@ -152,28 +154,19 @@ class Looking:
 
     def _last_words(self, look: Look, status: StageStatus, output: str) -> Look:
         """A look at the end of an attempt, with what its trainers wrote after the last reading: their checkpoint."""
-        if look.facts is not None or status.startedAt is None or status.exitClass == "Superseded":
-            return look
-        try:
-            said = self._artifacts.progress(output)
-        except FastgenError as error:
-            log.warning("no progress read", problem=str(error))
-            return look
-        return look.told(said)
+        over = look.facts is not None or status.startedAt is None or status.exitClass == "Superseded"
+        return look if over else self._told(look, output)
 
-    def _with_progress(self, look: Look, key: Key, stage: str, output: str, now: float) -> Look:
+    def _told(self, look: Look, output: str) -> Look:
         """A look with how far the stage is.
 
         A store that is away must not keep a pipeline from being suspended, and says nothing against a stage.
         """
         try:
-            said = self._artifacts.progress(output)
+            return look.told(self._artifacts.progress(output))
         except FastgenError as error:
             log.warning("no progress read", problem=str(error))
-            self.readings.note(key, stage, now, answered=False)
             return replace(look, unread=True)
-        self.readings.note(key, stage, now, answered=True)
-        return look.told(said)
 
 
 def _whole(job: Child | None, artifact: Artifact) -> Look:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from fastgen_k8s.controller.children import Child
 from fastgen_k8s.kube.objects import Object
-from fastgen_k8s.launch.outcome import last_words, newest, terminated
+from fastgen_k8s.launch.outcome import condition_of, held_up, last_words, newest, terminated
 from fastgen_k8s.launch.pod import TRAINER
 
 MADE = "its pods are being made"
@@ -59,29 +59,18 @@ def _stands(pod: Object) -> str | None:
 
 def _queue(workload: Object | None) -> str:
     """What Kueue says about a job that it does not admit."""
-    conditions = (workload or {}).get("status", {}).get("conditions", ())
-    for wanted in ("QuotaReserved", "Evicted"):
-        found = next((one for one in conditions if one["type"] == wanted), None)
-        if found is not None and found["status"] == ("False" if wanted == "QuotaReserved" else "True"):
-            return str(found.get("message", ""))
-    return ""
+    found = (
+        condition_of(workload or {}, "QuotaReserved", "False") or condition_of(workload or {}, "Evicted", "True") or {}
+    )
+    return str(found.get("message", ""))
 
 
 def _unscheduled(pods: Iterable[Object]) -> str | None:
-    for pod in pods:
-        for one in pod.get("status", {}).get("conditions", ()):
-            if one["type"] == "PodScheduled" and one["status"] == "False":
-                return str(one.get("message", ""))
-    return None
+    found = next(filter(None, (condition_of(pod, "PodScheduled", "False") for pod in pods)), None)
+    return None if found is None else str(found.get("message", ""))
 
 
 def _waiting(pods: Iterable[Object], reasons: Sequence[str] | None) -> str | None:
     """What a container waits for; without `reasons`, whatever is not the ordinary start."""
-    for pod in pods:
-        for one in pod.get("status", {}).get("containerStatuses", ()):
-            waiting = one.get("state", {}).get("waiting")
-            if waiting is None or waiting.get("reason") in ("ContainerCreating", "PodInitializing"):
-                continue
-            if reasons is None or waiting.get("reason") in reasons:
-                return f"{waiting.get('reason', '')}: {waiting.get('message', '')}".strip(": ")
-    return None
+    said = (one for pod in pods for one in held_up(pod) if reasons is None or one[0] in reasons)
+    return next((f"{reason}: {message}".strip(": ") for reason, message in said), None)

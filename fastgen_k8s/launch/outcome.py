@@ -6,7 +6,7 @@ uid stands in a label that its controller gives to all of them.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -157,18 +157,27 @@ def _ended(pod: Object) -> Object | None:
     return next((ended for one in mine if (ended := one.get("state", {}).get("terminated")) is not None), None)
 
 
-def last_words(pod: Object) -> str:
-    """Why a pod waits or ended, in the cluster's words or its own last ones."""
-    status = pod.get("status", {})
-    for one in status.get("conditions", ()):
-        if one["type"] == "PodScheduled" and one["status"] == "False":
-            return f"{one.get('reason', '')}: {one.get('message', '')}"
-        if one["type"] == "DisruptionTarget" and one["status"] == "True":
-            return f"{one.get('reason', '')}: {one.get('message', '')}"
-    for one in status.get("containerStatuses", ()):
+def condition_of(found: Object, kind: str, status: str) -> Object | None:
+    """What an object says under a condition, if that has this status."""
+    conditions: Iterable[Object] = found.get("status", {}).get("conditions", ())
+    return next((one for one in conditions if (one["type"], one["status"]) == (kind, status)), None)
+
+
+def held_up(pod: Object) -> Iterator[tuple[str, str]]:
+    """What the containers of a pod wait for that is not the ordinary start: a word and a sentence each."""
+    for one in pod.get("status", {}).get("containerStatuses", ()):
         waiting = one.get("state", {}).get("waiting")
         if waiting and waiting.get("reason") not in ("ContainerCreating", "PodInitializing"):
-            return f"{waiting.get('reason', '')}: {waiting.get('message', '')}"
+            yield waiting.get("reason", ""), waiting.get("message", "")
+
+
+def last_words(pod: Object) -> str:
+    """Why a pod waits or ended, in the cluster's words or its own last ones."""
+    for one in pod.get("status", {}).get("conditions", ()):
+        if (one["type"], one["status"]) in (("PodScheduled", "False"), ("DisruptionTarget", "True")):
+            return f"{one.get('reason', '')}: {one.get('message', '')}"
+    for reason, message in held_up(pod):
+        return f"{reason}: {message}"
     ended = _ended(pod)
     if ended and ended["exitCode"]:
         return next(reversed(ended.get("message", "").strip().splitlines()), "")  # the error is the last line
