@@ -8,8 +8,7 @@ from fastgen_k8s.controller.places import SHARED
 from fastgen_k8s.controller.telemetry import Telemetry
 from fastgen_k8s.launch.resources import resource
 from fastgen_k8s.lifecycle.conditions import ACCEPTED, SUCCEEDED
-from fastgen_k8s.lifecycle.status import SETTLED, Condition, StageStatus, Status
-from fastgen_k8s.lifecycle.times import seconds
+from fastgen_k8s.lifecycle.status import SETTLED, Condition, StageStatus, Status, seconds
 from fastgen_k8s.pipeline.spec import Pipeline
 
 

@@ -13,7 +13,7 @@ from fastgen_k8s.launch.cluster import GROUP
 from fastgen_k8s.launch.jobs import Backend
 from fastgen_k8s.launch.outcome import CANCELLED, COMPONENT, ENDED, JobState, condition_of, controller, count, owns
 from fastgen_k8s.launch.pod import TRAINER
-from fastgen_k8s.lifecycle.times import seconds
+from fastgen_k8s.lifecycle.status import seconds
 
 PIPELINE, STAGE, ATTEMPT, DIGEST = (f"{GROUP}/{word}" for word in ("pipeline", "pipeline-stage", "attempt", "digest"))
 JOB = f"{GROUP}/job"

@@ -21,8 +21,7 @@ from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.jobs import Backend
 from fastgen_k8s.launch.outcome import JobState, controller, exit_code, owns, replicas
 from fastgen_k8s.lifecycle.fold import Look
-from fastgen_k8s.lifecycle.status import LIVE, SETTLED, Outcome, StageStatus
-from fastgen_k8s.lifecycle.times import seconds
+from fastgen_k8s.lifecycle.status import LIVE, SETTLED, Outcome, StageStatus, seconds
 from fastgen_k8s.pipeline.spec import Stage
 
 _PATIENCE = 5.0  # seconds that the pods of a job may take to be made before somebody asks why

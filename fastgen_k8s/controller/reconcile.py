@@ -37,8 +37,7 @@ from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.lifecycle.conditions import ACCEPTED, SUCCEEDED, columns, condition, merge
 from fastgen_k8s.lifecycle.decide import Decision, decide
 from fastgen_k8s.lifecycle.fold import begun, fold
-from fastgen_k8s.lifecycle.status import LIVE, Condition, StageStatus, Status
-from fastgen_k8s.lifecycle.times import rfc3339, seconds
+from fastgen_k8s.lifecycle.status import LIVE, Condition, StageStatus, Status, rfc3339, seconds
 from fastgen_k8s.pipeline.resolve import bound
 
 RESYNC = 600.0  # seconds after which a pipeline is looked at although nothing was heard of it

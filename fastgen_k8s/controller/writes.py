@@ -9,7 +9,7 @@ from fastgen_k8s.controller.crd import PLURAL
 from fastgen_k8s.kube.connection import Connection, Refused
 from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.jobs import Backend
-from fastgen_k8s.lifecycle.times import rfc3339
+from fastgen_k8s.lifecycle.status import rfc3339
 from fastgen_k8s.pipeline.spec import API_VERSION, OBJECT_KIND
 
 OWNER = "fastgen-controller"  # of the fields that it applies

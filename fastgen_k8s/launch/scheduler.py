@@ -26,9 +26,16 @@ from fastgen_k8s.kube.api import Api
 from fastgen_k8s.launch.app import launch_of
 from fastgen_k8s.launch.cluster import GROUP, Cluster
 from fastgen_k8s.launch.jobs import Backend, ClusterJobs
-from fastgen_k8s.launch.options import cluster, options
 from fastgen_k8s.launch.outcome import JobState, Replica, exit_code, replicas
 from fastgen_k8s.launch.pod import TRAINER
+
+_TYPES: Mapping[str, type[CfgVal]] = {
+    "string": str,
+    "integer": int,
+    "boolean": bool,
+    "array": list[str],
+    "object": dict[str, str],
+}
 
 
 class Request(dict[str, Any]):
@@ -157,3 +164,29 @@ def _status(one: Replica) -> ReplicaStatus:
     return ReplicaStatus(
         id=one.number, role=one.role, state=state, hostname=one.node, structured_error_msg=json.dumps(ended)
     )
+
+
+def options() -> runopts:
+    """What `torchx run -cfg` takes for a cluster: the fields of `Cluster` with their defaults and meanings."""
+    known = runopts()
+    fields: dict[str, dict[str, Any]] = Cluster.model_json_schema()["properties"]
+    for name, field in fields.items():
+        kind = field["type"] if "type" in field else field["anyOf"][0]["type"]
+        default = None if kind in ("array", "object") else field["default"]
+        if name != "labels":
+            known.add(name, _TYPES[kind], field["description"], default)
+    return known
+
+
+def cluster(given: Mapping[str, CfgVal]) -> Cluster:
+    """The checked value of some options; Misdescribed for the first that is wrong."""
+    words: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if "tolerations" in words:
+        words["tolerations"] = [_toleration(text) for text in words["tolerations"]]
+    return Cluster.parse(words, "-cfg")
+
+
+def _toleration(text: str) -> dict[str, str]:
+    taint, _, effect = text.partition(":")
+    key, _, value = taint.partition("=")
+    return {name: word for name, word in {"key": key, "value": value, "effect": effect}.items() if word}

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 
 from fastgen_k8s.errors import PERMANENT, Stopped, Unhealthy
 from fastgen_k8s.lifecycle.fold import Look, bounded, stopping
-from fastgen_k8s.lifecycle.status import LIVE, SETTLED, ExitClass, StageStatus
-from fastgen_k8s.lifecycle.times import rfc3339, seconds
+from fastgen_k8s.lifecycle.status import LIVE, SETTLED, ExitClass, StageStatus, rfc3339, seconds
 from fastgen_k8s.pipeline.advice import advice
 from fastgen_k8s.pipeline.spec import Pipeline, Stage
 from fastgen_k8s.printable import shown

@@ -11,8 +11,7 @@ from typing import Protocol
 
 from fastgen_k8s.artifacts.progress import Progress
 from fastgen_k8s.errors import Stopped
-from fastgen_k8s.lifecycle.status import LIVE, SETTLED, Outcome, StageProgress, StageStatus
-from fastgen_k8s.lifecycle.times import rfc3339
+from fastgen_k8s.lifecycle.status import LIVE, SETTLED, Outcome, StageProgress, StageStatus, rfc3339
 
 _CHANCE = re.compile(r":[0-9]+->")  # of Go: "read tcp 10.0.0.7:41234->10.0.0.1:443: i/o timeout"
 _LONGEST = 1000  # characters of a message

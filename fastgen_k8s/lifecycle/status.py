@@ -5,6 +5,7 @@ Names are Kubernetes' (camelCase), since people and their tools read this object
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -159,3 +160,13 @@ class Status(Config):
     finishedAt: Timestamp | None = None
     retried: Annotated[str, Field(max_length=253)] | None = None  # the last request to try a stage again that was met
     columns: Columns | None = None
+
+
+def seconds(time: str) -> float:
+    """Seconds since 1970 of a time as Kubernetes writes it."""
+    return datetime.fromisoformat(time).timestamp()
+
+
+def rfc3339(when: float) -> str:
+    """A time as Kubernetes writes it, to the second."""
+    return datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -10,8 +10,7 @@ from fastgen_k8s.errors import BadInput
 from fastgen_k8s.lifecycle.conditions import code, outcome
 from fastgen_k8s.lifecycle.decide import DONE, recorded
 from fastgen_k8s.lifecycle.fold import Look, again, fold
-from fastgen_k8s.lifecycle.status import LIVE, StageStatus, Status
-from fastgen_k8s.lifecycle.times import rfc3339
+from fastgen_k8s.lifecycle.status import LIVE, StageStatus, Status, rfc3339
 from fastgen_k8s.people.source import Said, StageLog
 from fastgen_k8s.pipeline.resolve import place
 from fastgen_k8s.runner import processes

@@ -10,8 +10,7 @@ from fastgen_k8s.artifacts.manifest import MOST_BYTES, from_json
 from fastgen_k8s.config import Config
 from fastgen_k8s.errors import Stopped
 from fastgen_k8s.lifecycle.fold import failed
-from fastgen_k8s.lifecycle.status import Outcome, StageStatus
-from fastgen_k8s.lifecycle.times import rfc3339
+from fastgen_k8s.lifecycle.status import Outcome, StageStatus, rfc3339
 from fastgen_k8s.pipeline.resolve import Resolved
 
 NAME = "run.json"

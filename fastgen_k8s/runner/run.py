@@ -16,8 +16,7 @@ from fastgen_k8s.artifacts.manifest import MANIFEST
 from fastgen_k8s.errors import BadInput, Stopped
 from fastgen_k8s.lifecycle.decide import decide
 from fastgen_k8s.lifecycle.fold import Look, again, begun, fold
-from fastgen_k8s.lifecycle.status import LIVE, SETTLED, Outcome, StageStatus, code_of
-from fastgen_k8s.lifecycle.times import seconds
+from fastgen_k8s.lifecycle.status import LIVE, SETTLED, Outcome, StageStatus, code_of, seconds
 from fastgen_k8s.pipeline.kinds import KINDS
 from fastgen_k8s.pipeline.resolve import bound, missing
 from fastgen_k8s.printable import last_drawn

@@ -18,7 +18,7 @@ import urllib3
 from fastgen_k8s.artifacts import begin
 from fastgen_k8s.controller.children import ATTEMPT, JOB, PIPELINE, STAGE
 from fastgen_k8s.errors import FastgenError
-from fastgen_k8s.lifecycle.times import rfc3339
+from fastgen_k8s.lifecycle.status import rfc3339
 from fastgen_k8s.pipeline.argv import parse
 from fastgen_k8s.pipeline.kinds import KINDS
 from fastgen_k8s.pipeline.work import Work

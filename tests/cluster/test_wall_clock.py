@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fastgen_k8s.controller.children import RETRY
-from fastgen_k8s.lifecycle.times import seconds
+from fastgen_k8s.lifecycle.status import seconds
 from tests import s3_server
 from tests.cluster.api import Object
 from tests.cluster.cluster import Cluster

@@ -4,8 +4,7 @@ import pytest
 
 from fastgen_k8s.controller.changes import count, events
 from fastgen_k8s.controller.telemetry import Telemetry
-from fastgen_k8s.lifecycle.status import StageStatus, Status
-from fastgen_k8s.lifecycle.times import rfc3339
+from fastgen_k8s.lifecycle.status import StageStatus, Status, rfc3339
 from fastgen_k8s.pipeline.spec import Pipeline, Stage
 
 KD = "closed_form/gaussian_kd"

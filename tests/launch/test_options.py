@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fastgen_k8s.launch.cluster import Cluster
-from fastgen_k8s.launch.options import cluster, options
+from fastgen_k8s.launch.scheduler import cluster, options
 
 
 def test_whatever_a_cluster_offers_is_an_option_with_a_meaning() -> None:

@@ -9,8 +9,7 @@ from fastgen_k8s.controller.generation import removals
 from fastgen_k8s.lifecycle.conditions import columns, outcome
 from fastgen_k8s.lifecycle.decide import Decision, decide
 from fastgen_k8s.lifecycle.fold import Look, begun, failed
-from fastgen_k8s.lifecycle.status import Outcome, StageProgress, StageStatus, Status
-from fastgen_k8s.lifecycle.times import rfc3339
+from fastgen_k8s.lifecycle.status import Outcome, StageProgress, StageStatus, Status, rfc3339
 from fastgen_k8s.pipeline.spec import Bound, Pipeline, Stage
 from tests.lifecycle.test_fold import JOB, NOW, WORKS
 

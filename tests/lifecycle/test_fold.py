@@ -9,8 +9,7 @@ from fastgen_k8s.controller.children import Child
 from fastgen_k8s.launch.jobset import JOBSET
 from fastgen_k8s.launch.outcome import JobState
 from fastgen_k8s.lifecycle.fold import Look, again, begun, fold, stopping
-from fastgen_k8s.lifecycle.status import Outcome, StageProgress, StageStatus
-from fastgen_k8s.lifecycle.times import rfc3339
+from fastgen_k8s.lifecycle.status import Outcome, StageProgress, StageStatus, rfc3339
 
 NOW, DIGEST = 1_000_000.0, "d" * 64
 READY = {

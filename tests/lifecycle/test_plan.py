@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from fastgen_k8s.lifecycle.decide import Decision, backoff, decide
 from fastgen_k8s.lifecycle.fold import Look
-from fastgen_k8s.lifecycle.status import LIVE, SETTLED, StageStatus
-from fastgen_k8s.lifecycle.times import rfc3339
+from fastgen_k8s.lifecycle.status import LIVE, SETTLED, StageStatus, rfc3339
 from fastgen_k8s.pipeline.spec import Bound, Pipeline, Stage
 from tests.lifecycle.test_fold import JOB
 

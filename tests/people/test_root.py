@@ -10,8 +10,7 @@ import pytest
 from fastgen_k8s.artifacts import begin, store_at
 from fastgen_k8s.lifecycle.decide import DONE, recorded
 from fastgen_k8s.lifecycle.fold import Look, failed, fold
-from fastgen_k8s.lifecycle.status import Outcome, StageStatus
-from fastgen_k8s.lifecycle.times import rfc3339
+from fastgen_k8s.lifecycle.status import Outcome, StageStatus, rfc3339
 from fastgen_k8s.pipeline.kinds import Kind
 from fastgen_k8s.pipeline.resolve import Resolved, place
 from fastgen_k8s.pipeline.spec import Stage

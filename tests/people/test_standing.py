@@ -7,8 +7,7 @@ import pytest
 from fastgen_k8s.artifacts.progress import Progress
 from fastgen_k8s.lifecycle.conditions import code, outcome
 from fastgen_k8s.lifecycle.fold import Look, failed, stopping
-from fastgen_k8s.lifecycle.status import Outcome, StageStatus, Status
-from fastgen_k8s.lifecycle.times import rfc3339
+from fastgen_k8s.lifecycle.status import Outcome, StageStatus, Status, rfc3339
 from fastgen_k8s.people.root import standing
 from fastgen_k8s.runner.job import LocalJob
 from fastgen_k8s.view.rows import PipelineView, plain
