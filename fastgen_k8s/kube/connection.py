@@ -109,19 +109,14 @@ class Connection:
         kind = "application/merge-patch+json"
         return _object(self.request("PATCH", path, body, content_type=kind, timeout=timeout))
 
-    def apply(
-        self, path: str, body: Mapping[str, Any], *, field_manager: str, force: bool = True, timeout: Timeout = SHORT
-    ) -> Object:
+    def apply(self, path: str, body: Mapping[str, Any], *, field_manager: str) -> Object:
         """Server-side apply: an object made, or brought to this shape in the fields that this manager owns."""
-        kind, forced = "application/apply-patch+yaml", str(force).lower()
-        query: Object = {"fieldManager": field_manager, "force": forced}
-        return _object(self.request("PATCH", path, body, content_type=kind, timeout=timeout, **query))
+        kind, query = "application/apply-patch+yaml", Object(fieldManager=field_manager, force="true")
+        return _object(self.request("PATCH", path, body, content_type=kind, timeout=SHORT, **query))
 
-    def delete(
-        self, path: str, *, propagation: str = "Background", uid: str | None = None, timeout: Timeout = SHORT
-    ) -> None:
+    def delete(self, path: str, *, uid: str | None = None, timeout: Timeout = SHORT) -> None:
         """Remove an object and what it owns; an absent one is fine, one of another uid is refused with 409."""
-        options: Object = {"propagationPolicy": propagation} | ({"preconditions": {"uid": uid}} if uid else {})
+        options: Object = {"propagationPolicy": "Background"} | ({"preconditions": {"uid": uid}} if uid else {})
         try:
             self.request("DELETE", path, options, timeout=timeout)
         except Refused as refusal:

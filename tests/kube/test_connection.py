@@ -24,14 +24,10 @@ CALLS: dict[str, tuple[Callable[[Connection], object], Asked]] = {
         lambda c: c.apply(PATH, HERE, field_manager="me"),
         Asked("PATCH", PATH, {"fieldManager": "me", "force": "true"}, "application/apply-patch+yaml", HERE),
     ),
-    "apply without force": (
-        lambda c: c.apply(PATH, HERE, field_manager="me", force=False),
-        Asked("PATCH", PATH, {"fieldManager": "me", "force": "false"}, "application/apply-patch+yaml", HERE),
-    ),
     "delete": (lambda c: c.delete(PATH), Asked("DELETE", PATH, {}, JSON, {"propagationPolicy": "Background"})),
     "delete by uid": (
-        lambda c: c.delete(PATH, propagation="Orphan", uid="7"),
-        Asked("DELETE", PATH, {}, JSON, {"propagationPolicy": "Orphan", "preconditions": {"uid": "7"}}),
+        lambda c: c.delete(PATH, uid="7"),
+        Asked("DELETE", PATH, {}, JSON, {"propagationPolicy": "Background", "preconditions": {"uid": "7"}}),
     ),
 }
 
