@@ -149,16 +149,13 @@ def _environment(given: Mapping[str, str]) -> list[Object]:
 
 
 def _volumes(launch: Launch, shm_mib: int, cache_gib: int) -> tuple[list[Object], list[Object]]:
-    volumes: list[Object] = [
-        {"name": "tmp", "emptyDir": {"sizeLimit": f"{cache_gib}Gi"}},  # a bridge lays a whole network down there
-        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": f"{shm_mib}Mi"}},
-        {"name": "cache", "emptyDir": {"sizeLimit": f"{cache_gib}Gi"}},
+    ours: list[tuple[str, str, Object]] = [
+        ("tmp", "/tmp", {"sizeLimit": f"{cache_gib}Gi"}),  # a bridge lays a whole network down there
+        ("shm", "/dev/shm", {"medium": "Memory", "sizeLimit": f"{shm_mib}Mi"}),
+        ("cache", CACHE, {"sizeLimit": f"{cache_gib}Gi"}),
     ]
-    mounts: list[Object] = [
-        {"name": "tmp", "mountPath": "/tmp"},
-        {"name": "shm", "mountPath": "/dev/shm"},
-        {"name": "cache", "mountPath": CACHE},
-    ]
+    volumes: list[Object] = [{"name": name, "emptyDir": directory} for name, _, directory in ours]
+    mounts: list[Object] = [{"name": name, "mountPath": path} for name, path, _ in ours]
     for index, claim in enumerate(launch.claims):
         name = f"claim-{index}"
         volumes.append({"name": name, "persistentVolumeClaim": {"claimName": claim.name}})

@@ -105,13 +105,7 @@ def said(status: AppStatus) -> int | None:
 
 
 def named(words: list[str]) -> list[str]:
-    """`components/stage2.py` is `components/stage2.py:stage2`."""
-    return [
-        f"{word}:{Path(word).stem}" if word.endswith(".py") and not index else word for index, word in _first(words)
-    ]
-
-
-def _first(words: list[str]) -> list[tuple[int, str]]:
-    """Words with their places; an `--` before the component does not count."""
-    shift = 1 if words[:1] == ["--"] else 0
-    return [(index - shift, word) for index, word in enumerate(words)]
+    """`components/stage2.py` is `components/stage2.py:stage2`; an `--` before the component does not count."""
+    place = 1 if words[:1] == ["--"] else 0
+    component = [f"{word}:{Path(word).stem}" if word.endswith(".py") else word for word in words[place : place + 1]]
+    return [*words[:place], *component, *words[place + 1 :]]
