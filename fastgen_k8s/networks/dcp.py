@@ -1,129 +1,97 @@
 # pyright: basic
 """torch's distributed checkpoint format: parts of tensors written by many processes, read by any number of them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.distributed import ProcessGroup
-from torch.distributed.checkpoint.api import CheckpointException
-from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
-from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
-from torch.distributed.checkpoint.metadata import (
-    BytesStorageMetadata,
-    ChunkStorageMetadata,
-    Metadata,
-    MetadataIndex,
-    TensorProperties,
-    TensorStorageMetadata,
-)
-from torch.distributed.checkpoint.planner import LoadPlan, LoadPlanner, ReadItem
-from torch.distributed.checkpoint.state_dict_loader import load
-from torch.distributed.checkpoint.state_dict_saver import save
-from torch.futures import Future
 
-from fastgen_k8s.errors import BadInput, FastgenError, StoreFailed
+from fastgen_k8s.errors import BadInput, StoreFailed
 from fastgen_k8s.networks.dcp_description import Description, Part, Whole, describe
-from fastgen_k8s.networks.dcp_whole import read_part
+from fastgen_k8s.networks.numbers import check_computes
+from fastgen_k8s.networks.plain_pickle import Window
+from fastgen_k8s.networks.pth import dense, from_pth
 
 
 def write_parts(tensors: dict[str, Tensor], folder: Path, group: ProcessGroup | None) -> None:
     """Write this process's parts; StoreFailed on every process when one of them could not."""
+    from torch.distributed.checkpoint.api import CheckpointException  # takes a second, and who reads needs none of it
+    from torch.distributed.checkpoint.filesystem import FileSystemWriter
+    from torch.distributed.checkpoint.state_dict_saver import save
+
     try:
         save(tensors, storage_writer=FileSystemWriter(folder), process_group=group)
     except CheckpointException as error:
-        raise StoreFailed(f"{folder}: {_reason(error)}") from error
+        failure, _ = next(iter(error.failures.values()))
+        raise StoreFailed(f"{folder}: {type(failure).__name__} {failure}".splitlines()[0]) from error
 
 
-def read_into(tensors: dict[str, Tensor], folder: Path, group: ProcessGroup | None) -> None:
-    """Fill tensors, sharded or not, with what the folder holds under their names (BadInput)."""
-    with _one_line(folder):
-        load(tensors, storage_reader=_Reader(folder), planner=_Planner(folder), process_group=group)
+def read_into(tensors: Mapping[str, Tensor], folder: Path) -> None:
+    """Fill tensors, of sharded ones this process's shards, with what the folder holds under their names (BadInput)."""
+    described = describe(folder)
+    for name, into in tensors.items():
+        if name in described.other:
+            raise BadInput(f"{folder}: wanted tensors, found a pickled object under {name!r}")
+        whole = described.tensors.get(name)
+        if whole is None or whole.size != tuple(into.shape):
+            found = f"no {name}" if whole is None else f"{list(whole.size)}, not {list(into.shape)}, as {name}"
+            raise BadInput(f"{folder}: wanted the tensors of this run, found: {found}")
+        _fill(into.detach(), name, whole)
 
 
-class _Planner(DefaultLoadPlanner):
-    """Plans from what `describe` has checked, for tensors alone: torch's own would unpickle whatever is no tensor."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(flatten_state_dict=False, flatten_sharded_tensors=False)
-        self.folder = folder
-
-    @cached_property
-    def described(self) -> Description:
-        """What the folder holds (BadInput)."""
-        return describe(self.folder)
-
-    def set_up_planner(
-        self, state_dict: dict[str, Any], metadata: Metadata | None = None, is_coordinator: bool = False
-    ) -> None:
-        if pickled := sorted(self.described.other & state_dict.keys()):
-            raise BadInput(f"{self.folder}: wanted tensors, found a pickled object under {pickled[0]!r}")
-        wholes = self.described.tensors
-        known: dict[str, TensorStorageMetadata | BytesStorageMetadata] = {
-            name: _as_dcp(wholes[name]) for name in state_dict if name in wholes
-        }
-        super().set_up_planner(state_dict, Metadata(known), is_coordinator)
-
-    def load_bytes(self, read_item: ReadItem, value: object) -> None:
-        raise BadInput(f"{self.folder}: wanted tensors, found a pickled object under {read_item.dest_index.fqn!r}")
-
-    def stored(self, index: MetadataIndex) -> tuple[Whole, Part]:
-        """A tensor of the folder and the part of it at an offset."""
-        whole = self.described.tensors[index.fqn]
-        return whole, whole.parts[tuple(index.offset or ())]
+def read_whole(folder: Path, prefix: str) -> dict[str, Tensor]:
+    """The whole tensors whose names begin with a prefix, without it (BadInput)."""
+    described = describe(folder)
+    found = read_named(folder, described, [name for name in described.tensors if name.startswith(prefix)])
+    return {name.removeprefix(prefix): value for name, value in found.items()}
 
 
-class _Reader(FileSystemReader):
-    """Reads each part as any other `.pth` file; it is the planner that knows where they are."""
-
-    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
-        return Metadata({})  # an error in here would be logged with a traceback, and another file be tried
-
-    def set_up_storage_reader(self, metadata: Metadata, is_coordinator: bool, *args: Any, **kwargs: Any) -> None:
-        pass
-
-    def read_data(self, plan: LoadPlan, planner: LoadPlanner) -> Future[None]:
-        assert isinstance(planner, _Planner)
-        for item in plan.items:
-            whole, part = planner.stored(item.storage_index)
-            value = read_part(whole, part, f"{part.file}, {item.storage_index.fqn}")
-            for dimension, (start, count) in enumerate(zip(item.storage_offsets, item.lengths, strict=True)):
-                value = value.narrow(dimension, start, count)
-            into = planner.resolve_tensor(item).detach()
-            if into.dtype != value.dtype:  # copying would convert it without a word
-                name = item.storage_index.fqn
-                raise BadInput(f"{part.file}: wanted {name} of {into.dtype}, found {value.dtype}")
-            into.copy_(value)
-        done = Future[None]()
-        done.set_result(None)
-        return done
+def read_named(folder: Path, described: Description, names: Iterable[str]) -> dict[str, Tensor]:
+    """The whole tensors of some names, and no others (BadInput)."""
+    wholes = {name: described.tensors[name] for name in names}
+    for name, whole in wholes.items():
+        check_computes(whole.dtype, f"{folder}, {name}")
+    return {name: _fill(torch.zeros(whole.size, dtype=whole.dtype), name, whole) for name, whole in wholes.items()}
 
 
-def _as_dcp(whole: Whole) -> TensorStorageMetadata:
-    parts = [ChunkStorageMetadata(torch.Size(part.offsets), torch.Size(part.sizes)) for part in whole.parts.values()]
-    return TensorStorageMetadata(TensorProperties(dtype=whole.dtype), torch.Size(whole.size), parts)
+def _fill(into: Tensor, name: str, whole: Whole) -> Tensor:
+    """Copy from every part what a tensor, or this process's shard of it, has of that part."""
+    mine, begin = _shard(into)
+    for part in whole.parts.values():
+        spans = [
+            range(max(first, start), min(first + count, start + length))
+            for first, count, start, length in zip(part.offsets, part.sizes, begin, mine.shape, strict=True)
+        ]
+        if all(spans):
+            value = _read_part(whole, part, f"{part.file}, {name}")
+            if value.dtype != mine.dtype:  # copying would convert it without a word
+                raise BadInput(f"{part.file}: wanted {name} of {mine.dtype}, found {value.dtype}")
+            mine[_within(spans, begin)].copy_(value[_within(spans, part.offsets)])
+    return into
 
 
-@contextmanager
-def _one_line(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except CheckpointException as error:
-        failure = _failure(error)
-        if isinstance(failure, FastgenError):
-            raise type(failure)(str(failure)) from error
-        raise BadInput(f"{folder}: wanted the tensors of this run, found: {_reason(error)}") from error
+def _shard(tensor: Tensor) -> tuple[Tensor, Sequence[int]]:
+    """What this process has of a tensor, sharing its memory, and where in the whole that begins."""
+    if not hasattr(tensor, "__create_chunk_list__"):  # a DTensor's, whose class takes long to import
+        return tensor, (0,) * tensor.dim()
+    sharded: Any = tensor
+    (chunk,) = sharded.__create_chunk_list__()
+    return sharded.to_local(), chunk.offsets
 
 
-def _failure(error: CheckpointException) -> BaseException:
-    failure, _ = next(iter(error.failures.values()))
-    return failure
+def _within(spans: Sequence[range], begin: Sequence[int]) -> tuple[slice, ...]:
+    """The same numbers of what begins elsewhere in the whole."""
+    return tuple(slice(span.start - first, span.stop - first) for span, first in zip(spans, begin, strict=True))
 
 
-def _reason(error: CheckpointException) -> str:
-    failure = _failure(error)
-    return next(iter(f"{type(failure).__name__} {failure}".splitlines()))
+def _read_part(whole: Whole, part: Part, where: str) -> Tensor:
+    """One part of a tensor, of the shape and type that the folder's description gives it (BadInput)."""
+    with part.file.open("rb") as file:
+        value = dense(from_pth(Window(file, part.start, part.length), where), where)
+    if (tuple(value.shape), value.dtype) != (part.sizes, whole.dtype):
+        wanted, found = f"{list(part.sizes)} {whole.dtype}", f"{list(value.shape)} {value.dtype}"
+        raise BadInput(f"{where}: wanted a part {wanted} as in .metadata, found {found}")
+    return value

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.networks.by_kind import weighted_families
+from fastgen_k8s.networks.dcp import read_named
 from fastgen_k8s.networks.dcp_description import describe
-from fastgen_k8s.networks.dcp_whole import read_named
 from fastgen_k8s.networks.folder import read_safetensors, safetensors_shapes
 from fastgen_k8s.networks.groups import Entry, Role, WeightGroup, choose, everything, find_groups, some, tops
 from fastgen_k8s.networks.pth import dense, from_pth

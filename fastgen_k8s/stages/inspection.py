@@ -13,8 +13,8 @@ from fastgen_k8s.artifacts.manifest import CLAIM, MOST_BYTES, Claim, from_json
 from fastgen_k8s.artifacts.single import DESCRIBED, find_file, find_folder, is_folder
 from fastgen_k8s.artifacts.teacher import read_json
 from fastgen_k8s.errors import BadInput, FastgenError, failed_io, refuse
+from fastgen_k8s.networks.dcp import read_whole
 from fastgen_k8s.networks.dcp_description import describe
-from fastgen_k8s.networks.dcp_whole import read_whole
 from fastgen_k8s.networks.folder import finite, read_component
 from fastgen_k8s.networks.foreign import read_every
 from fastgen_k8s.networks.pth import dense, from_pth

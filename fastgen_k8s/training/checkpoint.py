@@ -18,7 +18,7 @@ from fastgen_k8s.artifacts import Artifact, Cached, FileEntry, Store, find_artif
 from fastgen_k8s.artifacts.facts import TrainingFacts
 from fastgen_k8s.artifacts.manifest import to_json
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.networks.dcp_whole import read_whole
+from fastgen_k8s.networks.dcp import read_into, read_whole, write_parts
 from fastgen_k8s.training.committed import FOLDER, LOOKS, Checkpoint, folder_of, manifest_file, newest, prune
 from fastgen_k8s.training.parallel import World, agree, first
 from fastgen_k8s.training.state import TrainingState
@@ -56,8 +56,6 @@ class Checkpoints:
         return self._pending is not None and self._pending.done() and self._pending.exception() is not None
 
     def _write(self, staged: dict[str, Tensor], step: int, streaks: dict[str, int]) -> None:
-        from fastgen_k8s.networks.dcp import write_parts  # takes a second, and who reads one role never needs it
-
         prefix = folder_of(self.prefix, step)
         folder = agree(self.world, lambda: Cached(self.store).draft(prefix))[self.world.rank]
         write_parts(staged, folder, self.world.background)
@@ -116,10 +114,8 @@ def resume(store: Store, state: TrainingState, world: World) -> bool:
     chosen, folder = _chosen(store, world)
     if chosen is None:
         return False
-    from fastgen_k8s.networks.dcp import read_into
-
     into = tensors(state)
-    read_into(into, folder, world.background)
+    agree(world, lambda: read_into(into, folder))
     state.step = int(into["step"])
     state.streaks.update(chosen.streaks)
     for name, role in state.roles.items():

@@ -13,7 +13,7 @@ from torch.distributed.checkpoint.filesystem import FileSystemWriter
 from torch.distributed.checkpoint.state_dict_saver import save
 
 from fastgen_k8s.errors import BadInput
-from fastgen_k8s.networks.dcp_whole import read_whole
+from fastgen_k8s.networks.dcp import read_whole
 
 pytestmark = pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
 TENSORS = {"student.weight": torch.arange(6.0).view(2, 3)}

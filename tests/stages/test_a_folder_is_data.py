@@ -18,8 +18,7 @@ from fastgen_k8s.artifacts import FileEntry, begin, store_at
 from fastgen_k8s.errors import BadInput
 from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.experiments.schema import Train
-from fastgen_k8s.networks.dcp import read_into
-from fastgen_k8s.networks.dcp_whole import read_whole
+from fastgen_k8s.networks.dcp import read_into, read_whole
 from fastgen_k8s.networks.foreign import read_weights
 from fastgen_k8s.stages.inspection import inspect
 from fastgen_k8s.stages.student import made_for
@@ -193,7 +192,7 @@ SAID: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 def into(place: Path, alone: World) -> None:
-    read_into(dict(tensors(fresh(Toy(), SETTINGS))), place / FOLDER, alone.background)
+    read_into(dict(tensors(fresh(Toy(), SETTINGS))), place / FOLDER)
 
 
 def bridged(place: Path, alone: World) -> None:
