@@ -1,7 +1,7 @@
 """Which calls in the pickle of a `.pth` file make plain tensors and numbers, out of what lies beside them."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import cast
 
 import torch
@@ -48,83 +48,48 @@ def _storage(stored: Stored) -> tuple[str, int, int]:
 def check_calls(said: Pickle) -> None:
     """Refused for a call that makes anything else, or a tensor that does not lie in its storage."""
     for call in said.calls:
-        fits = _CALLS.get((call.what.module, call.what.name))
         stateful = call.state is not None and call.what.name != "dtype"
-        if fits is None or stateful or not fits(call):
+        if _key(call.what) not in _CALLED or stateful or not _fits(call):
             raise PickleRefused(f"a pickle that wants {call.what} of something else")
 
 
-def _is_tensor(call: Call) -> bool:
-    """Whether a view of a storage lies in it: its last number is at offset + sum of (size - 1) stride."""
-    if len(call.arguments) < 4:
-        return False
-    stored, offset, size, stride, *rest = call.arguments
+def _fits(call: Call) -> bool:
+    """Whether what is called is called as torch and numpy write it."""
+    match call.what.name, call.arguments:
+        case "_rebuild_tensor_v2", (Stored() as stored, int(offset), size, stride, bool(), hooks):
+            return hooks == {} and _lies_inside(_storage(stored)[2], offset, size, stride)
+        case "_rebuild_tensor_v3", (Stored() as stored, int(offset), size, stride, bool(), hooks, Name() as dtype):
+            _, item, held = _storage(stored)  # which counts bytes
+            known = hooks == {} and _key(dtype) in _DTYPES
+            return known and _lies_inside(held * item // _DTYPES[_key(dtype)].itemsize, offset, size, stride)
+        case "_rebuild_parameter", (Call() as tensor, bool(), hooks):
+            return hooks == {} and tensor.what.name in _TENSORS
+        case "Size", (counts,):
+            return _counts(counts) is not None
+        case "device", arguments:
+            return all(isinstance(argument, str | int) for argument in arguments)
+        case "dtype", (str(kind), False, True):
+            return _NUMPY_KIND.fullmatch(kind) is not None and call.state in (None, *_NUMPY_STATES)
+        case "scalar", (Call() as dtype, data):
+            encoded = isinstance(data, bytes) or (isinstance(data, Call) and data.what.name == "encode")
+            return dtype.what.name == "dtype" and encoded
+        case "encode", (str(), "latin1"):
+            return True
+        case "set", (items,) if isinstance(items, list):
+            return all(isinstance(item, _PLAIN) for item in cast("list[object]", items))
+        case "Counter", (counts,) if isinstance(counts, dict):
+            return all(isinstance(count, int) for count in cast("dict[object, object]", counts).values())
+        case _:
+            return False
+
+
+def _lies_inside(held: int, offset: int, size: object, stride: object) -> bool:
+    """Whether a view of so many numbers lies in them: its last one is at offset + sum of (size - 1) stride."""
     sizes, strides = _counts(size), _counts(stride)
-    if not isinstance(stored, Stored) or not isinstance(offset, int) or sizes is None or strides is None:
+    if sizes is None or strides is None or len(sizes) != len(strides):
         return False
-    if len(sizes) != len(strides) or offset < 0 or not _is_rest(call.what.name, rest):
-        return False
-    _, item, held = _storage(stored)
-    if call.what.name == "_rebuild_tensor_v3":  # whose storage counts bytes
-        held = held * item // _DTYPES[_key(rest[2])].itemsize
     last = offset + sum((count - 1) * step for count, step in zip(sizes, strides, strict=True))
-    return (last < held or 0 in sizes) and offset <= held
-
-
-def _is_rest(name: str, rest: list[object]) -> bool:
-    """Whether what follows are a flag, no hooks, a dtype where one is wanted, and no more."""
-    if name == "_rebuild_tensor":
-        return not rest
-    flag_and_hooks, dtype = rest[:2], rest[2:]
-    if name == "_rebuild_tensor_v3" and (len(dtype) != 1 or _key(dtype[0]) not in _DTYPES):
-        return False
-    if name == "_rebuild_tensor_v2" and dtype:
-        return False
-    return flag_and_hooks in ([True, {}], [False, {}])
-
-
-def _is_parameter(call: Call) -> bool:
-    if len(call.arguments) != 3:
-        return False
-    tensor, flag, hooks = call.arguments
-    return isinstance(tensor, Call) and tensor.what.name in _TENSORS and isinstance(flag, bool) and hooks == {}
-
-
-def _is_dtype(call: Call) -> bool:
-    kind, state = (*call.arguments, None)[0], call.state
-    if call.arguments[1:] != (False, True) or not isinstance(kind, str) or not _NUMPY_KIND.fullmatch(kind):
-        return False
-    return state is None or (isinstance(state, tuple) and state in _NUMPY_STATES)
-
-
-def _is_scalar(call: Call) -> bool:
-    if len(call.arguments) != 2:
-        return False
-    dtype, data = call.arguments
-    encoded = isinstance(data, bytes) or (isinstance(data, Call) and data.what.name == "encode")
-    return isinstance(dtype, Call) and dtype.what.name == "dtype" and encoded
-
-
-def _is_encoded(call: Call) -> bool:
-    return len(call.arguments) == 2 and isinstance(call.arguments[0], str) and call.arguments[1] == "latin1"
-
-
-def _is_size(call: Call) -> bool:
-    return len(call.arguments) == 1 and _counts(call.arguments[0]) is not None
-
-
-def _is_set(call: Call) -> bool:
-    items = call.arguments[0] if len(call.arguments) == 1 else None
-    return isinstance(items, list) and all(isinstance(i, _PLAIN) for i in cast("list[object]", items))
-
-
-def _is_counter(call: Call) -> bool:
-    counts = call.arguments[0] if len(call.arguments) == 1 else None
-    return isinstance(counts, dict) and all(isinstance(n, int) for n in cast("dict[object, object]", counts).values())
-
-
-def _is_device(call: Call) -> bool:
-    return all(isinstance(argument, str | int) for argument in call.arguments)
+    return (last < held or 0 in sizes) and 0 <= offset <= held
 
 
 def _counts(value: object) -> tuple[int, ...] | None:
@@ -139,15 +104,14 @@ def _key(value: object) -> tuple[str, str]:
 
 
 _TENSORS = {"_rebuild_tensor_v2", "_rebuild_tensor_v3"}
-_CALLS: Mapping[tuple[str, str], Callable[[Call], bool]] = {
-    **{("torch._utils", name): _is_tensor for name in _TENSORS},
-    ("torch._utils", "_rebuild_parameter"): _is_parameter,
-    ("torch", "Size"): _is_size,
-    ("torch", "device"): _is_device,
-    ("numpy", "dtype"): _is_dtype,
-    ("numpy._core.multiarray", "scalar"): _is_scalar,
-    ("_codecs", "encode"): _is_encoded,
-    ("builtins", "set"): _is_set,
-    ("collections", "Counter"): _is_counter,
+_CALLED = {
+    *(("torch._utils", name) for name in (*_TENSORS, "_rebuild_parameter")),
+    ("torch", "Size"),
+    ("torch", "device"),
+    ("numpy", "dtype"),
+    ("numpy._core.multiarray", "scalar"),
+    ("_codecs", "encode"),
+    ("builtins", "set"),
+    ("collections", "Counter"),
 }
-ALLOWED = {*_CALLS, *_ITEM, *_DTYPES, ("collections", "OrderedDict")}
+ALLOWED = {*_CALLED, *_ITEM, *_DTYPES, ("collections", "OrderedDict")}
