@@ -9,7 +9,7 @@ from contextlib import suppress
 from multiprocessing import connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 from fastgen_k8s.agent.worker import End, process
 from fastgen_k8s.errors import OutOfMemory, Stopped, rank
@@ -25,15 +25,7 @@ class WorkerProcess(NamedTuple):
     """A process, and where its last words come from."""
 
     process: ForkServerProcess
-    words: "Words"
-
-
-class Words(Protocol):
-    """The reading end of a worker's pipe."""
-
-    def recv(self) -> object:
-        """What it said; EOFError when it is gone and said nothing."""
-        ...
+    words: Callable[[], object]  # what it said last; EOFError when it is gone and said nothing
 
 
 def may_preload(devices: Iterable[Path] = _ACCELERATORS) -> bool:
@@ -108,7 +100,7 @@ class Crew:
         started = self._context.Process(target=process, args=(task, self.argv, environment, say), daemon=True)
         started.start()
         say.close()
-        return WorkerProcess(started, hear)
+        return WorkerProcess(started, hear.recv)
 
     def _alive(self) -> list[WorkerProcess]:
         return [worker for worker in self.workers if worker.process.exitcode is None]
@@ -149,5 +141,5 @@ def _end(worker: WorkerProcess) -> End:
     code = worker.process.exitcode
     assert code is not None  # it has ended
     with suppress(EOFError):  # it had no time for words
-        return End(code, str(worker.words.recv()))
+        return End(code, str(worker.words()))
     return End(code, f"killed by {signal.Signals(-code).name}" if code < 0 else "crashed; its traceback is above")

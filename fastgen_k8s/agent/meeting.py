@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from fastgen_k8s import log
 from fastgen_k8s.errors import Misdescribed, StoreFailed
@@ -46,22 +46,6 @@ class WorkerGroup(NamedTuple):
         }
 
 
-class Meeting(Protocol):
-    """Where agents agree on the next group."""
-
-    def next(self) -> WorkerGroup | None:
-        """The next group, when enough nodes are there; None when there will be none any more."""
-        ...
-
-    def others_wait(self) -> bool:
-        """Whether all have to meet again, because nodes wait to be let in."""
-        ...
-
-    def close(self) -> None:
-        """Nobody needs to come any more."""
-        ...
-
-
 class Alone:
     """The meeting of a single node."""
 
@@ -69,17 +53,17 @@ class Alone:
         self.processes = processes
 
     def next(self) -> WorkerGroup:
-        """All workers of this node, at a port that was free a moment ago."""
+        """The next group: all workers of this node, at a port that was free a moment ago."""
         with socket.socket() as probe:
             probe.bind(("localhost", 0))
             return WorkerGroup(0, self.processes, "localhost", probe.getsockname()[1])
 
     def others_wait(self) -> bool:
-        """There are no others."""
+        """Whether all have to meet again, because nodes wait to be let in: there are no others."""
         return False
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Nobody needs to come any more: nobody would have."""
 
 
 class Elastic:
@@ -103,7 +87,10 @@ class Elastic:
         os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
 
     def next(self) -> WorkerGroup | None:
-        """Meet; where the endpoint's host is gone, wait for another or become it."""
+        """The next group, when enough nodes are there; None when there will be none any more.
+
+        Where the endpoint's host is gone, wait for another or become it.
+        """
         from torch.distributed.elastic.rendezvous.api import (
             RendezvousClosedError,
             RendezvousConnectionError,
@@ -167,6 +154,10 @@ class Elastic:
         parameters = RendezvousParameters("c10d", self.endpoint, self.run, low, high, self.address, **self.habits)
         stored, store = create_backend(parameters)
         return create_handler(store, CheckedBackend(stored), parameters)
+
+
+Meeting = Alone | Elastic
+"""Where agents agree on the next group."""
 
 
 def _met(handler: "RendezvousHandler") -> "RendezvousInfo":

@@ -10,9 +10,8 @@ import argparse
 import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 
-from fastgen_k8s.agent.worker import finished
+from fastgen_k8s.agent.worker import finished, stop_when_asked
 from fastgen_k8s.errors import FastgenError, Misdescribed, Stopped, StoreFailed, refuse
 from fastgen_k8s.stages.stage import StageJob, resolve
 
@@ -21,16 +20,14 @@ _LOOK_EVERY = 5.0  # seconds
 
 def main(argv: Sequence[str]) -> int:
     """Serve until asked to stop, or until the work is published; the exit code."""
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    for number in numbers:
-        signal.signal(number, _stop)
+    stop_when_asked()
     try:
-        return _serve(argv, numbers)
+        return _serve(argv)
     except FastgenError as error:
         return refuse(error)
 
 
-def _serve(argv: Sequence[str], numbers: tuple[signal.Signals, ...]) -> int:
+def _serve(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="fastgen_k8s.rendezvous", allow_abbrev=False)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--until", nargs=argparse.REMAINDER)
@@ -47,7 +44,7 @@ def _serve(argv: Sequence[str], numbers: tuple[signal.Signals, ...]) -> int:
         raise StoreFailed(f"port {port}: {str(error).splitlines()[0]}") from error
     print(f"rendezvous: agents meet at port {store.port}", flush=True)
     while True:
-        asked = signal.sigtimedwait(numbers, _LOOK_EVERY)
+        asked = signal.sigtimedwait((signal.SIGTERM, signal.SIGINT), _LOOK_EVERY)
         if asked is not None:
             raise Stopped(f"asked to stop by {signal.Signals(asked.si_signo).name}")
         if awaited is not None and _published(awaited):
@@ -61,7 +58,3 @@ def _published(job: StageJob) -> bool:
     except StoreFailed as error:
         print(f"rendezvous: {error}", file=sys.stderr, flush=True)
         return False
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise Stopped(f"asked to stop by {signal.Signals(number).name}")
