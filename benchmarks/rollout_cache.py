@@ -12,7 +12,7 @@ from benchmarks.timing import Ratio, compare
 from fastgen_k8s.diffusion.schedule import add_noise
 from fastgen_k8s.experiments.model import Model
 from fastgen_k8s.networks.load import build_student
-from fastgen_k8s.networks.network import Condition, KVCache, Network, x0
+from fastgen_k8s.networks.network import Condition, KVCache, Network, flow, x0
 
 CHUNKS, CHUNK, WANTED = 7, 3, 2.0
 MODEL = Model.model_validate(
@@ -53,7 +53,7 @@ def with_cache(student: Network, noise: Tensor, text: Condition) -> Tensor:
         x = eps
         for t in TIMES:
             x = x0(student, state(x, eps, t), torch.tensor([t]), text, cache=cache)
-        x0(student, x, torch.zeros(1), text, cache=cache, write=True)
+        flow(student, x, torch.zeros(1), text, cache=cache, write=True)
         made.append(x)
     return torch.cat(made, dim=2)
 

@@ -38,10 +38,3 @@ def to_mp4(video: Tensor, fps: int) -> bytes:
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return buffer.getvalue()
-
-
-def from_mp4(data: bytes) -> Tensor:
-    """The clip [3, F, H, W] in [-1, 1] of an MP4 file."""
-    with av.open(io.BytesIO(data), "r") as container:
-        frames = [torch.from_numpy(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
-    return torch.stack(frames).permute(3, 0, 1, 2).float() / 127.5 - 1  # [3, F, H, W]

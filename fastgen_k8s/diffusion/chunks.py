@@ -19,11 +19,6 @@ def chunk_sizes(frames: int, chunk_size: int) -> tuple[int, ...]:
     return (frames - chunk_size * (count - 1), *[chunk_size] * (count - 1))
 
 
-def chunk_ends(frames: int, chunk_size: int) -> tuple[int, ...]:
-    """The frame after the last one of each chunk."""
-    return tuple(accumulate(chunk_sizes(frames, chunk_size)))
-
-
 def chunk_slices(sizes: Sequence[int]) -> tuple[slice, ...]:
     """The frames of each chunk."""
     ends = tuple(accumulate(sizes))

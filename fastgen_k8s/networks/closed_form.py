@@ -98,11 +98,6 @@ def prompt_prior(condition: Condition) -> Tensor:
     return torch.where(absent, torch.ones_like(text), text).log()
 
 
-def posterior(log_weights: Tensor) -> Tensor:
-    """Weights [B, K] that sum to 1."""
-    return log_weights.softmax(dim=1)
-
-
 def clean_past(cache: KVCache | None, x_t: Tensor) -> Tensor:
     """The frames [B, C, past, H, W] that a cache holds; none without one."""
     if cache is None or cache.frames == 0:

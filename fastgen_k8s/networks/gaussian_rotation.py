@@ -22,7 +22,6 @@ from fastgen_k8s.networks.closed_form import (
     clean_past,
     one_label_each,
     one_time,
-    posterior,
     prompt_prior,
     remember,
 )
@@ -117,7 +116,7 @@ class GaussianTeacher(Network):
         time, past = one_time(t), clean_past(cache, x_t)
         x, z = as_vectors(x_t), as_vectors(past)
         flows, evidence = zip(*[self._given(angle, x, z, time) for angle in self.angles], strict=True)
-        weights = posterior(prompt_prior(condition) + torch.stack(evidence, dim=1))  # [B, P]
+        weights = (prompt_prior(condition) + torch.stack(evidence, dim=1)).softmax(dim=1)  # [B, P]
         mean = (weights[:, :, None] * torch.stack(flows, dim=1)).sum(1)
         remember(cache, x_t, time, write)
         return Output(as_clips(mean, self.channels).to(x_t.dtype))

@@ -92,17 +92,9 @@ def flow(
     return predicted
 
 
-def x0(
-    network: Network,
-    x_t: Tensor,
-    t: Tensor,
-    condition: Condition,
-    *,
-    cache: KVCache | None = None,
-    write: bool = False,
-) -> Tensor:
+def x0(network: Network, x_t: Tensor, t: Tensor, condition: Condition, *, cache: KVCache | None = None) -> Tensor:
     """The network's estimate of the clean clip at x_t [B, C, T, H, W] and times t [B] or [B, T]."""
-    return flow_to_x0(flow(network, x_t, t, condition, cache=cache, write=write), x_t, t, network.schedule)
+    return flow_to_x0(flow(network, x_t, t, condition, cache=cache), x_t, t, network.schedule)
 
 
 def guided_flow(

@@ -13,7 +13,6 @@ from fastgen_k8s.networks.closed_form import (
     clean_past,
     one_label_each,
     one_time,
-    posterior,
     prompt_prior,
     remember,
 )
@@ -71,11 +70,12 @@ class RingTeacher(Network):
         before, here = videos[:, :, :begin].flatten(1), videos[:, :, begin : begin + x_t.shape[2]].flatten(1)
         x, scale = x_t.double().flatten(1), (1 - time)[:, None]
         variance = scale**2 * self.noise**2 + time[:, None] ** 2  # [B, 1]
-        weights = posterior(
+        evidence = (
             prompt_prior(condition).repeat_interleave(each, dim=1)
             - squared_distance(past.double().flatten(1), before, torch.ones_like(scale)) / (2 * self.noise**2)
             - squared_distance(x, here, scale) / (2 * variance)
-        )  # [B, P * V]
+        )
+        weights = evidence.softmax(dim=1)  # [B, P * V]
         if len(blocks) > 0:
             return Output(None, (weights[:, None].to(x_t.dtype),) * len(blocks))
         mean = weights @ here  # [B, C * T], of the video

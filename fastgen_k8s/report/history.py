@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import cast
 
 from fastgen_k8s.artifacts import store_at
@@ -11,23 +10,15 @@ from fastgen_k8s.artifacts.manifest import MOST_BYTES
 from fastgen_k8s.errors import BadInput
 
 
-@dataclass(frozen=True)
-class StageTime:
-    """How long the jobs of one stage took, when it was made."""
-
-    stage: str
-    seconds: float
-
-
-def stage_times(output: str) -> list[StageTime]:
-    """The finished stages of the root that `output` (root/<stage>/<digest>) lies in; none without a `run.json`."""
+def stage_times(output: str) -> dict[str, float]:
+    """Seconds of finished stages of the root that has `output` (root/<stage>/<digest>); none without a `run.json`."""
     root = _above(output)
     data = None if root is None else store_at(root).get("run.json", MOST_BYTES)
     if data is None:
-        return []
+        return {}
     try:
         stages = cast("Mapping[str, Mapping[str, float]]", json.loads(data)["stages"])
-        return [StageTime(name, entry["seconds"]) for name, entry in stages.items() if entry["seconds"] > 0]
+        return {name: entry["seconds"] for name, entry in stages.items() if entry["seconds"] > 0}
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
         raise BadInput(f"{root}/run.json: wanted the history of a run, found {data[:40]!r}") from error
 

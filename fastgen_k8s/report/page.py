@@ -10,7 +10,6 @@ from typing import cast
 from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined
 from markupsafe import Markup
 
-from fastgen_k8s.report.history import StageTime
 from fastgen_k8s.report.metric import MetricRow
 from fastgen_k8s.report.speed import Speed
 
@@ -55,7 +54,7 @@ class Page:
     rows: Sequence[MetricRow]
     speeds: Sequence[Speed]
     curves: Sequence[Curve]
-    times: Sequence[StageTime]
+    times: Mapping[str, float]  # seconds by stage
     sources: Sequence[ShownSource]
     versions: Mapping[str, str]
 

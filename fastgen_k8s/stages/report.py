@@ -58,7 +58,7 @@ def summary(page: Page) -> dict[str, object]:
             {"batch": speed.batch, "teacher": speed.teacher, "student": speed.student, "ratio": speed.ratio}
             for speed in page.speeds
         ],
-        "stage_seconds": {time.stage: time.seconds for time in page.times},
+        "stage_seconds": dict(page.times),
         "inputs": {source.name: {"kind": source.kind, "digest": source.digest} for source in page.sources},
         "seeds": {source.name: source.facts["seed"] for source in page.sources if "seed" in source.facts},
         "versions": dict(page.versions),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from fastgen_k8s.artifacts import Artifact, Manifest
+from fastgen_k8s.artifacts import Manifest
 from fastgen_k8s.artifacts.facts import SamplesFacts
 from fastgen_k8s.data.blocks import make_blocks
 from fastgen_k8s.data.conditions import Conditions, to_device
@@ -25,7 +25,7 @@ def check(job: StageJob) -> None:
     """Refuse missing inputs and a student that was trained for other times or chunks."""
     teacher_folder(job)
     Conditions(job.input("conditions")).check(job.experiment.model.text)
-    if (student := _student(job)) is not None:
+    if (student := job.optional("student")) is not None:
         check_student(student, job.experiment.model)
         check_rollout(student, job.experiment.sample)
 
@@ -35,7 +35,7 @@ def run(job: StageJob) -> Manifest:
     experiment, folder = job.experiment, teacher_folder(job)
     conditions = Conditions(job.input("conditions"))
     network = build_student(experiment.model, folder)
-    artifact = _student(job)
+    artifact = job.optional("student")
     if artifact is not None:
         load_weights(network, student_state(artifact, experiment.sample.weights), artifact.uri)
     codec = load_codec(experiment.model.codec, folder) if experiment.sample.video else None
@@ -69,7 +69,3 @@ class _Maker:
         )
         texts = [self.conditions.prompts[prompt] for prompt in prompts]
         return clip_files(samples, latent, texts, self.codec, self.model.fps)
-
-
-def _student(job: StageJob) -> Artifact | None:
-    return job.optional("student")
