@@ -18,7 +18,8 @@ from fastgen_k8s.experiments.model import Model
 from fastgen_k8s.methods.health import Bounds
 from fastgen_k8s.methods.method import Batch, Losses, Method, Parts, for_batch, given
 from fastgen_k8s.methods.rollout import draw_exits, rollout, sizes
-from fastgen_k8s.networks.load import build_discriminator, build_fake_score, build_teacher
+from fastgen_k8s.networks.by_kind import family_of
+from fastgen_k8s.networks.load import build_discriminator, build_teacher
 from fastgen_k8s.networks.network import Condition, Network, features, flow, guided_flow, x0
 
 
@@ -26,7 +27,7 @@ def build(settings: DistributionMatchingSettings, parts: Parts) -> Method:
     """Student and fake score in turn, with a discriminator where the settings have an adversarial term."""
     model, device = parts.model, parts.device
     teacher = build_teacher(model, parts.folder).to(device)
-    fake_score = build_fake_score(model, parts.folder, settings.critic_init).to(device)
+    fake_score = family_of(model).fake_score(model, parts.folder, settings.critic_init).to(device)
     roles: dict[str, nn.Module] = {"student": parts.student, "fake_score": fake_score}
     adversary = None
     if settings.gan is not None:

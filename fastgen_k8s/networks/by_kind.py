@@ -25,7 +25,7 @@ class Family(Protocol):
         ...
 
     def fake_score(self, model: Model, folder: Path | None, init: Literal["teacher", "random"]) -> Network:
-        """A bidirectional network that starts as the teacher, or at random."""
+        """A bidirectional network, to follow the student: it starts as the teacher, or at random to show why not."""
         ...
 
 

@@ -52,11 +52,6 @@ class CosmosFamily(VideoFamily):
     def shapes(self, network: Cosmos, channels: int) -> dict[str, tuple[int, ...]]:
         width, patch = network.num_attention_heads * network.attention_head_dim, math.prod(network.patch_size)
         seen = channels + _CONDITION_MASK + _PADDING_MASK
-        block = {
-            f"transformer_blocks.{number}.{name}": shape
-            for number in range(network.num_layers)
-            for name, shape in _block(network, width).items()
-        }
         return {
             **layers(
                 ("patch_embed.proj", seen * patch, width),
@@ -68,8 +63,21 @@ class CosmosFamily(VideoFamily):
                 bias=False,
             ),
             "time_embed.norm.weight": (width,),
-            **block,
             **layers(("crossattn_proj.0", network.crossattn_proj_in_channels, network.text_embed_dim)),
+        }
+
+    def block_shapes(self, network: Cosmos) -> dict[str, tuple[int, ...]]:
+        width = network.num_attention_heads * network.attention_head_dim
+        small, inner, text = network.adaln_lora_dim, int(width * network.mlp_ratio), network.text_embed_dim
+        norms = [f"{which}.{norm}.weight" for which in ("attn1", "attn2") for norm in ("norm_q", "norm_k")]
+        return {
+            **layers(*((f"norm{number}.linear_1", width, small) for number in (1, 2, 3)), bias=False),
+            **layers(*((f"norm{number}.linear_2", small, 3 * width) for number in (1, 2, 3)), bias=False),
+            **layers(*((f"attn1.{name}", width, width) for name in ("to_q", "to_k", "to_v", "to_out.0")), bias=False),
+            **layers(*((f"attn2.{name}", width, width) for name in ("to_q", "to_out.0")), bias=False),
+            **layers(*((f"attn2.{name}", text, width) for name in ("to_k", "to_v")), bias=False),
+            **dict.fromkeys(norms, (network.attention_head_dim,)),
+            **layers(("ff.net.0.proj", width, inner), ("ff.net.2", inner, width), bias=False),
         }
 
     def settings(self, network: Cosmos, sees: int, channels: int) -> dict[str, Any]:
@@ -109,21 +117,6 @@ class CosmosFamily(VideoFamily):
         mask = frames.new_zeros(1, 1, *frames.shape[-2:])  # [1, 1, H, W]
         given = mask.unsqueeze(2).expand(frames.shape[0], -1, -1, -1, -1)  # [B * T, 1, 1, H, W]
         return transformer(frames, times, text, condition_mask=given, padding_mask=mask, return_dict=False)[0]
-
-
-def _block(network: Cosmos, width: int) -> dict[str, tuple[int, ...]]:
-    """The weights of one block: attention to the clip and to the text, and two layers after it, each modulated."""
-    small, inner, text = network.adaln_lora_dim, int(width * network.mlp_ratio), network.text_embed_dim
-    norms = [f"{which}.{norm}.weight" for which in ("attn1", "attn2") for norm in ("norm_q", "norm_k")]
-    return {
-        **layers(*((f"norm{number}.linear_1", width, small) for number in (1, 2, 3)), bias=False),
-        **layers(*((f"norm{number}.linear_2", small, 3 * width) for number in (1, 2, 3)), bias=False),
-        **layers(*((f"attn1.{name}", width, width) for name in ("to_q", "to_k", "to_v", "to_out.0")), bias=False),
-        **layers(*((f"attn2.{name}", width, width) for name in ("to_q", "to_out.0")), bias=False),
-        **layers(*((f"attn2.{name}", text, width) for name in ("to_k", "to_v")), bias=False),
-        **dict.fromkeys(norms, (network.attention_head_dim,)),
-        **layers(("ff.net.0.proj", width, inner), ("ff.net.2", inner, width), bias=False),
-    }
 
 
 FAMILY: WeightedFamily = CosmosFamily()

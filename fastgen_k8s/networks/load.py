@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -36,11 +36,6 @@ def check_weights(model: Model, state: Mapping[str, Tensor], where: str) -> None
 def build_teacher(model: Model, teacher: Path | None) -> Network:
     """The frozen teacher: a closed form, or the bidirectional network in the teacher's folder."""
     return family_of(model).teacher(model, teacher).requires_grad_(False).eval()
-
-
-def build_fake_score(model: Model, teacher: Path | None, init: Literal["teacher", "random"]) -> Network:
-    """The network that follows the student's distribution: it starts as the teacher, or at random to show why not."""
-    return family_of(model).fake_score(model, teacher, init)
 
 
 def build_discriminator(teacher: Network, blocks: Sequence[int]) -> Discriminator:

@@ -39,7 +39,11 @@ class VideoFamily:
         raise NotImplementedError
 
     def shapes(self, network: Any, channels: int) -> dict[str, tuple[int, ...]]:
-        """Of each weight of a transformer for clips of some channels, without its class."""
+        """Of each weight of a transformer for clips of some channels beside its blocks', without its class."""
+        raise NotImplementedError
+
+    def block_shapes(self, network: Any) -> dict[str, tuple[int, ...]]:
+        """Of each weight of one block: attention to the clip and to the text, and two layers after it."""
         raise NotImplementedError
 
     def prepare(self, transformer: Any) -> None:
@@ -76,7 +80,10 @@ class VideoFamily:
     def architecture(self, model: Model) -> dict[str, tuple[int, ...]]:
         """As `WeightedFamily` says."""
         _check_fits(self, model.network.model_dump(), model)
-        return self.shapes(model.network, model.latent[0])
+        block = self.block_shapes(model.network)
+        names = (f"{self.blocks}.{number}" for number in range(model.network.num_layers))
+        inside = {f"{name}.{own}": shape for name in names for own, shape in block.items()}
+        return self.shapes(model.network, model.latent[0]) | inside
 
     def correction(self, model: Model) -> Network:
         """As `WeightedFamily` says."""

@@ -33,11 +33,6 @@ class WanFamily(VideoFamily):
 
     def shapes(self, network: Wan, channels: int) -> dict[str, tuple[int, ...]]:
         width, embedder = network.num_attention_heads * network.attention_head_dim, "condition_embedder"
-        block = {
-            f"blocks.{number}.{name}": shape
-            for number in range(network.num_layers)
-            for name, shape in _block(network, width).items()
-        }
         return {
             "scale_shift_table": (1, 2, width),
             "patch_embedding.weight": (width, channels, *network.patch_size),
@@ -50,7 +45,20 @@ class WanFamily(VideoFamily):
                 (f"{embedder}.text_embedder.linear_2", width, width),
                 ("proj_out", width, channels * math.prod(network.patch_size)),
             ),
-            **block,
+        }
+
+    def block_shapes(self, network: Wan) -> dict[str, tuple[int, ...]]:
+        width = network.num_attention_heads * network.attention_head_dim
+        attention = [
+            f"{which}.{layer}" for which in ("attn1", "attn2") for layer in ("to_q", "to_k", "to_v", "to_out.0")
+        ]
+        norms = ["norm2.weight", "norm2.bias"] if network.cross_attn_norm else []
+        norms += [f"{which}.{norm}.weight" for which in ("attn1", "attn2") for norm in ("norm_q", "norm_k")]
+        return {
+            "scale_shift_table": (1, 6, width),
+            **layers(*((name, width, width) for name in attention)),
+            **dict.fromkeys(norms, (width,)),
+            **layers(("ffn.net.0.proj", width, network.ffn_dim), ("ffn.net.2", network.ffn_dim, width)),
         }
 
     def settings(self, network: Wan, sees: int, channels: int) -> dict[str, Any]:
@@ -79,19 +87,6 @@ class WanFamily(VideoFamily):
         if len(converted) < len(state):
             raise BadInput(f"{where}: wanted each weight once, found two names that become one in diffusers")
         return converted
-
-
-def _block(network: Wan, width: int) -> dict[str, tuple[int, ...]]:
-    """The weights of one block: attention to the clip and to the text, and two layers after it."""
-    attention = [f"{which}.{layer}" for which in ("attn1", "attn2") for layer in ("to_q", "to_k", "to_v", "to_out.0")]
-    norms = ["norm2.weight", "norm2.bias"] if network.cross_attn_norm else []
-    norms += [f"{which}.{norm}.weight" for which in ("attn1", "attn2") for norm in ("norm_q", "norm_k")]
-    return {
-        "scale_shift_table": (1, 6, width),
-        **layers(*((name, width, width) for name in attention)),
-        **dict.fromkeys(norms, (width,)),
-        **layers(("ffn.net.0.proj", width, network.ffn_dim), ("ffn.net.2", network.ffn_dim, width)),
-    }
 
 
 FAMILY: WeightedFamily = WanFamily()

@@ -16,8 +16,9 @@ from fastgen_k8s.experiments.model import Model
 from fastgen_k8s.methods.distribution_matching import Adversary, DistributionMatching, build
 from fastgen_k8s.methods.method import Batch, Method, Parts
 from fastgen_k8s.methods.rollout import rollout
+from fastgen_k8s.networks.by_kind import family_of
 from fastgen_k8s.networks.discriminator import Discriminator
-from fastgen_k8s.networks.load import build_fake_score, build_student, build_teacher
+from fastgen_k8s.networks.load import build_student, build_teacher
 from fastgen_k8s.networks.network import Network, flow
 
 MODEL = get_experiment("closed_form/gaussian_sf").model.override("network.num_layers=1")  # 6 frames in chunks of 2
@@ -40,7 +41,7 @@ def method(
     return DistributionMatching(
         build_student(model, None),
         teacher,
-        build_fake_score(model, None, "teacher"),
+        family_of(model).fake_score(model, None, "teacher"),
         None if heads is None or its.gan is None else Adversary(teacher, heads, its.gan),
         NEGATIVE,
         its,

@@ -10,6 +10,7 @@ from torch.distributions import MultivariateNormal
 from fastgen_k8s.errors import Misdescribed
 from fastgen_k8s.experiments import get_experiment
 from fastgen_k8s.experiments.families.ring_blobs import RingBlobs
+from fastgen_k8s.networks.by_kind import family_of
 from fastgen_k8s.networks.gaussian_rotation import (
     GaussianTeacher,
     as_clips,
@@ -18,7 +19,7 @@ from fastgen_k8s.networks.gaussian_rotation import (
     exact_path,
     rotation,
 )
-from fastgen_k8s.networks.load import build_fake_score, build_teacher
+from fastgen_k8s.networks.load import build_teacher
 from fastgen_k8s.networks.network import KVCache, Network, features, flow
 from fastgen_k8s.networks.ring_blobs import RingTeacher, bump, ring_videos
 
@@ -203,7 +204,7 @@ def test_a_gaussian_teacher_has_no_features() -> None:
 
 
 def critic() -> Network:
-    return build_fake_score(MODEL, None, "teacher")
+    return family_of(MODEL).fake_score(MODEL, None, "teacher")
 
 
 def test_a_residual_score_starts_as_its_teacher() -> None:

@@ -15,10 +15,10 @@ from fastgen_k8s.errors import BadInput, Misdescribed
 from fastgen_k8s.experiments.closed_form import GAUSSIAN
 from fastgen_k8s.experiments.families.cosmos import Cosmos
 from fastgen_k8s.experiments.model import Model
+from fastgen_k8s.networks.by_kind import family_of
 from fastgen_k8s.networks.device import local_device
 from fastgen_k8s.networks.load import (
     build_discriminator,
-    build_fake_score,
     build_student,
     build_teacher,
     load_weights,
@@ -123,18 +123,20 @@ def test_a_student_takes_chunk_window_and_sink_from_the_model(teacher: Path) -> 
 
 @pytest.mark.parametrize("init", ["teacher", "random"])
 def test_a_fake_score_sees_the_whole_clip(teacher: Path, init: Literal["teacher", "random"]) -> None:
-    assert build_fake_score(WAN, teacher, init).chunk_size is None
+    assert family_of(WAN).fake_score(WAN, teacher, init).chunk_size is None
 
 
 @each_family
 def test_a_fake_score_starts_as_the_teacher(tmp_path: Path, model: Model, make: tiny.Make) -> None:
     make().save_pretrained(tmp_path / "transformer")
-    assert same(weights(build_fake_score(model, tmp_path, "teacher")), weights(build_teacher(model, tmp_path)))
+    assert same(
+        weights(family_of(model).fake_score(model, tmp_path, "teacher")), weights(build_teacher(model, tmp_path))
+    )
 
 
 def test_a_fake_score_of_a_closed_form_starts_as_the_teacher() -> None:
     x, t, text = torch.randn(2, *GAUSSIAN.latent), torch.tensor([0.9, 0.3]), {"text": torch.eye(2)[:, None]}
-    fake, teacher = build_fake_score(GAUSSIAN, None, "teacher"), build_teacher(GAUSSIAN, None)
+    fake, teacher = family_of(GAUSSIAN).fake_score(GAUSSIAN, None, "teacher"), build_teacher(GAUSSIAN, None)
     assert torch.equal(flow(fake, x, t, text), flow(teacher, x, t, text))
 
 
@@ -164,7 +166,9 @@ def gradient_and_runs(recompute: bool) -> tuple[Tensor, int]:
 
 
 def test_roles_start_from_different_weights() -> None:
-    assert not same(weights(build_student(GAUSSIAN, None)), weights(build_fake_score(GAUSSIAN, None, "random")))
+    assert not same(
+        weights(build_student(GAUSSIAN, None)), weights(family_of(GAUSSIAN).fake_score(GAUSSIAN, None, "random"))
+    )
 
 
 @each_family
