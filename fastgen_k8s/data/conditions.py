@@ -42,7 +42,8 @@ class Conditions:
         self.empty: Condition = _batched([first])  # each [1, ...]
         self.negative: Condition = _batched([self._read(_NEGATIVE)])  # each [1, ...]
         size = len(self.prompts) * sum(value.numel() * value.element_size() for value in first.values())
-        self._encoded: dict[int, Condition] | None = {} if size <= RESIDENT_BYTES else None
+        self._stay = size <= RESIDENT_BYTES  # in memory once read
+        self._held: dict[int, Condition] = {}
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -56,12 +57,9 @@ class Conditions:
 
     def batch(self, indices: Sequence[int]) -> Condition:
         """The encodings of some prompts, each [B, ...]."""
-        if self._encoded is None:
-            return _batched([self._read(_name(index)) for index in indices])
-        for index in indices:
-            if index not in self._encoded:
-                self._encoded[index] = self._read(_name(index))
-        return _batched([self._encoded[index] for index in indices])
+        held = self._held if self._stay else {}
+        held |= {index: self._read(_name(index)) for index in dict.fromkeys(indices) if index not in held}
+        return _batched([held[index] for index in indices])
 
     def _read(self, name: str) -> Condition:
         where = f"{self._artifact.uri}/{name}"

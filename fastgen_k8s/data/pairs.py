@@ -61,11 +61,9 @@ class PairSet:
         self._artifact = artifact
         self.index = from_json(PairIndex, artifact.read(INDEX), f"{artifact.uri}/{INDEX}")
         self._readers = ThreadPoolExecutor(_FILES_AT_ONCE, "pairs")
-        states = len(self.index.times)
-        numel = self.index.samples * (states + 1) * math.prod(self.index.latent)
-        self._resident = (
-            _Resident(self.index.samples, states, self.index.latent) if numel * 4 <= RESIDENT_BYTES else None
-        )
+        numel = self.index.samples * (len(self.index.times) + 1) * math.prod(self.index.latent)
+        self._stay = numel * 4 <= RESIDENT_BYTES  # in memory once read
+        self._held: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __len__(self) -> int:
         return self.index.samples
@@ -91,15 +89,10 @@ class PairSet:
 
     def batch(self, indices: Sequence[int], times: Sequence[float]) -> tuple[Tensor, Tensor]:
         """x0 [B, C, T, H, W] and the path [B, S, C, T, H, W] at these times, both float32."""
-        columns = self.columns(times)
-        if self._resident is None:
-            rows = list(self._readers.map(self._read, indices))
-            x0, path = torch.stack([row[0] for row in rows]), torch.stack([row[1] for row in rows])
-        else:
-            absent = [index for index in dict.fromkeys(indices) if index not in self._resident.held]
-            for index, row in zip(absent, self._readers.map(self._read, absent), strict=True):
-                self._resident.put(index, *row)
-            x0, path = self._resident.x0[list(indices)], self._resident.path[list(indices)]
+        columns, held = self.columns(times), self._held if self._stay else {}
+        absent = [index for index in dict.fromkeys(indices) if index not in held]
+        held |= dict(zip(absent, self._readers.map(self._read, absent), strict=True))
+        x0, path = (torch.stack(rows) for rows in zip(*(held[index] for index in indices), strict=True))
         return x0, path[:, columns]
 
     def check(self, model: Model, *, teacher: str | None, conditions: str) -> None:
@@ -136,19 +129,6 @@ class PairSet:
 def noise(seed: int, sample: int, latent: Sequence[int]) -> Tensor:
     """The noise [C, T, H, W] of a sample: a function of (seed, sample), never of rank, world or order."""
     return torch.randn(*latent, generator=generator(seed, "pair", sample))
-
-
-class _Resident:
-    """Pairs that stay in memory once read."""
-
-    def __init__(self, samples: int, states: int, latent: Sequence[int]) -> None:
-        self.held: set[int] = set()
-        self.x0 = torch.empty(samples, *latent)
-        self.path = torch.empty(samples, states, *latent)
-
-    def put(self, index: int, x0: Tensor, path: Tensor) -> None:
-        self.x0[index], self.path[index] = x0, path
-        self.held.add(index)
 
 
 def _same(where: str, what: str, wanted: object, found: object) -> None:
