@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from torch import Tensor, nn
 
 from fastgen_k8s import log
-from fastgen_k8s.artifacts import Artifact, Cached, FileEntry, Store, find_artifact, store_at
+from fastgen_k8s.artifacts import Artifact, Cached, FileEntry, Store
 from fastgen_k8s.artifacts.facts import TrainingFacts
 from fastgen_k8s.artifacts.manifest import to_json
 from fastgen_k8s.errors import BadInput
@@ -140,22 +140,12 @@ def _everywhere(store: Store, chosen: Checkpoint, world: World) -> Path:
     return agree(world, lambda: Cached(store).folder(chosen.folder, chosen.files))[world.rank]
 
 
-def load_role(source: Artifact | str, role: str, weights: Literal["raw", "ema"]) -> tuple[dict[str, Tensor], int]:
-    """One role's whole weights on the CPU under diffusers' keys, and their step, from a training artifact.
-
-    A URI may also be that of a training that has not ended: then its newest whole checkpoint counts.
-    """
-    artifact = find_artifact(source) if isinstance(source, str) else source
-    if artifact is not None:
-        folder, step = verified_folder(artifact), _as_step(artifact)
-    else:
-        store = store_at(str(source))
-        found = newest(store)
-        if found is None:
-            raise BadInput(f"{source}: wanted a training or its checkpoints, found none")
-        folder, step = Cached(store).folder(found.folder, found.files), found.step
-    part = "ema" if weights == "ema" else "weights"
-    state = read_whole(folder, f"{role}.{part}.")
+def load_role(artifact: Artifact, role: str, weights: Literal["raw", "ema"]) -> tuple[dict[str, Tensor], int]:
+    """One role's whole weights on the CPU under diffusers' keys, and their step, from a training's artifact."""
+    folder, step = verified_folder(artifact), artifact.facts(TrainingFacts).step
+    if step is None:
+        raise BadInput(f"{artifact.uri}: wanted the step of a training in its facts, found none")
+    state = read_whole(folder, f"{role}.{'ema' if weights == 'ema' else 'weights'}.")
     if not state:
         raise BadInput(f"{folder}: wanted {weights} weights of the role {role!r}, found none")
     return {_diffusers_key(name): value for name, value in state.items()}, step
@@ -174,13 +164,6 @@ def verified_folder(artifact: Artifact) -> Path:
         found = ", ".join(sorted(folders)) or "none"
         raise BadInput(f"{artifact.uri}: wanted a training with its checkpoint, found {found} in its manifest")
     return artifact.folder(f"{folders.pop()}/")
-
-
-def _as_step(artifact: Artifact) -> int:
-    step = artifact.facts(TrainingFacts).step
-    if step is None:
-        raise BadInput(f"{artifact.uri}: wanted the step of a training in its facts, found none")
-    return step
 
 
 def _diffusers_key(name: str) -> str:

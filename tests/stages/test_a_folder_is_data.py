@@ -22,7 +22,7 @@ from fastgen_k8s.networks.dcp import read_into, read_whole
 from fastgen_k8s.networks.foreign import read_weights
 from fastgen_k8s.stages.inspection import inspect
 from fastgen_k8s.stages.student import made_for
-from fastgen_k8s.training.checkpoint import Checkpoints, load_role, resume, tensors
+from fastgen_k8s.training.checkpoint import Checkpoints, resume, tensors
 from fastgen_k8s.training.parallel import World, join
 from tests.conftest import run_stage
 from tests.training.toy import Toy, fresh
@@ -214,7 +214,6 @@ READERS: dict[str, Callable[[Path, World], object]] = {
     "read_whole": lambda place, alone: read_whole(place / FOLDER, "student."),
     "inspect": lambda place, alone: list(inspect(str(place / FOLDER))),
     "resume": lambda place, alone: resume(store_at(str(place)), fresh(Toy(), SETTINGS), alone),
-    "load_role": lambda place, alone: load_role(str(place), "student", "raw"),
     "bridge": bridged,
     "a bridge of foreign weights": lambda place, alone: read_weights(place / FOLDER),
 }
@@ -245,7 +244,7 @@ def test_a_pickled_object_under_the_name_of_a_tensor_is_refused(place: Path, alo
     assert not (place.parent / "marker").exists()
 
 
-@pytest.mark.parametrize("reader", ["read_whole", "inspect", "load_role"])
+@pytest.mark.parametrize("reader", ["read_whole", "inspect"])
 def test_a_pickled_object_that_nobody_asks_for_is_left_alone(place: Path, alone: World, reader: str) -> None:
     pickled(place / FOLDER)
     _sign_again(place)
@@ -253,7 +252,7 @@ def test_a_pickled_object_that_nobody_asks_for_is_left_alone(place: Path, alone:
     assert not (place.parent / "marker").exists()
 
 
-@pytest.mark.parametrize("reader", ["read_into", "read_whole", "inspect", "resume", "load_role"])
+@pytest.mark.parametrize("reader", ["read_into", "read_whole", "inspect", "resume"])
 def test_a_folder_of_tensors_alone_is_read(place: Path, alone: World, reader: str) -> None:
     READERS[reader](place, alone)
 

@@ -42,7 +42,7 @@ def equal(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 def test_what_comes_out_is_what_was_trained(tmp_path: Path, training: Path, form: str, kind: str) -> None:
     settings = (f"bridge.format={form}", f"bridge.weights={kind}")
     artifact = run_stage("bridge", KD, tmp_path / "b", *settings, checkpoint=training)
-    trained, _ = load_role(str(training), "student", "ema" if kind == "ema" else "raw")
+    trained, _ = load_role(open_artifact(str(training), "training"), "student", "ema" if kind == "ema" else "raw")
     assert equal(dict(student_state(artifact, "raw")), trained)
 
 
@@ -51,7 +51,7 @@ def test_a_training_becomes_a_file_without_diffusers(tmp_path: Path, training: P
 
 
 def test_raw_and_averaged_weights_differ(training: Path) -> None:
-    raw, averaged = (load_role(str(training), "student", kind)[0] for kind in ("raw", "ema"))
+    raw, averaged = (load_role(open_artifact(str(training), "training"), "student", kind)[0] for kind in ("raw", "ema"))
     assert not equal(raw, averaged)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fastgen_k8s.artifacts import FileEntry, find_artifact, store_at
+from fastgen_k8s.artifacts import FileEntry, find_artifact, open_artifact, store_at
 from fastgen_k8s.stages.inspection import inspect
 from fastgen_k8s.training.checkpoint import load_role
 from tests.conftest import run_stage
@@ -48,7 +48,9 @@ def test_a_training_on_s3_ends_with_the_weights_of_one_in_a_folder(
     places: tuple[dict[str, str], dict[str, str]],
 ) -> None:
     folder, s3 = places
-    one, other = (load_role(place["training"], "student", "ema")[0] for place in (folder, s3))
+    one, other = (
+        load_role(open_artifact(place["training"], "training"), "student", "ema")[0] for place in (folder, s3)
+    )
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
 

@@ -8,7 +8,7 @@ import torch
 import torch.utils.checkpoint
 from structlog.testing import capture_logs
 
-from fastgen_k8s.artifacts import store_at
+from fastgen_k8s.artifacts import open_artifact, store_at
 from fastgen_k8s.artifacts.metrics import read_metrics
 from fastgen_k8s.stages.stage import student_origin
 from fastgen_k8s.training.checkpoint import load_role
@@ -38,7 +38,8 @@ def test_recomputing_activations_changes_no_number(
     plain = cast(Any, torch.utils.checkpoint).checkpoint
     monkeypatch.setattr("torch.utils.checkpoint.checkpoint", lambda *a, **k: used.append(True) or plain(*a, **k))  # pyright: ignore
     run_stage("train", KD, tmp_path / "again", *SHORT, "train.checkpointing=true", **inputs)
-    kept, again = (load_role(str(tmp_path / name), "student", "raw")[0] for name in ("kept", "again"))
+    runs = [open_artifact(str(tmp_path / name), "training") for name in ("kept", "again")]
+    kept, again = (load_role(run, "student", "raw")[0] for run in runs)
     assert used, "no block was run through torch's checkpoint"
     assert all(torch.equal(kept[name], again[name]) for name in kept)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fastgen_k8s.artifacts import Cached, FileEntry, Store, begin, read, store_at
+from fastgen_k8s.artifacts import Artifact, Cached, FileEntry, Store, begin, open_artifact, read, store_at
 from fastgen_k8s.artifacts.facts import TrainingFacts
 from fastgen_k8s.artifacts.manifest import MOST_BYTES
 from fastgen_k8s.errors import BadInput
@@ -309,28 +309,26 @@ def test_prefixes_of_later_groups_sort_after_earlier_ones(store: Store, alone: W
     assert prefixes == sorted(prefixes)
 
 
+def ended(run: Run, step: int) -> Artifact:
+    """The artifact of a run that has ended with the checkpoint of a step."""
+    store = run.checkpoints.store
+    writer = begin(store.uri + "-artifact", "training", "d" * 64, {})
+    for name in files_of(store, step):
+        writer.put(name, read(store, name))
+    made = {"t_list": (0.9, 0.0), "chunk_size": None, "latent": (1, 1, 1, 1), "step": step}
+    of = {"method": "regression", "roles": ("student",), "steps": step, "seed": 0, "ema": True}
+    writer.commit(TrainingFacts.parse(made | of, "a training").said())
+    return open_artifact(writer.store.uri, "training")
+
+
 @pytest.mark.parametrize("kind", ["raw", "ema"])
 def test_a_role_is_read_from_a_training_artifact(store: Store, alone: World, kind: str) -> None:
     run = Run(store, alone)
     run.save(3)
-    writer = begin(store.uri + "-artifact", "training", "d" * 64, {})
-    for name in files_of(store, 3):
-        writer.put(name, read(store, name))
-    made = {"t_list": (0.9, 0.0), "chunk_size": None, "latent": (1, 1, 1, 1), "step": 3}
-    of = {"method": "regression", "roles": ("student",), "steps": 3, "seed": 0, "ema": True}
-    writer.commit(TrainingFacts.parse(made | of, "a training").said())
-    state, step = load_role(writer.store.uri, "student", "ema" if kind == "ema" else "raw")
+    state, step = load_role(ended(run, 3), "student", "ema" if kind == "ema" else "raw")
     wanted = run.state.averages["student"].means if kind == "ema" else dict(run.toy.student.named_parameters())
     assert step == 3
     assert all(torch.equal(state[name], value) for name, value in wanted.items())
-
-
-def test_a_role_is_read_from_the_newest_checkpoint_of_a_run_that_has_not_ended(store: Store, alone: World) -> None:
-    run = Run(store, alone)
-    run.save(2, 3)
-    state, step = load_role(store.uri, "fake_score", "raw")
-    assert step == 3
-    assert torch.equal(state["weight"], run.toy.critic.weight)
 
 
 @pytest.mark.parametrize(
@@ -341,14 +339,10 @@ def test_a_role_is_read_from_the_newest_checkpoint_of_a_run_that_has_not_ended(s
     ],
 )
 def test_a_role_that_is_not_there_is_refused(store: Store, alone: World, role: str, kind: str, words: str) -> None:
-    Run(store, alone).save(2)
+    run = Run(store, alone)
+    run.save(2)
     with pytest.raises(BadInput, match=words):
-        load_role(store.uri, role, "ema" if kind == "ema" else "raw")
-
-
-def test_an_empty_place_has_no_role(store: Store) -> None:
-    with pytest.raises(BadInput, match="wanted a training or its checkpoints, found none"):
-        load_role(store.uri, "student", "raw")
+        load_role(ended(run, 2), role, "ema" if kind == "ema" else "raw")
 
 
 def test_a_checkpoint_whose_manifest_is_too_large_is_passed_over(tmp_path: Path, alone: World) -> None:
