@@ -59,11 +59,10 @@ class FileEntry(Config):
         return cls(size=size, sha256=hashed.hexdigest())
 
     @classmethod
-    def of_file(cls, path: Path, at_most: int | None = None) -> "FileEntry":
-        """The entry of a local file, read piece by piece; TooLarge for one of more bytes than that."""
+    def of_file(cls, path: Path) -> "FileEntry":
+        """The entry of a local file, read piece by piece."""
         with io_at(path), path.open("rb") as file:
-            check_size(size := path.stat().st_size, at_most, str(path))
-            return cls(size=size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
+            return cls(size=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
 
     def check_size(self, size: int, where: str) -> None:
         """Raise BadInput for another size than what was recorded."""

@@ -51,19 +51,10 @@ def write_safetensors(tensors: Mapping[str, Tensor], path: Path) -> None:
         raise StoreFailed(f"{path}: {first_line(error)}") from error
 
 
-def shards(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """The files of a diffusers component, by their names: one, or several where one would be too large."""
+def shards(tensors: Mapping[str, Tensor]) -> tuple[dict[str, dict[str, Tensor]], bytes | None]:
+    """The files of a diffusers component by their names; of several the index, which says where each weight is."""
     pattern = WEIGHTS.replace(".safetensors", "{suffix}.safetensors")
-    split = split_torch_state_dict_into_shards(
-        dict(tensors), filename_pattern=pattern, max_shard_size=_LARGEST_SHARD
-    ).filename_to_tensors
-    return {file: {name: tensors[name] for name in names} for file, names in split.items()}
-
-
-def shard_index(files: Mapping[str, Mapping[str, Tensor]]) -> bytes:
-    """The index that says which file of several holds which weight."""
-    size = sum(value.nbytes for held in files.values() for value in held.values())
-    names = {name: file for file, held in files.items() for name in held}
-    return (
-        json.dumps({"metadata": {"total_size": size}, "weight_map": names}, indent=2, sort_keys=True) + "\n"
-    ).encode()
+    split = split_torch_state_dict_into_shards(dict(tensors), filename_pattern=pattern, max_shard_size=_LARGEST_SHARD)
+    files = {file: {name: tensors[name] for name in names} for file, names in split.filename_to_tensors.items()}
+    index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
+    return files, (json.dumps(index, indent=2, sort_keys=True) + "\n").encode() if split.is_sharded else None

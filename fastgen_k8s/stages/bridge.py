@@ -12,7 +12,7 @@ from fastgen_k8s.errors import BadInput
 from fastgen_k8s.networks.folder import WEIGHTS
 from fastgen_k8s.networks.foreign import read_weights
 from fastgen_k8s.networks.load import architecture, check_weights, transformer_config
-from fastgen_k8s.networks.weights_file import apart, shard_index, shards, write_pth, write_safetensors
+from fastgen_k8s.networks.weights_file import apart, shards, write_pth, write_safetensors
 from fastgen_k8s.stages.stage import StageJob
 from fastgen_k8s.stages.student import PT, ROLLOUT, SAFETENSORS, check_student, made_for
 from fastgen_k8s.training.checkpoint import load_role
@@ -65,13 +65,13 @@ def _write(writer: Writer, state: Mapping[str, Tensor], job: StageJob) -> None:
             with writer.file(SAFETENSORS) as path:
                 write_safetensors(tensors, path)
         case "diffusers":
-            files, [part] = shards(tensors), job.experiment.model.network.parts
+            (files, index), [part] = shards(tensors), job.experiment.model.network.parts
             writer.put(f"{part}/config.json", transformer_config(job.experiment.model))
             for name, held in files.items():
                 with writer.file(f"{part}/{name}") as path:
                     write_safetensors(held, path)
-            if len(files) > 1:
-                writer.put(f"{part}/{WEIGHTS}.index.json", shard_index(files))
+            if index is not None:
+                writer.put(f"{part}/{WEIGHTS}.index.json", index)
 
 
 def _artifact(job: StageJob) -> Artifact | None:
