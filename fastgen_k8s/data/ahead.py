@@ -2,8 +2,9 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -50,11 +51,5 @@ class Ahead(Generic[B]):
             self.waited += time.perf_counter() - began
 
     def _begin(self) -> None:
-        for turn in _some(self._order, self._ahead - len(self._coming)):
+        for turn in islice(self._order, self._ahead - len(self._coming)):
             self._coming.append((turn, self._thread.submit(self._read, *turn)))
-
-
-def _some(turns: Iterator[Turn], count: int) -> Iterator[Turn]:
-    """At most so many of what is left."""
-    for _, turn in zip(range(count), turns, strict=False):
-        yield turn

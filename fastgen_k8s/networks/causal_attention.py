@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from fastgen_k8s.diffusion.chunks import chunk_slices
 from fastgen_k8s.networks.network import KVCache
 
 Span = tuple[int, int]
@@ -68,12 +69,9 @@ class Sight:
 
 def look_at_clip(sizes: Sequence[int], window: int | None, sink: int) -> Sight:
     """A whole clip at once, in chunks of the given sizes."""
-    views: list[View] = []
-    first = 0
-    for size in sizes:
-        views.append(((first, first + size), seen(first, first + size, window, sink)))
-        first += size
-    return Sight(((0, first),), first, tuple(views))
+    chunks = [(chunk.start, chunk.stop) for chunk in chunk_slices(sizes)]
+    frames = chunks[-1][1]
+    return Sight(((0, frames),), frames, tuple((chunk, seen(*chunk, window, sink)) for chunk in chunks))
 
 
 def look_back(cache: KVCache, frames: int, window: int | None, sink: int, write: bool) -> Sight:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fastgen_k8s.artifacts import Artifact, find_artifact, store_at
 from fastgen_k8s.artifacts.manifest import CLAIM, MOST_BYTES, Claim, from_json
-from fastgen_k8s.artifacts.single import DESCRIBED, find_file, find_folder, is_folder
+from fastgen_k8s.artifacts.single import DESCRIBED, find_file, find_folder, is_folder, start_of
 from fastgen_k8s.artifacts.teacher import read_json
 from fastgen_k8s.errors import BadInput, FastgenError, failed_io, refuse
 from fastgen_k8s.networks.dcp import read_whole
@@ -42,7 +42,9 @@ def inspect(uri: str) -> Iterator[str]:
     elif path.suffix in _WEIGHTS:
         yield from _file(path)
     else:
-        raise BadInput(f"{uri}: wanted an artifact or tensors, found a file that starts with {_start(path)!r}")
+        raise BadInput(
+            f"{uri}: wanted an artifact or tensors, found a file that starts with {start_of(str(path), 24)!r}"
+        )
 
 
 def _artifact(artifact: Artifact) -> Iterator[str]:
@@ -155,11 +157,6 @@ def _tensors(state: Mapping[str, Tensor]) -> Iterator[str]:
 
 def _name(value: Tensor) -> str:
     return str(value.dtype).removeprefix("torch.")
-
-
-def _start(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(24)
 
 
 def main(words: list[str]) -> int:
