@@ -10,6 +10,7 @@ from typing import cast
 from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined
 from markupsafe import Markup
 
+from fastgen_k8s.artifacts import Manifest
 from fastgen_k8s.report.metric import MetricRow
 from fastgen_k8s.report.speed import Speed
 
@@ -32,17 +33,6 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class ShownSource:
-    """Where an input comes from."""
-
-    name: str
-    kind: str
-    digest: str
-    inputs: Mapping[str, str]  # name -> digest
-    facts: Mapping[str, object]
-
-
-@dataclass(frozen=True)
 class Page:
     """What the page says."""
 
@@ -55,7 +45,7 @@ class Page:
     speeds: Sequence[Speed]
     curves: Sequence[Curve]
     times: Mapping[str, float]  # seconds by stage
-    sources: Sequence[ShownSource]
+    sources: Mapping[str, Manifest]  # of the inputs, by their names
     versions: Mapping[str, str]
 
     @property

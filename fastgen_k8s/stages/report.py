@@ -16,7 +16,7 @@ from fastgen_k8s.report.clips import Clips, read_clips, spread_out
 from fastgen_k8s.report.curves import curves
 from fastgen_k8s.report.history import stage_times
 from fastgen_k8s.report.metric import MetricRow, load_metric, measured
-from fastgen_k8s.report.page import Column, Curve, Page, ShownSource, render, summary_in
+from fastgen_k8s.report.page import Column, Curve, Page, render, summary_in
 from fastgen_k8s.report.speed import BATCHES, Speed, speeds
 from fastgen_k8s.stages.stage import StageJob
 
@@ -59,8 +59,8 @@ def summary(page: Page) -> dict[str, object]:
             for speed in page.speeds
         ],
         "stage_seconds": dict(page.times),
-        "inputs": {source.name: {"kind": source.kind, "digest": source.digest} for source in page.sources},
-        "seeds": {source.name: source.facts["seed"] for source in page.sources if "seed" in source.facts},
+        "inputs": {name: {"kind": source.kind, "digest": source.digest} for name, source in page.sources.items()},
+        "seeds": {name: source.facts["seed"] for name, source in page.sources.items() if "seed" in source.facts},
         "versions": dict(page.versions),
     }
 
@@ -86,7 +86,7 @@ def _page(job: StageJob) -> Page:
         speeds=_speeds(job, inputs),
         curves=_curves(job, inputs),
         times=stage_times(job.work.output),
-        sources=[_source(name, artifact) for name, artifact in inputs.items()],
+        sources={name: artifact.manifest for name, artifact in inputs.items()},
         versions={"python": platform.python_version()} | {package: version(package) for package in PACKAGES},
     )
 
@@ -131,11 +131,6 @@ def _speeds(job: StageJob, inputs: dict[str, Artifact]) -> list[Speed]:
 def _curves(job: StageJob, inputs: dict[str, Artifact]) -> list[Curve]:
     runs = [(name, artifact) for name, artifact in inputs.items() if artifact.manifest.kind == "training"]
     return [Curve(_title(job.experiment, name), curves(name, read_metrics(artifact.store))) for name, artifact in runs]
-
-
-def _source(name: str, artifact: Artifact) -> ShownSource:
-    manifest = artifact.manifest
-    return ShownSource(name, manifest.kind, manifest.digest, manifest.inputs, manifest.facts)
 
 
 def _title(experiment: Experiment, name: str) -> str:
