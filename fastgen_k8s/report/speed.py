@@ -45,7 +45,7 @@ def speeds(model: Model, pairs: Pairs, condition: Condition, negative: Condition
     """
     device = local_device()
     teacher, student = build_teacher(model, folder).to(device), build_student(model, folder).to(device)
-    return [_speed(teacher, student, model, pairs, _first(condition, batch), negative, batch) for batch in BATCHES]
+    return [_speed(teacher, student, model, pairs, condition, negative, batch) for batch in BATCHES]
 
 
 def _speed(
@@ -59,17 +59,14 @@ def _speed(
 ) -> Speed:
     device = local_device()
     eps = torch.stack([noise(0, number, model.latent) for number in range(batch)]).to(device)
-    given, against = to_device(condition, device), to_device(negative, device)
+    given = to_device({name: value[:batch] for name, value in condition.items()}, device)
+    against = to_device(negative, device)
     draws = KeyedDraws(0, 0, range(batch), device)
     slow, fast = alternating(
         lambda: trajectory(teacher, eps, given, against, model, pairs),
         lambda: sample(student, eps, given, model, draws, Rollout()),
     )
     return Speed(batch, slow / batch, fast / batch)
-
-
-def _first(condition: Condition, batch: int) -> Condition:
-    return {name: value[:batch] for name, value in condition.items()}
 
 
 def alternating(one: Callable[[], object], other: Callable[[], object], rounds: int = ROUNDS) -> tuple[float, float]:
