@@ -16,7 +16,8 @@ from benchmarks.tree import Spent
 
 TEACHER = "teacher=examples/moving_shapes/teacher"
 PROMPTS = "prompts=examples/moving_shapes/prompts.txt"
-SMALL = ("--set", "pairs.samples_per_prompt=1", "--set", "train.steps=1", "--set", "train.global_batch=2")
+ONE_CLIP = ("--set", "pairs.samples_per_prompt=1")
+ONE_STEP = ("--set", "train.steps=1", "--set", "train.global_batch=2")
 NEW = Path(__file__).resolve().parent.parent
 
 Words = Sequence[str]
@@ -38,19 +39,23 @@ def encode(folder: Path, old: Run) -> Callable[[Path], Words]:
 
 def bridge(folder: Path, old: Run) -> Callable[[Path], Words]:
     """A training of one step to the weights of the next stage."""
-    conditions, pairs, training = (folder / name for name in ("conditions", "pairs", "training"))
-    old(_stage("encode", conditions, PROMPTS, TEACHER))
-    old([*_stage("pairs", pairs, f"conditions={conditions}", TEACHER), *SMALL])
-    old([*_stage("train", training, f"conditions={conditions}", f"pairs={pairs}", TEACHER), *SMALL])
-    return lambda output: [*_stage("bridge", output, f"checkpoint={training}"), *SMALL]
+    conditions, pairs = _pairs(folder, old)
+    training = folder / "training"
+    old([*_stage("train", training, f"conditions={conditions}", f"pairs={pairs}", TEACHER), *ONE_STEP])
+    return lambda output: _stage("bridge", output, f"checkpoint={training}")
 
 
 def report(folder: Path, old: Run) -> Callable[[Path], Words]:
     """A page of one clip a prompt."""
+    _, pairs = _pairs(folder, old)
+    return lambda output: _stage("report", output, f"pairs={pairs}", experiment="moving_shapes/sf")
+
+
+def _pairs(folder: Path, old: Run) -> tuple[Path, Path]:
     conditions, pairs = folder / "conditions", folder / "pairs"
     old(_stage("encode", conditions, PROMPTS, TEACHER))
-    old([*_stage("pairs", pairs, f"conditions={conditions}", TEACHER), *SMALL])
-    return lambda output: _stage("report", output, f"pairs={pairs}", experiment="moving_shapes/sf")
+    old([*_stage("pairs", pairs, f"conditions={conditions}", TEACHER), *ONE_CLIP])
+    return conditions, pairs
 
 
 def demo(folder: Path, old: Run) -> Callable[[Path], Words]:
@@ -107,7 +112,7 @@ def line(name: str, turns: Sequence[tuple[Spent, Spent]]) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print one row, or all of them."""
+    """Print one row."""
     if len(argv) not in (2, 3) or argv[1] not in ROWS:
         print(f"usage: python -m benchmarks.against OLD_CHECKOUT {{{'|'.join(ROWS)}}} [PAIRS]", file=sys.stderr)
         return 64
