@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 from fastgen_k8s.agent.worker import End, process
 from fastgen_k8s.errors import OutOfMemory, Stopped, rank
 
+_SERVER = "fastgen_k8s.agent.server"
 _LOOK_EVERY = 0.5  # seconds
 _PATIENCE = 5.0  # seconds for the peers of a failed worker to fail on their own
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -44,7 +45,7 @@ class Crew:
         self.argv = tuple(argv)
         self.workers: list[WorkerProcess] = []
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(list(preload))
+        self._context.set_forkserver_preload([_SERVER, *preload])
         # The server is born with these signals blocked: one that is sent to the whole process group leaves it alone.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         multiprocessing.forkserver.ensure_running()

@@ -5,6 +5,7 @@ This module imports no torch: the agent imports it too, and needs none.
 
 import errno
 import faulthandler
+import gc
 import importlib
 import os
 import signal
@@ -109,6 +110,8 @@ def lost_peer(error: RuntimeError) -> bool:
 
 def process(task: Literal["check", "do"], argv: Sequence[str], environment: Mapping[str, str], say: Connection) -> None:
     """The whole life of a process that an agent starts."""
+    gc.freeze()  # its server's objects, which it shares with it
+    gc.enable()
     os.environ.update(environment)
     faulthandler.enable()
     stop_when_asked()

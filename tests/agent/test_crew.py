@@ -85,3 +85,28 @@ print(forked.exitcode)
 def test_what_a_worker_finds_imported_is_nothing_unless_it_was_asked_for(preload: tuple[str, ...]) -> None:
     said = subprocess.run([sys.executable, "-c", FORK.format(preload)], capture_output=True, text=True, check=True)
     assert said.stdout == f"{len(preload)}\n"
+
+
+SERVED = """
+from multiprocessing import get_context
+from fastgen_k8s.agent.crew import Crew
+told = '''
+import gc, os
+from fastgen_k8s.agent import worker
+from multiprocessing import Pipe
+server = gc.isenabled()
+worker.check = lambda argv: os._exit(10 * server + gc.isenabled())
+worker.process("check", [], {}, Pipe()[1])
+'''
+Crew([], preload=("fastgen_k8s.agent.worker",))
+forked = get_context("forkserver").Process(target=exec, args=(told, {}))
+forked.start()
+forked.join()
+print(forked.exitcode)
+"""
+
+
+@pytest.mark.processes
+def test_a_worker_collects_garbage_though_its_server_does_not() -> None:
+    said = subprocess.run([sys.executable, "-c", SERVED], capture_output=True, text=True, check=True)
+    assert said.stdout == "1\n"
