@@ -33,8 +33,14 @@ def _stage(kind: str, output: Path, *inputs: str, experiment: str = "moving_shap
 
 
 def encode(folder: Path, old: Run) -> Callable[[Path], Words]:
-    """The demo's prompts."""
+    """The demo's prompts, by a text encoder with weights: most is the import of its class."""
     return lambda output: _stage("encode", output, PROMPTS, TEACHER)
+
+
+def labels(folder: Path, old: Run) -> Callable[[Path], Words]:
+    """Prompts of a closed list, which need no weights."""
+    prompts = "prompts=examples/closed_form/gaussian.txt"
+    return lambda output: _stage("encode", output, prompts, experiment="closed_form/gaussian_kd")
 
 
 def bridge(folder: Path, old: Run) -> Callable[[Path], Words]:
@@ -80,7 +86,7 @@ def refusal(folder: Path, old: Run) -> Callable[[Path], Words]:
     return lambda output: ["-c", program]
 
 
-ROWS: Mapping[str, Row] = {row.__name__: row for row in (encode, bridge, report, demo, controller, refusal)}
+ROWS: Mapping[str, Row] = {row.__name__: row for row in (encode, labels, bridge, report, demo, controller, refusal)}
 
 
 def spent(checkout: Path, words: Words, folder: Path) -> Spent:
