@@ -21,8 +21,8 @@ from tests.cluster.simulated import JOBSETS, Act
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.timeout(300),
-    # Python's ssl (3.11) leaves to the collector a socket whose peer breaks off between its connection and its handshake,
-    # as a server that is stopped does to whoever of this process asks it then.
+    # Python's ssl (3.11) leaves to the collector a socket whose peer breaks off between connection and handshake, as a
+    # server that is stopped does to whoever of this process asks it then.
     pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning"),
 ]
 
