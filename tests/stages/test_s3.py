@@ -11,6 +11,7 @@ from tests.s3_server import Server
 
 PAIRS = ("pairs.samples_per_prompt=4", "pairs.block_size=4", "pairs.solver_steps=8")
 TRAIN = ("train.steps=6", "train.global_batch=4", "train.ema={decay: 0.9, start: 0}")
+SAMPLE = ("sample.samples_per_prompt=4", "sample.batch=4")
 
 
 def pipeline(root: str, prompts: str) -> dict[str, str]:
@@ -21,7 +22,7 @@ def pipeline(root: str, prompts: str) -> dict[str, str]:
     run_stage("pairs", kd, at["pairs"], *PAIRS, conditions=at["conditions"])
     run_stage("train", kd, at["training"], *TRAIN, conditions=at["conditions"], pairs=at["pairs"])
     run_stage("bridge", kd, at["weights"], checkpoint=at["training"])
-    run_stage("sample", kd, at["samples"], conditions=at["conditions"], student=at["weights"])
+    run_stage("sample", kd, at["samples"], *SAMPLE, conditions=at["conditions"], student=at["weights"])
     return at
 
 
