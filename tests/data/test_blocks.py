@@ -73,7 +73,7 @@ def test_a_commit_after_damage_verifies(tmp_path: Path) -> None:
 def test_a_set_that_no_manifest_could_name_is_refused_after_its_first_block(tmp_path: Path) -> None:
     maker, writer = Maker(), begin(str(tmp_path / "a"), "pairs", "d" * 64, {})
     with pytest.raises(Misdescribed, match=r"wanted at most [0-9,]+ samples, as an artifact can name, found 4,000,000"):
-        make_blocks(writer, 4_000_000, 2, maker)
+        make_blocks(writer, 4_000_000, 400, maker)
     assert len(maker.asked) == 1
 
 
