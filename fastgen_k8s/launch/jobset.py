@@ -12,7 +12,7 @@ from fastgen_k8s.kube.objects import Object
 from fastgen_k8s.launch.cluster import Cluster
 from fastgen_k8s.launch.jobs import Backend
 from fastgen_k8s.launch.launch import Launch, job_name
-from fastgen_k8s.launch.outcome import CANCELLED, ENDED, jobset_state
+from fastgen_k8s.launch.outcome import CANCELLED, ENDED, condition_of, jobset_state
 from fastgen_k8s.launch.pod import PORT, RENDEZVOUS, TRAINER, metadata, rendezvous_pod, trainer_pod
 
 API_VERSION = "jobset.x-k8s.io/v1alpha2"
@@ -96,38 +96,49 @@ def _cancel(api: Api, path: str, jobset: Object) -> None:
     """Have it suspended, and only then call it cancelled; BadInput where Kueue does not say that it will not start it.
 
     A job that waits in a queue is Kueue's to suspend: it sets `suspend` back where somebody else has set it, and its
-    Workload, of which nothing is admitted any more once it is inactive, appears a moment after the job.
+    Workload, of which nothing is admitted any more once it is inactive, appears a moment after the job. One that was
+    admitted just before is started, and then stopped: it is suspended for good when it has given back its place.
     """
-    if "kueue.x-k8s.io/queue-name" in jobset["metadata"].get("labels", {}) and _deactivated(api, jobset):
-        _until(lambda: _at_rest(api.find(path)), f"{path}: wanted it suspended by Kueue, found it running")
+    workloads = (
+        _deactivated(api, jobset) if "kueue.x-k8s.io/queue-name" in jobset["metadata"].get("labels", {}) else None
+    )
+    if workloads is not None:
+        _until(
+            lambda: _at_rest(api.find(path), workloads()),
+            f"{path}: wanted it suspended by Kueue, found it running or about to",
+        )
         api.patch(path, {"metadata": {"annotations": {CANCELLED: "true"}}})
     else:
         api.patch(path, {"metadata": {"annotations": {CANCELLED: "true"}}, "spec": {"suspend": True}})
 
 
-def _deactivated(api: Api, jobset: Object) -> bool:
-    """Whether Kueue, where it is installed, has been told to admit the job's Workload no more."""
+def _deactivated(api: Api, jobset: Object) -> Callable[[], list[Object]] | None:
+    """Have Kueue admit the job's Workload no more; how to look at that, None where there is no Kueue."""
     meta = jobset["metadata"]
     where = f"/apis/kueue.x-k8s.io/v1beta2/namespaces/{meta['namespace']}/workloads"
     chosen = f"kueue.x-k8s.io/job-uid={meta['uid']}"
+
+    def workloads() -> list[Object]:
+        return (api.find(where, labelSelector=chosen) or {"items": []})["items"]
+
     if api.find(where, labelSelector=chosen) is None:
-        return False
-    there = list[Object]()
-
-    def some() -> bool:
-        there[:] = (api.find(where, labelSelector=chosen) or {"items": ()})["items"]
-        return bool(there)
-
+        return None
     name = f"{meta['namespace']}/{meta['name']}"
-    _until(some, f"{name}: wanted a Workload, by which Kueue is told to start it no more, found none")
-    for one in there:
+    _until(
+        lambda: bool(workloads()), f"{name}: wanted a Workload, by which Kueue is told to start it no more, found none"
+    )
+    for one in workloads():
         api.patch(f"{where}/{one['metadata']['name']}", {"spec": {"active": False}})
-    return True
+    return workloads
 
 
-def _at_rest(jobset: Object | None) -> bool:
-    """Whether it is suspended, or over."""
-    return jobset is None or bool(jobset["spec"].get("suspend")) or jobset_state(jobset) in ENDED
+def _at_rest(jobset: Object | None, workloads: list[Object]) -> bool:
+    """Whether it is suspended and holds no place in a queue, or is over."""
+    if jobset is None or jobset_state(jobset) in ENDED:
+        return True
+    return bool(jobset["spec"].get("suspend")) and not any(
+        condition_of(one, "QuotaReserved", "True") for one in workloads
+    )
 
 
 def _until(holds: Callable[[], bool], otherwise: str) -> None:

@@ -74,7 +74,7 @@ def check_out_of_the_queue(kueue: Cluster, namespace: str, name: str) -> None:
     assert (jobset_state(found), found["spec"]["suspend"]) == (JobState.CANCELLED, True)
 
 
-def test_a_jobset_that_is_cancelled_before_kueue_has_seen_it_never_runs(
+def test_a_jobset_that_is_cancelled_before_kueue_has_seen_it_is_stopped_even_if_that_admits_it_meanwhile(
     kueue: Cluster, namespace: str, people: ClusterJobs, front: Proxy
 ) -> None:
     kueue.api.create(queues.no_workloads(namespace))  # until somebody has looked for one
