@@ -26,9 +26,7 @@ _WITH_KUBELETS = {"node", "two_nodes", "training", "cluster", "storage"}
 _SECOND = {
     "test_exit_codes",
     "test_late_kinds",
-    "test_outages",
     "test_pairs",
-    "test_people_logs",
     "test_pipelines",
     "test_queue",
     "test_scale",
